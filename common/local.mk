@@ -1,0 +1,19 @@
+# common/: what more than one process needs; small libraries with one header each, in one archive.
+noinst_LTLIBRARIES += common/libcommon.la
+
+common_libcommon_la_SOURCES = \
+	common/log.h \
+	common/loop.h \
+	common/fd_passing.h \
+	common/control_wire.h \
+	common/child.h \
+	common/device_program.h \
+	common/guest_memory.h \
+	common/virtqueue.h \
+	common/vhost_user_backend.h \
+	common/vfio_user_backend.h \
+	common/virtio_spec.h
+common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS)
+
+include common/queue.mk
+include common/register.mk

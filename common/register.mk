@@ -1,0 +1,1 @@
+# The register wire: vfio-user. The archive is common/local.mk's.

@@ -1,0 +1,1 @@
+# policy/: the seccomp policies and their tools; nothing is built here yet.
