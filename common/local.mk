@@ -2,12 +2,12 @@
 noinst_LTLIBRARIES += common/libcommon.la
 
 common_libcommon_la_SOURCES = \
-	common/log.h \
-	common/loop.h \
-	common/fd_passing.h \
-	common/control_wire.h \
-	common/child.h \
-	common/device_program.h \
+	common/log.c common/log.h \
+	common/loop.c common/loop.h \
+	common/fd_passing.c common/fd_passing.h \
+	common/control_wire.c common/control_wire.h \
+	common/child.c common/child.h \
+	common/device_program.c common/device_program.h \
 	common/guest_memory.h \
 	common/virtqueue.h \
 	common/vhost_user_backend.h \

@@ -1,6 +1,6 @@
 /*
- * The framing of the control wire. protobuf-c checks the encoding; what it leaves to us is checked here: a limit on
- * sizes, a body that is there, enumerations inside their range, and the number of descriptors.
+ * The framing of the control wire. protobuf-c checks the encoding; what it leaves to us is checked here: a
+ * limit on sizes, a body that is there, enumerations inside their range, and the number of descriptors.
  */
 #include "proto/control_frame.h"
 
@@ -16,7 +16,8 @@ int control_frame_pack(const Atoll__Control__Envelope *envelope, uint8_t *frame,
 	return 0;
 }
 
-int control_frame_unpack(const uint8_t *frame, size_t size, size_t fd_count, Atoll__Control__Envelope **envelope)
+int control_frame_unpack(const uint8_t *frame, size_t size, size_t fd_count,
+			 Atoll__Control__Envelope **envelope)
 {
 	Atoll__Control__Envelope *parsed;
 
