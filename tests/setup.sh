@@ -1,0 +1,69 @@
+# What ./demo and ./check share: packages, the build, and talking about it. Sourced by bash; top is the tree.
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# as_root COMMAND...: as it is for root, else through sudo.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; return; fi
+	command -v sudo >/dev/null || fail "$1 needs root and there is no sudo; run this as root"
+	sudo -- "$@"
+}
+
+# packages_of SECTION...: the package names of tests/packages.
+packages_of() {
+	local section
+	for section in "$@"; do
+		awk -v want="[$section]" '/^\[/ { on = $0 == want; next } on && NF && !/^#/ { print $1 }' "$top/tests/packages"
+	done
+}
+
+# install_packages SECTION...: installs what is missing, and says what.
+install_packages() {
+	local missing=() package
+	for package in $(packages_of "$@"); do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+	done
+	[ ${#missing[@]} = 0 ] && return
+	say "installing ${#missing[@]} packages: ${missing[*]}"
+	as_root apt-get update -q >"$logs/apt.log" 2>&1 || { tail -5 "$logs/apt.log" >&2; fail "apt-get update failed; see $logs/apt.log"; }
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" \
+		>>"$logs/apt.log" 2>&1 || { tail -5 "$logs/apt.log" >&2; fail "apt-get install failed; see $logs/apt.log"; }
+}
+
+# logged NAME COMMAND...: runs it with its output in $logs/NAME.log; shows the end of that on failure.
+logged() {
+	local log=$logs/$1.log
+	shift
+	"$@" >"$log" 2>&1 && return
+	tail -n 40 "$log" >&2
+	say "failed: $*; the whole output is in $log"
+	return 1
+}
+
+# build_tree DIR CONFIGURE-OPTION...: configures (once) and builds in DIR.
+build_tree() {
+	local dir=$1
+	shift
+	mkdir -p "$dir"
+	if [ ! -x "$top/configure" ] || [ "$top/configure.ac" -nt "$top/configure" ]; then
+		(cd "$top" && logged autoreconf autoreconf -fi) || return 1
+	fi
+	if [ ! -e "$dir/config.status" ]; then
+		(cd "$dir" && logged "configure-${dir##*/}" "$top/configure" "$@") || return 1
+	fi
+	logged "make-${dir##*/}" make -C "$dir" -j"$(nproc)"
+}
+
+# stage_tree DIR: installs the build into DIR/stage and points the environment at it.
+stage_tree() {
+	logged "install-${1##*/}" make -C "$1" install DESTDIR="$1/stage" || return 1
+	export ATOLL="$1/stage/usr/local/bin/atoll"
+	export ATOLL_LIBEXEC_DIR="$1/stage/usr/local/libexec/atoll"
+}
+
+# hardware_kvm: whether this machine's /dev/kvm runs a kernel. A KVM without the processor's own virtualization
+# interprets kernel code, too slowly and not all of it.
+hardware_kvm() {
+	[ -e /dev/kvm ] && grep -qwE 'svm|vmx' /proc/cpuinfo
+}
