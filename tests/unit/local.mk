@@ -1,1 +1,5 @@
-# tests/unit/
+# tests/unit/: cmocka, one program a library.
+UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+UNIT_LIBS = common/libcommon.la $(CMOCKA_LIBS)
+
+include tests/unit/base.mk

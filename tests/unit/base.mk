@@ -1,0 +1,8 @@
+# The base libraries: log, fd passing, control wire, loop, device program.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_base
+TESTS += tests/unit/test_base
+tests_unit_test_base_SOURCES = tests/unit/test_base.c
+tests_unit_test_base_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_base_LDADD = $(UNIT_LIBS)
+endif

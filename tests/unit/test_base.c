@@ -1,0 +1,526 @@
+/*
+ * The base libraries: what a peer of the control wire can send, what the log makes of hostile text, and that
+ * no descriptor stays behind.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/child.h"
+#include "common/control_wire.h"
+#include "common/fd_passing.h"
+#include "common/log.h"
+#include "common/loop.h"
+
+static unsigned count_open_fds(void)
+{
+	unsigned count = 0;
+	DIR *directory = opendir("/proc/self/fd");
+
+	assert_non_null(directory);
+	while (readdir(directory) != NULL)
+		count++;
+	closedir(directory);
+	return count;
+}
+
+static void make_pair(int pair[2])
+{
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+}
+
+/* --- log --- */
+
+static void log_line_escapes_control_characters(void **state)
+{
+	struct log_record record = {
+		.level = LOG_LEVEL_WARNING,
+		.program = "atoll-blk",
+		.object = "web/root",
+		.text = "a\nb\033[2Jc\177d",
+	};
+	char line[256] = {0};
+	int pipe_fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipe_fds), 0);
+	log_write_line(pipe_fds[1], &record);
+	assert_true(read(pipe_fds[0], line, sizeof(line) - 1) > 0);
+	assert_string_equal(
+		line, "1970-01-01T00:00:00.000000Z warning atoll-blk: web/root: a\\x0ab\\x1b[2Jc\\x7fd\n");
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
+static char captured[LOG_TEXT_MAX + 8];
+static unsigned captured_count;
+
+static void capture(const struct log_record *record, void *argument)
+{
+	(void)argument;
+	captured_count++;
+	snprintf(captured, sizeof(captured), "%s", record->text);
+}
+
+static void log_cuts_long_texts_and_keeps_errno(void **state)
+{
+	static char text[2 * LOG_TEXT_MAX];
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	log_set_sink(capture, NULL);
+	captured_count = 0;
+	errno = EBADF;
+	log_error("%s", text);
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(captured_count, 1);
+	assert_int_equal(strlen(captured), LOG_TEXT_MAX - 1);
+	assert_string_equal(captured + LOG_TEXT_MAX - 4, "...");
+	log_debug("below the threshold");
+	assert_int_equal(captured_count, 1);
+	log_set_sink(NULL, NULL);
+}
+
+/* --- fd passing --- */
+
+static void fds_more_than_allowed_are_closed(void **state)
+{
+	int pair[2], fds[4], received[2] = {-1, -1};
+	size_t count = 2;
+	char byte = 'x';
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	unsigned before;
+
+	(void)state;
+	make_pair(pair);
+	for (int i = 0; i < 4; i++)
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	assert_int_equal(fd_send(pair[0], &iov, 1, fds, 4, 0), 1);
+	before = count_open_fds();
+	assert_int_equal(fd_receive(pair[1], &iov, 1, received, &count, 0), -EPROTO);
+	assert_int_equal(count, 0);
+	assert_int_equal(count_open_fds(), before);
+	fds_close(fds, 4);
+	fds_close(pair, 2);
+}
+
+static void fds_arrive_in_order_and_close_on_exec(void **state)
+{
+	int pair[2], fds[3], received[3];
+	size_t count = 3;
+	char byte = 'x';
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+
+	(void)state;
+	make_pair(pair);
+	for (int i = 0; i < 3; i++)
+		fds[i] = eventfd((unsigned)i + 5, 0);
+	assert_int_equal(fd_send(pair[0], &iov, 1, fds, 3, 0), 1);
+	assert_int_equal(fd_receive(pair[1], &iov, 1, received, &count, 0), 1);
+	assert_int_equal(count, 3);
+	for (int i = 0; i < 3; i++) {
+		eventfd_t value;
+
+		assert_true(fcntl(received[i], F_GETFD) & FD_CLOEXEC);
+		assert_int_equal(eventfd_read(received[i], &value), 0);
+		assert_int_equal(value, i + 5);
+	}
+	fds_close(received, 3);
+	fds_close(fds, 3);
+	fds_close(pair, 2);
+}
+
+/* --- control wire --- */
+
+static void control_message_travels_with_its_fds(void **state)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__CoreConfigure configure = ATOLL__CONTROL__CORE_CONFIGURE__INIT;
+	struct control_message message;
+	char cmdline[3000];
+	int pair[2], fds[2];
+
+	(void)state;
+	make_pair(pair);
+	fds[0] = eventfd(0, 0);
+	fds[1] = eventfd(0, 0);
+	memset(cmdline, 'c', sizeof(cmdline) - 1);
+	cmdline[sizeof(cmdline) - 1] = '\0';
+	configure.vm = (char *)"web";
+	configure.cmdline = cmdline; /* larger than what is built on the stack */
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE;
+	envelope.core_configure = &configure;
+	assert_int_equal(control_send(pair[0], &envelope, fds, 2), 0);
+	assert_int_equal(control_receive_timeout(pair[1], 1000, &message), 1);
+	assert_int_equal(message.envelope->body_case, ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE);
+	assert_string_equal(message.envelope->core_configure->cmdline, cmdline);
+	assert_int_equal(message.fd_count, 2);
+	control_message_clear(&message);
+	fds_close(fds, 2);
+	fds_close(pair, 2);
+}
+
+/* Each bad packet is refused, and what it brought is closed. */
+static void control_receive_refuses_bad_packets(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+		size_t fds;
+	} packets[] = {
+		{"\xff\xff\xff\xff", 4, 1},	/* no protobuf */
+		{"\x08\x01", 2, 1},		/* serial only: no body */
+		{"\xf2\x01\x00", 3, 1},		/* Ready, but a descriptor that it does not announce */
+		{"\x10\x01\xf2\x01\x00", 5, 0}, /* Ready, announcing one that did not come */
+		{"\xf2\x01\x7f", 3, 0},		/* a nested length beyond the end */
+	};
+	int pair[2], fd = eventfd(0, 0);
+	unsigned before;
+
+	(void)state;
+	make_pair(pair);
+	before = count_open_fds();
+	for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
+		struct iovec iov = {.iov_base = (void *)packets[i].bytes, .iov_len = packets[i].size};
+		struct control_message message;
+
+		assert_int_equal(fd_send(pair[0], &iov, 1, &fd, packets[i].fds, 0), packets[i].size);
+		assert_int_equal(control_receive(pair[1], &message), -EPROTO);
+		assert_null(message.envelope);
+		assert_int_equal(message.fd_count, 0);
+		assert_int_equal(count_open_fds(), before);
+	}
+	close(fd);
+	fds_close(pair, 2);
+}
+
+static void control_receive_refuses_a_huge_packet(void **state)
+{
+	static char bytes[CONTROL_FRAME_MAX + 1];
+	struct control_message message;
+	int pair[2];
+
+	(void)state;
+	make_pair(pair);
+	assert_int_equal(send(pair[0], bytes, sizeof(bytes), 0), sizeof(bytes));
+	assert_int_equal(control_receive(pair[1], &message), -EPROTO);
+	fds_close(pair, 2);
+}
+
+static void control_receive_tells_the_end(void **state)
+{
+	struct control_message message;
+	int pair[2];
+
+	(void)state;
+	make_pair(pair);
+	assert_int_equal(control_receive_timeout(pair[1], 1, &message), -ETIMEDOUT);
+	close(pair[0]);
+	assert_int_equal(control_receive(pair[1], &message), 0);
+	assert_int_equal(control_send_ready(pair[1]), -EPIPE);
+	close(pair[1]);
+}
+
+/* --- child --- */
+
+struct child_fixture {
+	struct loop *loop;
+	struct child *child;
+	int supervisor_fd;
+	unsigned shut_downs;
+	unsigned messages;
+};
+
+static void fixture_shut_down(void *argument)
+{
+	struct child_fixture *fixture = argument;
+
+	fixture->shut_downs++;
+	loop_stop(fixture->loop);
+}
+
+static int fixture_message(void *argument, struct control_message *message)
+{
+	struct child_fixture *fixture = argument;
+
+	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_LINK_STATE)
+		return -EPROTO;
+	fixture->messages++;
+	loop_stop(fixture->loop);
+	return 0;
+}
+
+static void fixture_statistics(void *argument, struct child *child)
+{
+	(void)argument;
+	child_counter(child, "reads", 7);
+	child_counter(child, "writes", UINT64_MAX);
+}
+
+static const struct child_ops fixture_ops = {
+	.shut_down = fixture_shut_down,
+	.message = fixture_message,
+	.statistics = fixture_statistics,
+};
+
+static void child_set_up(struct child_fixture *fixture)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__BlkConfigure configure = ATOLL__CONTROL__BLK_CONFIGURE__INIT;
+	struct control_message message;
+	char number[16];
+	int pair[2];
+
+	memset(fixture, 0, sizeof(*fixture));
+	make_pair(pair);
+	fixture->supervisor_fd = pair[0];
+	snprintf(number, sizeof(number), "%d", pair[1]);
+	setenv(CHILD_CONTROL_FD_ENV, number, 1);
+	assert_int_equal(child_attach(&fixture->child), 0);
+	assert_null(getenv(CHILD_CONTROL_FD_ENV));
+	configure.vm = (char *)"web";
+	configure.id = (char *)"root";
+	configure.log_level = LOG_LEVEL_INFO;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;
+	envelope.blk_configure = &configure;
+	assert_int_equal(control_send(pair[0], &envelope, NULL, 0), 0);
+	assert_int_equal(child_configuration(fixture->child, "atoll-blk", &message), 1);
+	assert_string_equal(message.envelope->blk_configure->id, "root");
+	control_message_clear(&message);
+	fixture->loop = loop_new();
+	assert_non_null(fixture->loop);
+	assert_int_equal(child_serve(fixture->child, fixture->loop, &fixture_ops, fixture), 0);
+}
+
+static void child_tear_down(struct child_fixture *fixture)
+{
+	child_free(fixture->child);
+	loop_free(fixture->loop);
+	if (fixture->supervisor_fd >= 0)
+		close(fixture->supervisor_fd);
+	log_set_level(LOG_LEVEL_NOTICE);
+}
+
+static void child_without_a_wire_was_started_by_hand(void **state)
+{
+	struct child *child;
+	int pipe_fds[2];
+	char number[16];
+
+	(void)state;
+	unsetenv(CHILD_CONTROL_FD_ENV);
+	assert_int_equal(child_attach(&child), -ENOENT);
+	setenv(CHILD_CONTROL_FD_ENV, "three", 1);
+	assert_int_equal(child_attach(&child), -EBADF);
+	assert_int_equal(pipe(pipe_fds), 0);
+	snprintf(number, sizeof(number), "%d", pipe_fds[0]);
+	setenv(CHILD_CONTROL_FD_ENV, number, 1);
+	assert_int_equal(child_attach(&child), -EBADF);
+	unsetenv(CHILD_CONTROL_FD_ENV);
+	fds_close(pipe_fds, 2);
+}
+
+static void child_log_travels_to_the_supervisor(void **state)
+{
+	struct child_fixture fixture;
+	struct control_message message;
+
+	(void)state;
+	child_set_up(&fixture);
+	log_info("hello %d", 5);
+	log_debug("not wanted");
+	assert_int_equal(control_receive_timeout(fixture.supervisor_fd, 1000, &message), 1);
+	assert_int_equal(message.envelope->body_case, ATOLL__CONTROL__ENVELOPE__BODY_LOG_RECORD);
+	assert_int_equal(message.envelope->log_record->level, LOG_LEVEL_INFO);
+	assert_string_equal(message.envelope->log_record->text, "hello 5");
+	control_message_clear(&message);
+	assert_int_equal(control_receive_timeout(fixture.supervisor_fd, 1, &message), -ETIMEDOUT);
+	child_tear_down(&fixture);
+}
+
+/* A supervisor that does not read must not stop a child; what was lost is told once there is room. */
+static void child_counts_records_that_did_not_fit(void **state)
+{
+	struct child_fixture fixture;
+	struct control_message message;
+	unsigned sent = 0, came = 0, lost = 0;
+
+	(void)state;
+	child_set_up(&fixture);
+	for (; sent < 5000; sent++)
+		log_info("record %u", sent);
+	while (control_receive_timeout(fixture.supervisor_fd, 0, &message) == 1) {
+		came++;
+		control_message_clear(&message);
+	}
+	assert_true(came > 0 && came < sent);
+	log_info("the last");
+	assert_int_equal(control_receive_timeout(fixture.supervisor_fd, 1000, &message), 1);
+	assert_int_equal(sscanf(message.envelope->log_record->text, "%u log records lost", &lost), 1);
+	assert_int_equal(came + lost, sent);
+	control_message_clear(&message);
+	assert_int_equal(control_receive_timeout(fixture.supervisor_fd, 1000, &message), 1);
+	assert_string_equal(message.envelope->log_record->text, "the last");
+	control_message_clear(&message);
+	child_tear_down(&fixture);
+}
+
+static void child_answers_statistics(void **state)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__StatisticsRequest request = ATOLL__CONTROL__STATISTICS_REQUEST__INIT;
+	struct child_fixture fixture;
+	struct control_message message;
+
+	(void)state;
+	child_set_up(&fixture);
+	envelope.serial = 99;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS_REQUEST;
+	envelope.statistics_request = &request;
+	assert_int_equal(control_send(fixture.supervisor_fd, &envelope, NULL, 0), 0);
+	assert_int_equal(loop_run_once(fixture.loop, 1000), 0);
+	assert_int_equal(control_receive_timeout(fixture.supervisor_fd, 1000, &message), 1);
+	assert_int_equal(message.envelope->body_case, ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS);
+	assert_int_equal(message.envelope->serial, 99);
+	assert_int_equal(message.envelope->statistics->n_counters, 2);
+	assert_string_equal(message.envelope->statistics->counters[1]->name, "writes");
+	assert_true(message.envelope->statistics->counters[1]->value == UINT64_MAX);
+	control_message_clear(&message);
+	child_tear_down(&fixture);
+}
+
+static void child_shuts_down_once_for_order_and_end(void **state)
+{
+	struct child_fixture fixture;
+
+	(void)state;
+	child_set_up(&fixture);
+	assert_int_equal(
+		control_send_order(fixture.supervisor_fd, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN), 0);
+	loop_run(fixture.loop);
+	assert_int_equal(fixture.shut_downs, 1);
+	close(fixture.supervisor_fd);
+	fixture.supervisor_fd = -1;
+	loop_run_once(fixture.loop, 100);
+	assert_int_equal(fixture.shut_downs, 1);
+	child_tear_down(&fixture);
+}
+
+static void child_shuts_down_for_what_it_does_not_take(void **state)
+{
+	struct child_fixture fixture;
+
+	(void)state;
+	child_set_up(&fixture);
+	assert_int_equal(control_send_ready(fixture.supervisor_fd), 0);
+	loop_run(fixture.loop);
+	assert_int_equal(fixture.shut_downs, 1);
+	assert_int_equal(fixture.messages, 0);
+	child_tear_down(&fixture);
+}
+
+/* --- loop --- */
+
+static void *wake_from_thread(void *argument)
+{
+	loop_wake(argument);
+	return NULL;
+}
+
+static void stop_loop(void *argument)
+{
+	loop_stop(argument);
+}
+
+static void loop_wakes_across_threads_and_fires_timers(void **state)
+{
+	struct loop *loop = loop_new();
+	struct loop_watch *timer;
+	pthread_t thread;
+
+	(void)state;
+	loop_on_wake(loop, stop_loop, loop);
+	assert_int_equal(pthread_create(&thread, NULL, wake_from_thread, loop), 0);
+	assert_int_equal(loop_run(loop), 0);
+	pthread_join(thread, NULL);
+	timer = loop_watch_timer(loop, stop_loop, loop);
+	assert_int_equal(loop_timer_arm(timer, 1000), 0);
+	assert_int_equal(loop_run(loop), 0);
+	loop_unwatch(timer);
+	loop_free(loop);
+}
+
+struct self_removing {
+	struct loop *loop;
+	struct loop_watch *watch;
+	unsigned calls;
+};
+
+static void remove_own_watch(int fd, unsigned events, void *argument)
+{
+	struct self_removing *self = argument;
+
+	(void)fd;
+	assert_int_equal(events, LOOP_READ);
+	self->calls++;
+	loop_unwatch(self->watch);
+	loop_stop(self->loop);
+}
+
+static void loop_watch_may_remove_itself_and_pause(void **state)
+{
+	struct self_removing self = {.loop = loop_new()};
+	int fd = eventfd(1, 0);
+
+	(void)state;
+	self.watch = loop_watch_fd(self.loop, fd, LOOP_READ, remove_own_watch, &self);
+	assert_int_equal(loop_watch_set_events(self.watch, 0), 0);
+	loop_run_once(self.loop, 0);
+	assert_int_equal(self.calls, 0);
+	assert_int_equal(loop_watch_set_events(self.watch, LOOP_READ), 0);
+	loop_run(self.loop);
+	loop_run_once(self.loop, 0);
+	assert_int_equal(self.calls, 1);
+	close(fd);
+	loop_free(self.loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(log_line_escapes_control_characters),
+		cmocka_unit_test(log_cuts_long_texts_and_keeps_errno),
+		cmocka_unit_test(fds_more_than_allowed_are_closed),
+		cmocka_unit_test(fds_arrive_in_order_and_close_on_exec),
+		cmocka_unit_test(control_message_travels_with_its_fds),
+		cmocka_unit_test(control_receive_refuses_bad_packets),
+		cmocka_unit_test(control_receive_refuses_a_huge_packet),
+		cmocka_unit_test(control_receive_tells_the_end),
+		cmocka_unit_test(child_without_a_wire_was_started_by_hand),
+		cmocka_unit_test(child_log_travels_to_the_supervisor),
+		cmocka_unit_test(child_counts_records_that_did_not_fit),
+		cmocka_unit_test(child_answers_statistics),
+		cmocka_unit_test(child_shuts_down_once_for_order_and_end),
+		cmocka_unit_test(child_shuts_down_for_what_it_does_not_take),
+		cmocka_unit_test(loop_wakes_across_threads_and_fires_timers),
+		cmocka_unit_test(loop_watch_may_remove_itself_and_pause),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}
