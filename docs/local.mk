@@ -1,1 +1,2 @@
-# docs/: man pages and what they rest on.
+# docs/: what is not a man page. Man pages stand beside the program that they are of, in its folder's local.mk.
+EXTRA_DIST += docs/architecture.md
