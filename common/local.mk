@@ -17,3 +17,4 @@ common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS)
 
 include common/queue.mk
 include common/register.mk
+include common/image.mk

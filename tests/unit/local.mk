@@ -3,3 +3,4 @@ UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 UNIT_LIBS = common/libcommon.la $(CMOCKA_LIBS)
 
 include tests/unit/base.mk
+include tests/unit/blk.mk

@@ -1,0 +1,138 @@
+/* Disk images: see disk_image.h. Nothing here keeps state; the descriptors are the callers'. */
+#include "common/disk_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What a file system is assumed to write at once when it does not say, or says more. */
+#define PHYSICAL_BLOCK_DEFAULT 4096
+
+int disk_image_open(const char *path, bool readonly, int *fd)
+{
+	int flags = (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+	struct stat status;
+	int image_fd;
+	int result = 0;
+
+	/* O_NONBLOCK: a FIFO, or a drive without a medium, must not stop us here. It means nothing to what we
+	 * keep. */
+	image_fd = open(path, flags | O_NONBLOCK | O_NOCTTY);
+	if (image_fd < 0)
+		return -errno;
+	if (fstat(image_fd, &status) < 0)
+		result = -errno;
+	else if (S_ISDIR(status.st_mode))
+		result = -EISDIR;
+	else if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+		result = -EINVAL;
+	else if (S_ISREG(status.st_mode) && fcntl(image_fd, F_SETFL, 0) < 0)
+		result = -errno;
+	if (result == 0 && S_ISBLK(status.st_mode)) {
+		char self[32];
+		int claimed_fd;
+
+		/* Through the descriptor: what was looked at is what is opened. O_EXCL is defined for block
+		 * devices. */
+		snprintf(self, sizeof(self), "/proc/self/fd/%d", image_fd);
+		claimed_fd = open(self, flags | (readonly ? 0 : O_EXCL));
+		if (claimed_fd < 0) {
+			result = -errno;
+		} else {
+			close(image_fd);
+			image_fd = claimed_fd;
+		}
+	}
+	if (result < 0) {
+		close(image_fd);
+		return result;
+	}
+	*fd = image_fd;
+	return 0;
+}
+
+static bool is_power_of_two(uint32_t value)
+{
+	return value != 0 && (value & (value - 1)) == 0;
+}
+
+static void file_geometry(const struct stat *status, struct disk_image *image)
+{
+	uint32_t block = (uint32_t)status->st_blksize;
+
+	image->size = (uint64_t)status->st_size;
+	image->logical_block_size = DISK_SECTOR_SIZE;
+	/* st_blksize of a network file system can be its transfer size: no unit to tell a guest. */
+	if (!is_power_of_two(block) || block < DISK_SECTOR_SIZE || block > 65536)
+		block = PHYSICAL_BLOCK_DEFAULT;
+	image->physical_block_size = block;
+	image->discard_granularity = block;
+}
+
+static int device_geometry(int fd, struct disk_image *image)
+{
+	int logical = 0;
+	unsigned physical = 0, optimal = 0;
+
+	if (ioctl(fd, BLKGETSIZE64, &image->size) < 0 || ioctl(fd, BLKSSZGET, &logical) < 0 ||
+	    ioctl(fd, BLKPBSZGET, &physical) < 0)
+		return -errno;
+	image->logical_block_size = (uint32_t)logical;
+	image->physical_block_size = physical;
+	if (ioctl(fd, BLKIOOPT, &optimal) == 0)
+		image->optimal_io_size = optimal;
+	if (!is_power_of_two(image->logical_block_size) || image->logical_block_size < DISK_SECTOR_SIZE)
+		return -ENOTSUP;
+	if (!is_power_of_two(physical) || physical < image->logical_block_size)
+		image->physical_block_size = image->logical_block_size;
+	image->discard_granularity = image->physical_block_size;
+	return 0;
+}
+
+int disk_image_probe(int fd, bool readonly, struct disk_image *image, const char **problem)
+{
+	struct disk_image found = {0};
+	struct stat status;
+	int flags = fcntl(fd, F_GETFL);
+	int result;
+
+	*problem = "its descriptor cannot be used; see that the file can be opened";
+	if (flags < 0 || fstat(fd, &status) < 0)
+		return -errno;
+	if ((flags & O_ACCMODE) == O_WRONLY || (!readonly && (flags & O_ACCMODE) != O_RDWR)) {
+		*problem = "its descriptor is not open for what is asked; open it for reading and writing";
+		return -EBADF;
+	}
+	if (S_ISREG(status.st_mode)) {
+		file_geometry(&status, &found);
+	} else if (S_ISBLK(status.st_mode)) {
+		found.block_device = true;
+		result = device_geometry(fd, &found);
+		if (result < 0) {
+			*problem = "the block device does not tell its size; see that it has a medium";
+			return result;
+		}
+	} else {
+		*problem = "neither a regular file nor a block device; name a raw disk image";
+		return -EINVAL;
+	}
+	if (found.size == 0) {
+		*problem = "the image is empty; give it a size, for instance with truncate(1)";
+		return -ENODATA;
+	}
+	if (found.size % found.logical_block_size != 0) {
+		*problem = found.block_device
+				   ? "the device's size is not a multiple of its block size; use another one"
+				   : "the size is not a multiple of 512 bytes; is it a raw image? then pad "
+				     "it with truncate(1)";
+		return -ERANGE;
+	}
+	*image = found;
+	*problem = NULL;
+	return 0;
+}
