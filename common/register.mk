@@ -1,1 +1,6 @@
 # The register wire: vfio-user. The archive is common/local.mk's.
+common_libcommon_la_SOURCES += \
+	common/vfio_user_spec.h \
+	common/vfio_user_message.c common/vfio_user_message.h \
+	common/vfio_user_capabilities.c
+common_libcommon_la_LIBADD += $(JANSSON_LIBS)
