@@ -18,3 +18,4 @@ common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS)
 include common/queue.mk
 include common/register.mk
 include common/image.mk
+include common/kernel_image.mk
