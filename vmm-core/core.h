@@ -16,8 +16,8 @@ struct loop;
 struct pci_bus;
 
 struct core {
-	const char *vm;        /* its name */
-	struct loop *loop;     /* of the main thread */
+	const char *vm;	   /* its name */
+	struct loop *loop; /* of the main thread */
 	int kvm_fd;
 	int vm_fd;
 	unsigned cpus;
@@ -28,8 +28,8 @@ struct core {
 };
 
 /*
- * Ends the run: the first call wins, stops the vCPUs, and is reported to the supervisor as GuestEvent. From any
- * thread; returns at once. detail is copied and may be NULL.
+ * Ends the run: the first call wins, stops the vCPUs, and is reported to the supervisor as GuestEvent. From
+ * any thread; returns at once. detail is copied and may be NULL.
  */
 void core_end(struct core *core, Atoll__Control__GuestEvent__Kind kind, unsigned status, const char *detail);
 

@@ -1,8 +1,8 @@
 /*
  * Guest RAM: one sealed memfd, mapped once, handed to KVM as slots and to devices as vhost-user regions.
  *
- * The memfd is F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, so no holder of it can pull memory from under another. RAM
- * below the hole is at file offset 0; RAM above 4 GiB follows it in the file.
+ * The memfd is F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, so no holder of it can pull memory from under
+ * another. RAM below the hole is at file offset 0; RAM above 4 GiB follows it in the file.
  */
 #ifndef ATOLL_VMM_CORE_GUEST_RAM_H
 #define ATOLL_VMM_CORE_GUEST_RAM_H

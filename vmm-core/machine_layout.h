@@ -1,6 +1,6 @@
 /*
- * Where everything is in the guest's two address spaces. The one place for these numbers: boot, ACPI, PCI and the
- * chipset all take them from here.
+ * Where everything is in the guest's two address spaces. The one place for these numbers: boot, ACPI, PCI and
+ * the chipset all take them from here.
  */
 #ifndef ATOLL_VMM_CORE_MACHINE_LAYOUT_H
 #define ATOLL_VMM_CORE_MACHINE_LAYOUT_H
@@ -12,47 +12,48 @@
 #define GIB (1024 * MIB)
 
 /* Guest-physical memory. RAM: [0, LAYOUT_HOLE_START) and, for larger guests, from LAYOUT_HIGH_RAM_START. */
-#define LAYOUT_EBDA_START        UINT64_C(0x9fc00) /* end of usable low RAM, as PCs have it */
-#define LAYOUT_BIOS_START        UINT64_C(0xe0000) /* RSDP and ACPI tables, reserved in e820 */
-#define LAYOUT_ONE_MIB           UINT64_C(0x100000)
-#define LAYOUT_HOLE_START        UINT64_C(0xc0000000)
-#define LAYOUT_MMIO32_START      UINT64_C(0xc0000000) /* PCI window below 4 GiB */
-#define LAYOUT_MMIO32_END        UINT64_C(0xe0000000)
-#define LAYOUT_ECAM_START        UINT64_C(0xe0000000) /* one bus: 1 MiB */
-#define LAYOUT_ECAM_SIZE         UINT64_C(0x100000)
-#define LAYOUT_IOAPIC            UINT64_C(0xfec00000)
-#define LAYOUT_LAPIC             UINT64_C(0xfee00000)
-#define LAYOUT_IDENTITY_MAP      UINT64_C(0xfffbc000) /* KVM_SET_IDENTITY_MAP_ADDR: one page */
-#define LAYOUT_TSS               UINT64_C(0xfffbd000) /* KVM_SET_TSS_ADDR: three pages */
-#define LAYOUT_HIGH_RAM_START    UINT64_C(0x100000000)
-/* PCI window above 4 GiB: at LAYOUT_MMIO64_START or the next GiB above the end of RAM, whichever is higher. */
-#define LAYOUT_MMIO64_START      UINT64_C(0x4000000000)
-#define LAYOUT_MMIO64_SIZE       UINT64_C(0x1000000000)
+#define LAYOUT_EBDA_START     UINT64_C(0x9fc00) /* end of usable low RAM, as PCs have it */
+#define LAYOUT_BIOS_START     UINT64_C(0xe0000) /* RSDP and ACPI tables, reserved in e820 */
+#define LAYOUT_ONE_MIB	      UINT64_C(0x100000)
+#define LAYOUT_HOLE_START     UINT64_C(0xc0000000)
+#define LAYOUT_MMIO32_START   UINT64_C(0xc0000000) /* PCI window below 4 GiB */
+#define LAYOUT_MMIO32_END     UINT64_C(0xe0000000)
+#define LAYOUT_ECAM_START     UINT64_C(0xe0000000) /* one bus: 1 MiB */
+#define LAYOUT_ECAM_SIZE      UINT64_C(0x100000)
+#define LAYOUT_IOAPIC	      UINT64_C(0xfec00000)
+#define LAYOUT_LAPIC	      UINT64_C(0xfee00000)
+#define LAYOUT_IDENTITY_MAP   UINT64_C(0xfffbc000) /* KVM_SET_IDENTITY_MAP_ADDR: one page */
+#define LAYOUT_TSS	      UINT64_C(0xfffbd000) /* KVM_SET_TSS_ADDR: three pages */
+#define LAYOUT_HIGH_RAM_START UINT64_C(0x100000000)
+/* PCI window above 4 GiB: at LAYOUT_MMIO64_START or the next GiB above the end of RAM, whichever is higher.
+ */
+#define LAYOUT_MMIO64_START UINT64_C(0x4000000000)
+#define LAYOUT_MMIO64_SIZE  UINT64_C(0x1000000000)
 
 /* Where the loader puts things; all below LAYOUT_EBDA_START. */
-#define LAYOUT_GDT               UINT64_C(0x500)
-#define LAYOUT_PVH_START_INFO    UINT64_C(0x6000)
-#define LAYOUT_BOOT_PARAMS       UINT64_C(0x7000)
-#define LAYOUT_PAGE_TABLES       UINT64_C(0x9000)
-#define LAYOUT_CMDLINE           UINT64_C(0x20000)
-#define LAYOUT_CMDLINE_SIZE      UINT64_C(0x10000)
+#define LAYOUT_GDT	      UINT64_C(0x500)
+#define LAYOUT_PVH_START_INFO UINT64_C(0x6000)
+#define LAYOUT_BOOT_PARAMS    UINT64_C(0x7000)
+#define LAYOUT_PAGE_TABLES    UINT64_C(0x9000)
+#define LAYOUT_CMDLINE	      UINT64_C(0x20000)
+#define LAYOUT_CMDLINE_SIZE   UINT64_C(0x10000)
 
 /* Ports. */
-#define LAYOUT_PORT_I8042_DATA    0x60
+#define LAYOUT_PORT_I8042_DATA	  0x60
 #define LAYOUT_PORT_I8042_COMMAND 0x64
-#define LAYOUT_PORT_DEBUG_EXIT    0xf4
-#define LAYOUT_PORT_COM1          0x3f8 /* 8 ports; COM2..4 at the PC's places follow if configured */
-#define LAYOUT_PORT_PVPANIC       0x505
+#define LAYOUT_PORT_DEBUG_EXIT	  0xf4
+#define LAYOUT_PORT_COM1	  0x3f8 /* 8 ports; COM2..4 at the PC's places follow if configured */
+#define LAYOUT_PORT_PVPANIC	  0x505
 #define LAYOUT_PORT_SLEEP_CONTROL 0x600 /* ACPI 4.8.3.7 */
 #define LAYOUT_PORT_SLEEP_STATUS  0x601
-#define LAYOUT_PORT_GED_EVENTS    0x608 /* 4 bytes: pending events of the generic event device, read clears */
-#define LAYOUT_PORT_PCI_ADDRESS   0xcf8
+#define LAYOUT_PORT_GED_EVENTS	  0x608 /* 4 bytes: pending events of the generic event device, read clears */
+#define LAYOUT_PORT_PCI_ADDRESS	  0xcf8
 #define LAYOUT_PORT_RESET_CONTROL 0xcf9
-#define LAYOUT_PORT_PCI_DATA      0xcfc
+#define LAYOUT_PORT_PCI_DATA	  0xcfc
 
 /* Global system interrupts; ISA identity below 16. PCI functions have MSI-X only. */
-#define LAYOUT_GSI_COM1 4
-#define LAYOUT_GSI_GED  9
+#define LAYOUT_GSI_COM1	       4
+#define LAYOUT_GSI_GED	       9
 #define LAYOUT_GSI_IOAPIC_PINS 24
 /* GSIs from here on are MSI routes. */
 #define LAYOUT_GSI_MSI_FIRST 24
