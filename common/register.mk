@@ -2,5 +2,6 @@
 common_libcommon_la_SOURCES += \
 	common/vfio_user_spec.h \
 	common/vfio_user_message.c common/vfio_user_message.h \
-	common/vfio_user_capabilities.c
+	common/vfio_user_capabilities.c \
+	common/vfio_user_backend.c
 common_libcommon_la_LIBADD += $(JANSSON_LIBS)

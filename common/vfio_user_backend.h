@@ -18,6 +18,7 @@
 #include "common/loop.h"
 
 #define VFIO_USER_REGIONS_MAX 9
+#define VFIO_USER_IRQS_MAX    5
 /* The largest REGION_READ or REGION_WRITE payload that we serve: a register access, not a copy. */
 #define VFIO_USER_ACCESS_MAX 4096
 
@@ -44,12 +45,15 @@ struct vfio_user_device_ops {
 	void (*session_end)(void *device, int error);
 };
 
-/* socket_fd becomes the session's on success. Returns 0 or -errno. */
+/* socket_fd becomes the session's on success; ops stays the caller's. Returns 0 or -errno. */
 int vfio_user_backend_new(struct loop *loop, int socket_fd, const struct vfio_user_device_ops *ops, void *device,
 			  struct vfio_user_backend **backend);
+/* Serves what the client has sent so far, before the session is freed: posted writes are not lost. */
+void vfio_user_backend_drain(struct vfio_user_backend *backend);
+/* Closes the socket and the eventfds. Allowed from session_end(); NULL is allowed. */
 void vfio_user_backend_free(struct vfio_user_backend *backend);
 
-/* Signals an interrupt index: one write to its eventfd, if the client gave one. */
+/* Signals an interrupt index: one write to its eventfd, if the client gave one. (The session makes it non-blocking.) */
 void vfio_user_backend_interrupt(struct vfio_user_backend *backend, uint32_t index);
 
 #endif
