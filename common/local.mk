@@ -8,8 +8,6 @@ common_libcommon_la_SOURCES = \
 	common/control_wire.c common/control_wire.h \
 	common/child.c common/child.h \
 	common/device_program.c common/device_program.h \
-	common/vhost_user_backend.h \
-	common/vfio_user_backend.h \
 	common/virtio_spec.h
 common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS)
 

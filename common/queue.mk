@@ -1,4 +1,7 @@
 # The queue wire: guest memory, virtqueues, vhost-user. The archive is common/local.mk's.
 common_libcommon_la_SOURCES += \
 	common/guest_memory.c common/guest_memory.h \
-	common/virtqueue.c common/virtqueue.h
+	common/virtqueue.c common/virtqueue.h \
+	common/vhost_user_spec.h \
+	common/vhost_user_message.c common/vhost_user_message.h \
+	common/vhost_user_backend.c common/vhost_user_backend.h

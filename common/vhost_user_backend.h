@@ -1,14 +1,15 @@
 /*
  * The back-end half of vhost-user: a session on a connected socket, driven by the owner's event loop.
  *
- * The session answers the protocol; the device says in an ops struct what it is and gets its queues started and
- * stopped. Any front end of the published specification is served: our core, QEMU, libblkio, DPDK. Requests that
- * we do not know are answered as the specification says (an error reply when need_reply is set), sizes, fd counts
- * and the state machine are checked, and a front end that breaks them loses its session, not the process.
+ * The session answers the protocol; the device says in an ops struct what it is and gets its queues started
+ * and stopped. Any front end of the published specification is served: our core, QEMU, libblkio, DPDK.
+ * Requests that we do not know are answered as the specification says (an error reply when need_reply is
+ * set), sizes, fd counts and the state machine are checked, and a front end that breaks them loses its
+ * session, not the process.
  *
- * All callbacks run in the session's thread. start_queue() hands over a queue with its kick fd; the device serves it
- * from any one thread it likes until stop_queue() returns. Between the two nothing underneath changes: the session
- * stops a queue before it changes memory, addresses or fds, and starts it again.
+ * All callbacks run in the session's thread. start_queue() hands over a queue with its kick fd; the device
+ * serves it from any one thread it likes until stop_queue() returns. Between the two nothing underneath
+ * changes: the session stops a queue before it changes memory, addresses or fds, and starts it again.
  *
  * Source: QEMU docs/interop/vhost-user.rst.
  */
@@ -33,36 +34,49 @@ struct vhost_user_device_ops {
 	uint64_t device_features;
 	/* Queues at most; what GET_QUEUE_NUM says. */
 	uint16_t queue_max;
-	/* Size of the config space that the device fills, 0 .. VHOST_USER_CONFIG_MAX; 0: CONFIG is not offered. */
+	/* Size of the config space that the device fills, 0 .. VHOST_USER_CONFIG_MAX; 0: CONFIG is not
+	 * offered. */
 	uint32_t config_size;
 
-	/* The driver's features, before any queue starts. 0, or -errno to refuse (logged; the session ends). */
+	/* The driver's features, before any queue starts. 0, or -errno to refuse (logged; the session ends).
+	 */
 	int (*set_features)(void *device, uint64_t features);
 	/* Fills config[0..config_size). */
 	void (*get_config)(void *device, uint8_t *config);
-	/* The driver wrote [offset, +size). 0 or -EINVAL for a field that is not writable. NULL: nothing is. */
+	/* The driver wrote [offset, +size). 0 or -EINVAL for a field that is not writable. NULL: nothing is.
+	 */
 	int (*set_config)(void *device, uint32_t offset, const uint8_t *data, uint32_t size);
 	/* 0 or -errno (logged; the session ends). */
 	int (*start_queue)(void *device, uint16_t index, struct virtqueue *queue);
 	/* Returns once no thread touches the queue and every popped chain has been pushed or rewound. */
 	void (*stop_queue)(void *device, uint16_t index);
-	/* RESET_DEVICE, RESET_OWNER or the end of a session: forget the driver. May be NULL. Queues are stopped. */
+	/* RESET_DEVICE, RESET_OWNER or the end of a session: forget the driver. May be NULL. Queues are
+	 * stopped. */
 	void (*reset)(void *device);
 	/* NET_SET_MTU; NULL: not offered. 0 or -EINVAL. */
 	int (*set_mtu)(void *device, uint16_t mtu);
-	/* The session is over: end of file (error 0) or -errno. The callee calls vhost_user_backend_free(). */
+	/* The session is over: end of file (error 0) or -errno. The callee calls vhost_user_backend_free().
+	 */
 	void (*session_end)(void *device, int error);
 };
 
 /* socket_fd becomes the session's. Returns 0 or -errno; on failure socket_fd is still the caller's. */
-int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_user_device_ops *ops, void *device,
-			   struct vhost_user_backend **backend);
+int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_user_device_ops *ops,
+			   void *device, struct vhost_user_backend **backend);
 
 /* Stops every queue, unmaps memory, closes all fds. Allowed from session_end(). */
 void vhost_user_backend_free(struct vhost_user_backend *backend);
 
-/* Tells the front end that the config space changed (VHOST_USER_BACKEND_CONFIG_CHANGE_MSG), where it can listen. */
+/* Tells the front end that the config space changed (VHOST_USER_BACKEND_CONFIG_CHANGE_MSG), where it can
+ * listen. */
 int vhost_user_backend_config_changed(struct vhost_user_backend *backend);
+
+/*
+ * A queue that a device serves broke (virtqueue_pop() said -EPROTO): says why in the log and signals the
+ * front end's error eventfd. Call it once, between start_queue() and the return of stop_queue(), from the
+ * thread that serves it.
+ */
+void vhost_user_backend_queue_broken(struct vhost_user_backend *backend, uint16_t index);
 
 /* The negotiated features; 0 before SET_FEATURES. */
 uint64_t vhost_user_backend_features(const struct vhost_user_backend *backend);

@@ -1,0 +1,651 @@
+/*
+ * The back-end half of vhost-user.
+ *
+ * A ring runs while four things are so: it has a size and addresses, its kick has been set, it is enabled,
+ * and the guest's memory is known. Every request that touches one of them goes through the same three steps:
+ * stop what runs, change, and vring_update() starts again what may run. So the order in which a front end
+ * sends its requests does not matter, and a device never sees anything change under a queue that it serves.
+ */
+#include "common/vhost_user_backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/vhost_user_message.h"
+#include "common/virtio_spec.h"
+
+/* How long a reply may wait for a front end that does not read. */
+#define SEND_TIMEOUT_MS 1000
+
+struct vring {
+	uint16_t size;
+	uint16_t base;
+	bool addressed;
+	bool kicked; /* SET_VRING_KICK came since the last stop */
+	bool enabled;
+	struct vhost_user_vring_addr addresses;
+	int kick_fd;
+	int call_fd;
+	int err_fd;
+	struct virtqueue *queue; /* not NULL while it runs */
+};
+
+struct vhost_user_backend {
+	struct loop *loop;
+	struct loop_watch *watch;
+	const struct vhost_user_device_ops *ops;
+	void *device;
+	int socket_fd;
+	int request_fd; /* the back-end channel, or -1 */
+	uint64_t offered;
+	uint64_t features;
+	bool features_set;
+	uint64_t protocol_features;
+	uint8_t status;
+	struct guest_memory memory;
+	struct vhost_user_receiver receiver;
+	struct vring vrings[];
+};
+
+static bool protocol_has(const struct vhost_user_backend *backend, unsigned bit)
+{
+	return (backend->protocol_features & VIRTIO_BIT(bit)) != 0;
+}
+
+static uint64_t protocol_offered(const struct vhost_user_backend *backend)
+{
+	uint64_t offered = VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) |
+			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
+			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
+			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |
+			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS);
+
+	if (backend->ops->config_size > 0)
+		offered |= VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
+	if (backend->ops->set_mtu != NULL)
+		offered |= VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MTU);
+	return offered;
+}
+
+/* --- Rings --- */
+
+static bool vring_may_run(const struct vhost_user_backend *backend, const struct vring *vring)
+{
+	/* "If VHOST_USER_F_PROTOCOL_FEATURES has not been negotiated, the ring starts directly in the enabled
+	 * state." */
+	bool enabled =
+		vring->enabled || (backend->features & VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)) == 0;
+
+	return backend->features_set && vring->size > 0 && vring->addressed && vring->kicked && enabled &&
+	       backend->memory.count > 0;
+}
+
+static void vring_stop(struct vhost_user_backend *backend, uint16_t index)
+{
+	struct vring *vring = &backend->vrings[index];
+
+	if (vring->queue == NULL)
+		return;
+	backend->ops->stop_queue(backend->device, index);
+	vring->base = virtqueue_next_available(vring->queue);
+	virtqueue_free(vring->queue);
+	vring->queue = NULL;
+}
+
+static int vring_start(struct vhost_user_backend *backend, uint16_t index)
+{
+	struct vring *vring = &backend->vrings[index];
+	uint64_t size = vring->size;
+	struct virtqueue_setup setup = {
+		.memory = &backend->memory,
+		.size = vring->size,
+		/* 2.7: the areas' sizes; the event words behind the rings count whether or not they are used.
+		 */
+		.descriptor_table =
+			guest_memory_user_range(&backend->memory, vring->addresses.descriptor, 16 * size),
+		.available_ring =
+			guest_memory_user_range(&backend->memory, vring->addresses.available, 6 + 2 * size),
+		.used_ring = guest_memory_user_range(&backend->memory, vring->addresses.used, 6 + 8 * size),
+		.next_available = vring->base,
+		.features = backend->features,
+		.kick_fd = vring->kick_fd,
+		.call_fd = vring->call_fd,
+	};
+	int result;
+
+	if (setup.descriptor_table == NULL || setup.available_ring == NULL || setup.used_ring == NULL) {
+		log_error("queue %u: a ring is outside of guest memory", index);
+		return -EPROTO;
+	}
+	result = virtqueue_new(&setup, &vring->queue);
+	if (result < 0) {
+		log_error("queue %u: bad size or alignment of a ring", index);
+		return result == -EINVAL ? -EPROTO : result;
+	}
+	result = backend->ops->start_queue(backend->device, index, vring->queue);
+	if (result < 0) {
+		log_error("queue %u: cannot be started: %s", index, strerror(-result));
+		virtqueue_free(vring->queue);
+		vring->queue = NULL;
+	}
+	return result;
+}
+
+static int vring_update(struct vhost_user_backend *backend, uint16_t index)
+{
+	struct vring *vring = &backend->vrings[index];
+	bool may_run = vring_may_run(backend, vring);
+
+	if (may_run && vring->queue == NULL)
+		return vring_start(backend, index);
+	if (!may_run)
+		vring_stop(backend, index);
+	return 0;
+}
+
+static void vrings_stop(struct vhost_user_backend *backend)
+{
+	for (uint16_t i = 0; i < backend->ops->queue_max; i++)
+		vring_stop(backend, i);
+}
+
+static int vrings_update(struct vhost_user_backend *backend)
+{
+	for (uint16_t i = 0; i < backend->ops->queue_max; i++) {
+		int result = vring_update(backend, i);
+
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static void fd_replace(int *fd, int new_fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = new_fd;
+}
+
+/* The ring of a request, or NULL for an index that does not exist. */
+static struct vring *vring_of(struct vhost_user_backend *backend, uint32_t index)
+{
+	return index < backend->ops->queue_max ? &backend->vrings[index] : NULL;
+}
+
+/* Back to how the device was before the driver came; memory, eventfds and protocol features stay. */
+static void device_reset(struct vhost_user_backend *backend)
+{
+	vrings_stop(backend);
+	for (uint16_t i = 0; i < backend->ops->queue_max; i++) {
+		struct vring *vring = &backend->vrings[i];
+
+		vring->base = 0;
+		vring->kicked = false;
+		vring->enabled = false;
+		vring->addressed = false;
+	}
+	if (backend->ops->reset != NULL)
+		backend->ops->reset(backend->device);
+}
+
+/* --- Requests without a reply of their own: 0, -EPROTO to end the session, another -errno to tell in an ack
+ * --- */
+
+static int take_features(struct vhost_user_backend *backend, uint64_t features)
+{
+	int result;
+
+	if ((features & ~backend->offered) != 0) {
+		log_error("the front end set features that were not offered: 0x%" PRIx64,
+			  features & ~backend->offered);
+		return -EPROTO;
+	}
+	vrings_stop(backend);
+	result = backend->ops->set_features(backend->device, features);
+	if (result < 0)
+		return result;
+	backend->features = features;
+	backend->features_set = true;
+	return vrings_update(backend);
+}
+
+static int take_protocol_features(struct vhost_user_backend *backend, uint64_t features)
+{
+	if ((features & ~protocol_offered(backend)) != 0) {
+		log_error("the front end set protocol features that were not offered: 0x%" PRIx64,
+			  features & ~protocol_offered(backend));
+		return -EPROTO;
+	}
+	backend->protocol_features = features;
+	return 0;
+}
+
+static int add_region(struct vhost_user_backend *backend, const struct vhost_user_memory_region *region,
+		      int fd)
+{
+	int result = guest_memory_add(&backend->memory, region->guest_address, region->size,
+				      region->user_address, region->mmap_offset, fd);
+
+	if (result < 0)
+		log_error("cannot map guest memory at 0x%" PRIx64 ", 0x%" PRIx64 " bytes: %s",
+			  region->guest_address, region->size, strerror(-result));
+	return result;
+}
+
+static int take_mem_table(struct vhost_user_backend *backend, const struct vhost_user_message *message)
+{
+	const struct vhost_user_memory *memory = &message->payload.memory;
+	uint32_t count = memory->region_count;
+
+	if (count > VHOST_USER_MEM_TABLE_REGIONS_MAX || count != message->fd_count ||
+	    message->header.size < VHOST_USER_MEMORY_HEADER_SIZE + count * sizeof(memory->regions[0]))
+		return -EPROTO;
+	vrings_stop(backend);
+	guest_memory_clear(&backend->memory);
+	for (uint32_t i = 0; i < count; i++) {
+		int result = add_region(backend, &memory->regions[i], message->fds[i]);
+
+		if (result < 0)
+			return -EPROTO;
+	}
+	return vrings_update(backend);
+}
+
+static int take_mem_region(struct vhost_user_backend *backend, const struct vhost_user_message *message,
+			   bool add)
+{
+	const struct vhost_user_memory_region *region = &message->payload.memory_single.region;
+	int result, updated;
+
+	vrings_stop(backend);
+	result = add ? add_region(backend, region, message->fds[0])
+		     : guest_memory_remove(&backend->memory, region->guest_address, region->size,
+					   region->user_address);
+	updated = vrings_update(backend);
+	return result < 0 ? result : updated;
+}
+
+static int take_vring_num(struct vhost_user_backend *backend, const struct vhost_user_vring_state *state)
+{
+	struct vring *vring = vring_of(backend, state->index);
+
+	if (vring == NULL || state->num == 0 || state->num > VIRTQUEUE_SIZE_MAX ||
+	    (state->num & (state->num - 1)) != 0)
+		return -EPROTO;
+	vring_stop(backend, (uint16_t)state->index);
+	vring->size = (uint16_t)state->num;
+	return vring_update(backend, (uint16_t)state->index);
+}
+
+static int take_vring_base(struct vhost_user_backend *backend, const struct vhost_user_vring_state *state)
+{
+	struct vring *vring = vring_of(backend, state->index);
+
+	if (vring == NULL || state->num > UINT16_MAX)
+		return -EPROTO;
+	vring_stop(backend, (uint16_t)state->index);
+	vring->base = (uint16_t)state->num;
+	return vring_update(backend, (uint16_t)state->index);
+}
+
+static int take_vring_addr(struct vhost_user_backend *backend, const struct vhost_user_vring_addr *addr)
+{
+	struct vring *vring = vring_of(backend, addr->index);
+
+	if (vring == NULL)
+		return -EPROTO;
+	vring_stop(backend, (uint16_t)addr->index);
+	vring->addresses = *addr;
+	vring->addressed = true;
+	return vring_update(backend, (uint16_t)addr->index);
+}
+
+static int take_vring_enable(struct vhost_user_backend *backend, const struct vhost_user_vring_state *state)
+{
+	struct vring *vring = vring_of(backend, state->index);
+
+	if (vring == NULL || state->num > 1)
+		return -EPROTO;
+	vring->enabled = state->num == 1;
+	return vring_update(backend, (uint16_t)state->index);
+}
+
+/* SET_VRING_KICK, _CALL and _ERR: a descriptor, or the bit that says that there is none. */
+static int take_vring_fd(struct vhost_user_backend *backend, struct vhost_user_message *message)
+{
+	uint64_t word = message->payload.u64;
+	uint32_t index = (uint32_t)(word & VHOST_USER_VRING_INDEX_MASK);
+	struct vring *vring = vring_of(backend, index);
+	int fd = -1;
+
+	if (vring == NULL || (word & ~(uint64_t)(VHOST_USER_VRING_INDEX_MASK | VHOST_USER_VRING_NOFD)) != 0 ||
+	    ((word & VHOST_USER_VRING_NOFD) != 0) != (message->fd_count == 0))
+		return -EPROTO;
+	if (message->fd_count == 1) {
+		fd = message->fds[0];
+		message->fds[0] = -1;
+		/* Neither a full nor an empty eventfd may ever make us wait. */
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+	}
+	vring_stop(backend, (uint16_t)index);
+	switch (message->header.request) {
+	case VHOST_USER_SET_VRING_KICK:
+		fd_replace(&vring->kick_fd, fd);
+		vring->kicked = true;
+		break;
+	case VHOST_USER_SET_VRING_CALL:
+		fd_replace(&vring->call_fd, fd);
+		break;
+	default:
+		fd_replace(&vring->err_fd, fd);
+	}
+	return vring_update(backend, (uint16_t)index);
+}
+
+static int take_config(struct vhost_user_backend *backend, const struct vhost_user_message *message)
+{
+	const struct vhost_user_config *config = &message->payload.config;
+
+	if (message->header.size != VHOST_USER_CONFIG_HEADER_SIZE + config->size || config->size == 0 ||
+	    config->size > VHOST_USER_MAX_CONFIG_SIZE || config->offset > backend->ops->config_size ||
+	    config->size > backend->ops->config_size - config->offset)
+		return -EPROTO;
+	if (backend->ops->set_config == NULL)
+		return -EINVAL;
+	return backend->ops->set_config(backend->device, config->offset, config->payload, config->size);
+}
+
+static int take_status(struct vhost_user_backend *backend, uint64_t status)
+{
+	if (status > UINT8_MAX)
+		return -EPROTO;
+	backend->status = (uint8_t)status;
+	if (status == 0)
+		device_reset(backend);
+	return 0;
+}
+
+static int take_mtu(struct vhost_user_backend *backend, uint64_t mtu)
+{
+	if (backend->ops->set_mtu == NULL || mtu > UINT16_MAX)
+		return -EINVAL;
+	return backend->ops->set_mtu(backend->device, (uint16_t)mtu);
+}
+
+static int take_request_fd(struct vhost_user_backend *backend, struct vhost_user_message *message)
+{
+	fd_replace(&backend->request_fd, message->fds[0]);
+	message->fds[0] = -1;
+	fcntl(backend->request_fd, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+static int request_take(struct vhost_user_backend *backend, struct vhost_user_message *message)
+{
+	switch (message->header.request) {
+	case VHOST_USER_SET_FEATURES:
+		return take_features(backend, message->payload.u64);
+	case VHOST_USER_SET_PROTOCOL_FEATURES:
+		return take_protocol_features(backend, message->payload.u64);
+	case VHOST_USER_SET_OWNER:
+	case VHOST_USER_RESET_OWNER: /* "no longer used": ignored, as the specification recommends */
+		return 0;
+	case VHOST_USER_SET_MEM_TABLE:
+		return take_mem_table(backend, message);
+	case VHOST_USER_ADD_MEM_REG:
+		return take_mem_region(backend, message, true);
+	case VHOST_USER_REM_MEM_REG:
+		return take_mem_region(backend, message, false);
+	case VHOST_USER_SET_VRING_NUM:
+		return take_vring_num(backend, &message->payload.state);
+	case VHOST_USER_SET_VRING_BASE:
+		return take_vring_base(backend, &message->payload.state);
+	case VHOST_USER_SET_VRING_ADDR:
+		return take_vring_addr(backend, &message->payload.addr);
+	case VHOST_USER_SET_VRING_ENABLE:
+		return take_vring_enable(backend, &message->payload.state);
+	case VHOST_USER_SET_VRING_KICK:
+	case VHOST_USER_SET_VRING_CALL:
+	case VHOST_USER_SET_VRING_ERR:
+		return take_vring_fd(backend, message);
+	case VHOST_USER_SET_CONFIG:
+		return take_config(backend, message);
+	case VHOST_USER_SET_STATUS:
+		return take_status(backend, message->payload.u64);
+	case VHOST_USER_NET_SET_MTU:
+		return take_mtu(backend, message->payload.u64);
+	case VHOST_USER_SET_BACKEND_REQ_FD:
+		return take_request_fd(backend, message);
+	case VHOST_USER_RESET_DEVICE:
+		device_reset(backend);
+		return 0;
+	default:
+		return -ENOTSUP;
+	}
+}
+
+/* --- Requests with a reply --- */
+
+static int reply(struct vhost_user_backend *backend, const void *payload, uint32_t size)
+{
+	return vhost_user_send(backend->socket_fd, backend->receiver.message.header.request,
+			       VHOST_USER_REPLY_FLAG, payload, size, NULL, 0, SEND_TIMEOUT_MS);
+}
+
+static int reply_u64(struct vhost_user_backend *backend, uint64_t value)
+{
+	return reply(backend, &value, sizeof(value));
+}
+
+/* GET_VRING_BASE stops the ring; it starts again with the next kick descriptor. */
+static int answer_vring_base(struct vhost_user_backend *backend, const struct vhost_user_vring_state *state)
+{
+	struct vring *vring = vring_of(backend, state->index);
+	struct vhost_user_vring_state answer = {.index = state->index};
+
+	if (vring == NULL)
+		return -EPROTO;
+	vring_stop(backend, (uint16_t)state->index);
+	vring->kicked = false;
+	answer.num = vring->base;
+	return reply(backend, &answer, sizeof(answer));
+}
+
+/* The reply is exactly as long as was asked; what lies behind our config space reads as zero. */
+static int answer_config(struct vhost_user_backend *backend, const struct vhost_user_message *message)
+{
+	const struct vhost_user_config *asked = &message->payload.config;
+	struct vhost_user_config answer = {
+		.offset = asked->offset, .size = asked->size, .flags = asked->flags};
+	uint8_t config[VHOST_USER_MAX_CONFIG_SIZE] = {0};
+
+	/* Some front ends send the header alone, some as many bytes as they want back. */
+	if (asked->size > VHOST_USER_MAX_CONFIG_SIZE ||
+	    asked->offset > VHOST_USER_MAX_CONFIG_SIZE - asked->size ||
+	    (message->header.size != VHOST_USER_CONFIG_HEADER_SIZE &&
+	     message->header.size != VHOST_USER_CONFIG_HEADER_SIZE + asked->size))
+		return -EPROTO;
+	if (backend->ops->config_size > 0)
+		backend->ops->get_config(backend->device, config);
+	memcpy(answer.payload, config + asked->offset, asked->size);
+	return reply(backend, &answer, VHOST_USER_CONFIG_HEADER_SIZE + asked->size);
+}
+
+/* 1: answered; 0: this request has no reply of its own; -errno. */
+static int request_answer(struct vhost_user_backend *backend, const struct vhost_user_message *message)
+{
+	int result;
+
+	switch (message->header.request) {
+	case VHOST_USER_GET_FEATURES:
+		result = reply_u64(backend, backend->offered);
+		break;
+	case VHOST_USER_GET_PROTOCOL_FEATURES:
+		result = reply_u64(backend, protocol_offered(backend));
+		break;
+	case VHOST_USER_GET_QUEUE_NUM:
+		result = reply_u64(backend, backend->ops->queue_max);
+		break;
+	case VHOST_USER_GET_MAX_MEM_SLOTS:
+		result = reply_u64(backend, GUEST_MEMORY_REGIONS_MAX);
+		break;
+	case VHOST_USER_GET_STATUS:
+		result = reply_u64(backend, backend->status);
+		break;
+	case VHOST_USER_GET_VRING_BASE:
+		result = answer_vring_base(backend, &message->payload.state);
+		break;
+	case VHOST_USER_GET_CONFIG:
+		result = answer_config(backend, message);
+		break;
+	default:
+		return 0;
+	}
+	return result < 0 ? result : 1;
+}
+
+/* --- The session --- */
+
+/* One whole message: 0 to go on, -errno to end the session. */
+static int session_message(struct vhost_user_backend *backend)
+{
+	struct vhost_user_message *message = &backend->receiver.message;
+	uint32_t request = message->header.request;
+	bool wants_ack = (message->header.flags & VHOST_USER_NEED_REPLY_FLAG) != 0 &&
+			 protocol_has(backend, VHOST_USER_PROTOCOL_F_REPLY_ACK);
+	int result = vhost_user_request_check(message);
+
+	if (result == 0) {
+		result = request_answer(backend, message);
+		if (result == 1)
+			return 0;
+		if (result == 0) {
+			result = request_take(backend, message);
+			/* REPLY_ACK may be what was just negotiated; the request that does so is not
+			 * acknowledged. */
+		}
+	}
+	if (result == -EPROTO) {
+		log_error("the front end broke the protocol with request %u (%u bytes, %zu descriptors)",
+			  request, message->header.size, message->fd_count);
+		return result;
+	}
+	if (result == -ENOTSUP)
+		log_warning("the front end sent request %u, which is not served", request);
+	/* Without an ack there is no way to say no, and going on would be a lie. */
+	if (result < 0 && result != -ENOTSUP && !wants_ack)
+		return result;
+	return wants_ack ? reply_u64(backend, result < 0) : 0;
+}
+
+static void session_readable(int fd, unsigned events, void *argument)
+{
+	struct vhost_user_backend *backend = argument;
+	int result;
+
+	(void)events;
+	for (;;) {
+		result = vhost_user_receive(fd, &backend->receiver);
+		if (result == -EAGAIN)
+			return;
+		if (result != 1)
+			break;
+		result = session_message(backend);
+		if (result < 0)
+			break;
+		vhost_user_receiver_next(&backend->receiver);
+	}
+	loop_unwatch(backend->watch);
+	backend->watch = NULL;
+	/* A front end that is killed resets the connection; for us that is an end like any other. */
+	backend->ops->session_end(backend->device, result == -ECONNRESET ? 0 : result);
+}
+
+int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_user_device_ops *ops,
+			   void *device, struct vhost_user_backend **backend)
+{
+	struct vhost_user_backend *new_backend;
+	int flags = fcntl(socket_fd, F_GETFL);
+
+	if (ops->queue_max == 0 || ops->queue_max > VHOST_USER_VRING_INDEX_MASK + 1 ||
+	    ops->config_size > VHOST_USER_MAX_CONFIG_SIZE)
+		return -EINVAL;
+	if (flags < 0 || fcntl(socket_fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	new_backend = calloc(1, sizeof(*new_backend) + ops->queue_max * sizeof(struct vring));
+	if (new_backend == NULL)
+		return -ENOMEM;
+	new_backend->loop = loop;
+	new_backend->ops = ops;
+	new_backend->device = device;
+	new_backend->request_fd = -1;
+	new_backend->offered = ops->device_features | VIRTIO_BIT(VIRTIO_F_VERSION_1) |
+			       VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
+			       VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	guest_memory_init(&new_backend->memory);
+	vhost_user_receiver_init(&new_backend->receiver);
+	for (uint16_t i = 0; i < ops->queue_max; i++) {
+		new_backend->vrings[i].kick_fd = -1;
+		new_backend->vrings[i].call_fd = -1;
+		new_backend->vrings[i].err_fd = -1;
+	}
+	new_backend->watch = loop_watch_fd(loop, socket_fd, LOOP_READ, session_readable, new_backend);
+	if (new_backend->watch == NULL) {
+		free(new_backend);
+		return -ENOMEM;
+	}
+	new_backend->socket_fd = socket_fd;
+	*backend = new_backend;
+	return 0;
+}
+
+void vhost_user_backend_free(struct vhost_user_backend *backend)
+{
+	if (backend == NULL)
+		return;
+	loop_unwatch(backend->watch);
+	vrings_stop(backend);
+	if (backend->ops->reset != NULL)
+		backend->ops->reset(backend->device);
+	for (uint16_t i = 0; i < backend->ops->queue_max; i++) {
+		fd_replace(&backend->vrings[i].kick_fd, -1);
+		fd_replace(&backend->vrings[i].call_fd, -1);
+		fd_replace(&backend->vrings[i].err_fd, -1);
+	}
+	guest_memory_clear(&backend->memory);
+	vhost_user_receiver_clear(&backend->receiver);
+	fd_replace(&backend->request_fd, -1);
+	close(backend->socket_fd);
+	free(backend);
+}
+
+int vhost_user_backend_config_changed(struct vhost_user_backend *backend)
+{
+	if (backend->request_fd < 0)
+		return -ENOTCONN;
+	return vhost_user_send(backend->request_fd, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, 0, NULL, 0, NULL, 0,
+			       0);
+}
+
+void vhost_user_backend_queue_broken(struct vhost_user_backend *backend, uint16_t index)
+{
+	const struct vring *vring = &backend->vrings[index];
+	const char *reason = vring->queue != NULL ? virtqueue_broken(vring->queue) : NULL;
+
+	log_error("queue %u is stopped: %s", index, reason != NULL ? reason : "the device gave it up");
+	if (vring->err_fd >= 0)
+		eventfd_write(vring->err_fd, 1);
+}
+
+uint64_t vhost_user_backend_features(const struct vhost_user_backend *backend)
+{
+	return backend->features;
+}
