@@ -30,6 +30,13 @@
 #define LAYOUT_MMIO64_START UINT64_C(0x4000000000)
 #define LAYOUT_MMIO64_SIZE  UINT64_C(0x1000000000)
 
+static inline uint64_t layout_mmio64_start(uint64_t ram_end)
+{
+	uint64_t above_ram = (ram_end + GIB - 1) / GIB * GIB;
+
+	return above_ram > LAYOUT_MMIO64_START ? above_ram : LAYOUT_MMIO64_START;
+}
+
 /* Where the loader puts things; all below LAYOUT_EBDA_START. */
 #define LAYOUT_GDT	      UINT64_C(0x500)
 #define LAYOUT_PVH_START_INFO UINT64_C(0x6000)

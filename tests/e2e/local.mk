@@ -5,3 +5,8 @@ EXTRA_PROGRAMS += $(E2E_HELPERS)
 .PHONY: e2e-helpers
 e2e-helpers: $(E2E_HELPERS)
 EXTRA_DIST += tests/e2e/install.bats tests/e2e/by-hand.bats
+
+# Runs atoll-core without a supervisor.
+E2E_HELPERS += tests/e2e/helpers/core_harness
+tests_e2e_helpers_core_harness_SOURCES = tests/e2e/helpers/core_harness.c
+tests_e2e_helpers_core_harness_LDADD = common/libcommon.la

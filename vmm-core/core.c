@@ -1,0 +1,290 @@
+/*
+ * The machine: how the parts of a core come to life, in which order they run, and how a run ends.
+ *
+ * Life: machine_new() makes what stands alone (VM, RAM, interrupts, exit router, PCI, chipset),
+ * machine_attach() puts the devices in, machine_load() writes ACPI tables and kernel, which tell of the
+ * devices, and creates the vCPUs.
+ *
+ * End: core_end() may be called by any thread, by several at once, and twice. The first call claims the end,
+ * writes down why, stops the vCPUs and wakes the main thread; the others return. The main thread joins the
+ * vCPU threads, lets the devices finish what they accepted, and stops its loop. The supervisor's order to
+ * shut down goes the same way, with nothing to report.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "vmm-core/acpi.h"
+#include "vmm-core/chipset.h"
+#include "vmm-core/core.h"
+#include "vmm-core/device_set.h"
+#include "vmm-core/machine.h"
+#include "vmm-core/machine_layout.h"
+#include "vmm-core/vcpu.h"
+
+#define END_DETAIL_MAX 512
+
+enum end_state {
+	END_NONE,
+	END_CLAIMED, /* somebody writes down why */
+	END_DECIDED,
+};
+
+struct machine {
+	struct core core;
+	struct vm_features features;
+	struct chipset *chipset;
+	struct device_set *devices;
+	_Atomic(struct vcpu_set *) vcpus;
+	_Atomic int end_state;
+	Atoll__Control__GuestEvent__Kind end_kind;
+	unsigned end_status;
+	char end_detail[END_DETAIL_MAX];
+};
+
+/* --- the end of a run --- */
+
+/* The end is decided, and not by whom it concerns: stop everything that a vCPU could be in. */
+static void machine_stop_vcpus(struct machine *machine)
+{
+	struct vcpu_set *vcpus = atomic_load(&machine->vcpus);
+
+	if (vcpus != NULL)
+		vcpu_set_stop(vcpus);
+	if (machine->devices != NULL)
+		device_set_cancel(machine->devices);
+}
+
+static void machine_decide_end(struct machine *machine, Atoll__Control__GuestEvent__Kind kind,
+			       unsigned status, const char *detail)
+{
+	int expected = END_NONE;
+
+	if (!atomic_compare_exchange_strong(&machine->end_state, &expected, END_CLAIMED))
+		return;
+	machine->end_kind = kind;
+	machine->end_status = status;
+	if (detail != NULL) {
+		strncpy(machine->end_detail, detail, sizeof(machine->end_detail) - 1);
+		machine->end_detail[sizeof(machine->end_detail) - 1] = '\0';
+	}
+	atomic_store(&machine->end_state, END_DECIDED);
+	machine_stop_vcpus(machine);
+	loop_wake(machine->core.loop);
+}
+
+void core_end(struct core *core, Atoll__Control__GuestEvent__Kind kind, unsigned status, const char *detail)
+{
+	machine_decide_end((struct machine *)((char *)core - offsetof(struct machine, core)), kind, status,
+			   detail);
+}
+
+void machine_shut_down(struct machine *machine)
+{
+	machine_decide_end(machine, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_UNSPECIFIED, 0, NULL);
+}
+
+/* Main thread. */
+static void machine_woken(void *argument)
+{
+	struct machine *machine = argument;
+
+	if (atomic_load(&machine->end_state) == END_DECIDED)
+		loop_stop(machine->core.loop);
+}
+
+int machine_run(struct machine *machine, struct machine_end *end)
+{
+	struct vcpu_set *vcpus = atomic_load(&machine->vcpus);
+	int result = 0;
+
+	/* An end during start-up woke the loop before it ran. */
+	if (atomic_load(&machine->end_state) != END_DECIDED)
+		result = loop_run(machine->core.loop);
+	if (result < 0)
+		core_end(&machine->core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE, 0,
+			 "the core's event loop failed");
+	machine_stop_vcpus(machine);
+	vcpu_set_join(vcpus);
+	device_set_quiesce(machine->devices);
+	*end = (struct machine_end){
+		.kind = machine->end_kind,
+		.status = machine->end_status,
+		.detail = machine->end_detail[0] != '\0' ? machine->end_detail : NULL,
+	};
+	return result;
+}
+
+/* --- life --- */
+
+static int machine_create_vm(struct machine *machine, uint64_t memory_bytes)
+{
+	struct core *core = &machine->core;
+	int result = vm_create(core->kvm_fd, core->cpus, &machine->features, &core->vm_fd);
+
+	if (result < 0)
+		return result;
+	result = guest_ram_create(memory_bytes, &core->ram);
+	if (result < 0) {
+		log_error("memory: cannot make %" PRIu64 " MiB: %s; lower \"memory\"", memory_bytes / MIB,
+			  strerror(-result));
+		return result;
+	}
+	result = guest_ram_register(&core->ram, core->vm_fd);
+	if (result < 0)
+		log_error("memory: KVM does not take it: %s; see the host's kernel log", strerror(-result));
+	return result;
+}
+
+static int machine_create_board(struct machine *machine, bool debug_exit)
+{
+	struct core *core = &machine->core;
+	int result = irq_router_new(core->vm_fd, &core->irqs);
+
+	if (result < 0) {
+		log_error("/dev/kvm: cannot route interrupts: %s; see the host's kernel log",
+			  strerror(-result));
+		return result;
+	}
+	core->router = exit_router_new(core->cpus);
+	if (core->router == NULL)
+		return -errno;
+	if ((result = device_set_new(core, &machine->devices)) < 0 ||
+	    (result = chipset_new(core, debug_exit, &machine->chipset)) < 0)
+		log_error("cannot build the machine: %s", strerror(-result));
+	return result;
+}
+
+int machine_new(const Atoll__Control__CoreConfigure *configure, int kvm_fd, struct machine **machine)
+{
+	struct machine *new_machine = calloc(1, sizeof(*new_machine));
+	int result;
+
+	if (new_machine == NULL) {
+		close(kvm_fd);
+		return -ENOMEM;
+	}
+	new_machine->core =
+		(struct core){.kvm_fd = kvm_fd, .vm_fd = -1, .cpus = configure->cpus, .ram.memfd = -1};
+	new_machine->core.vm = strdup(configure->vm);
+	new_machine->core.loop = loop_new();
+	if (new_machine->core.vm == NULL || new_machine->core.loop == NULL) {
+		machine_free(new_machine);
+		return -ENOMEM;
+	}
+	loop_on_wake(new_machine->core.loop, machine_woken, new_machine);
+	if ((result = machine_create_vm(new_machine, configure->memory_bytes)) < 0 ||
+	    (result = machine_create_board(new_machine, configure->debug_exit)) < 0) {
+		machine_free(new_machine);
+		return result;
+	}
+	*machine = new_machine;
+	return 0;
+}
+
+int machine_attach(struct machine *machine, const Atoll__Control__AttachDevice *device, int wire_fd)
+{
+	return device_set_attach(machine->devices, device, wire_fd);
+}
+
+/* The tables tell of the devices that were attached. */
+static int machine_write_tables(struct machine *machine)
+{
+	struct acpi_machine description = {
+		.cpus = machine->core.cpus,
+		.mmio64_start = layout_mmio64_start(guest_ram_end(&machine->core.ram)),
+		.mmio64_size = LAYOUT_MMIO64_SIZE,
+	};
+	uint64_t size = LAYOUT_ONE_MIB - LAYOUT_BIOS_START;
+	void *area = guest_ram_range(&machine->core.ram, LAYOUT_BIOS_START, size);
+	struct serial_port ports[ACPI_SERIAL_PORTS_MAX];
+	unsigned count = ACPI_SERIAL_PORTS_MAX;
+	size_t used;
+	int result;
+
+	if (area == NULL) {
+		log_error("memory: a guest needs 1 MiB at the least; raise \"memory\"");
+		return -ENOMEM;
+	}
+	device_set_serial_ports(machine->devices, ports, &count);
+	for (unsigned i = 0; i < count; i++)
+		description.serial[i] = (struct acpi_serial_port){ports[i].port, (uint8_t)ports[i].gsi};
+	description.serial_count = count;
+	result = acpi_build(&description, area, size, LAYOUT_BIOS_START, &used);
+	if (result < 0)
+		log_error("ACPI tables: %s", strerror(-result));
+	return result;
+}
+
+int machine_load(struct machine *machine, int kernel_fd, int initrd_fd, const char *cmdline)
+{
+	const struct boot_source source = {.kernel_fd = kernel_fd,
+					   .initrd_fd = initrd_fd,
+					   .cmdline = cmdline,
+					   .rsdp = LAYOUT_BIOS_START};
+	struct boot_entry entry;
+	struct vcpu_set *vcpus = NULL;
+	int result;
+
+	if ((result = machine_write_tables(machine)) < 0 ||
+	    (result = boot_load(&source, &machine->core.ram, &entry)) < 0 ||
+	    (result = vcpu_set_new(&machine->core, &machine->features, &entry, &vcpus)) < 0)
+		return result;
+	atomic_store(&machine->vcpus, vcpus);
+	return 0;
+}
+
+void machine_start(struct machine *machine)
+{
+	vcpu_set_start(atomic_load(&machine->vcpus));
+}
+
+void machine_free(struct machine *machine)
+{
+	if (machine == NULL)
+		return;
+	vcpu_set_free(atomic_exchange(&machine->vcpus, NULL));
+	chipset_free(machine->chipset);
+	if (machine->devices != NULL)
+		device_set_free(machine->devices);
+	if (machine->core.router != NULL)
+		exit_router_free(machine->core.router);
+	if (machine->core.irqs != NULL)
+		irq_router_free(machine->core.irqs);
+	guest_ram_destroy(&machine->core.ram);
+	if (machine->core.vm_fd >= 0)
+		close(machine->core.vm_fd);
+	close(machine->core.kvm_fd);
+	if (machine->core.loop != NULL)
+		loop_free(machine->core.loop);
+	free((char *)machine->core.vm);
+	free(machine);
+}
+
+/* --- for the control wire --- */
+
+struct loop *machine_loop(struct machine *machine)
+{
+	return machine->core.loop;
+}
+
+void machine_press_power_button(struct machine *machine)
+{
+	chipset_press_power_button(machine->chipset);
+}
+
+void machine_counters(struct machine *machine, void (*each)(void *argument, const char *name, uint64_t value),
+		      void *argument)
+{
+	struct vcpu_set *vcpus = atomic_load(&machine->vcpus);
+
+	if (vcpus != NULL)
+		vcpu_set_counters(vcpus, each, argument);
+	exit_router_counters(machine->core.router, each, argument);
+	device_set_counters(machine->devices, each, argument);
+}

@@ -1,0 +1,48 @@
+/*
+ * The machine: a VM of one core process, from its configuration to its end. What main.c drives.
+ *
+ * Everything of the host that it needs comes in as descriptors; nothing is opened by path, at any time.
+ */
+#ifndef ATOLL_VMM_CORE_MACHINE_H
+#define ATOLL_VMM_CORE_MACHINE_H
+
+#include "common/child.h"
+#include "proto/control.pb-c.h"
+
+struct machine;
+
+/* The end of a run, as it is reported to the supervisor; kind UNSPECIFIED when the supervisor ordered it. */
+struct machine_end {
+	Atoll__Control__GuestEvent__Kind kind;
+	unsigned status;
+	const char *detail; /* the machine's; NULL: none */
+};
+
+/*
+ * Creates the VM, its RAM, interrupt controllers and chipset. kvm_fd becomes the machine's. 0 or -errno
+ * (logged).
+ */
+int machine_new(const Atoll__Control__CoreConfigure *configure, int kvm_fd, struct machine **machine);
+
+/* Puts a device in; wire_fd becomes the machine's. 0 or -errno (logged). */
+int machine_attach(struct machine *machine, const Atoll__Control__AttachDevice *device, int wire_fd);
+
+/* Loads the kernel and creates the vCPUs, which wait for machine_start(). initrd_fd: -1 for none. Descriptors
+ * stay the caller's. 0 or -errno (logged). */
+int machine_load(struct machine *machine, int kernel_fd, int initrd_fd, const char *cmdline);
+
+/* Lets the vCPUs run. Then machine_run() returns when the run is over and vCPUs and queues are stopped. */
+void machine_start(struct machine *machine);
+int machine_run(struct machine *machine, struct machine_end *end);
+
+/* For the control wire, which is served in this loop. */
+struct loop *machine_loop(struct machine *machine);
+/* The supervisor wants an end: none is reported. */
+void machine_shut_down(struct machine *machine);
+void machine_press_power_button(struct machine *machine);
+void machine_counters(struct machine *machine, void (*each)(void *argument, const char *name, uint64_t value),
+		      void *argument);
+
+void machine_free(struct machine *machine);
+
+#endif

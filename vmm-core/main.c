@@ -1,0 +1,212 @@
+/*
+ * atoll-core: the process that owns /dev/kvm, guest RAM and the vCPUs of one VM. See atoll-core(8).
+ *
+ * The supervisor starts it with a control wire and nothing else. In order: take the configuration with its
+ * descriptors, build the machine, take the devices, load the kernel, say that it is ready; then serve the
+ * control wire until the run is over, report its end, exit. After `ready` it opens nothing.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+
+#include "common/child.h"
+#include "common/fd_passing.h"
+#include "common/log.h"
+#include "vmm-core/machine.h"
+
+#define PROGRAM		      "atoll-core"
+#define ATTACH_TIMEOUT_MS     10000
+#define EVENT_SEND_TIMEOUT_MS 1000
+
+/* Descriptors of CoreConfigure, in their order. */
+enum core_fd {
+	CORE_FD_KVM,
+	CORE_FD_KERNEL,
+	CORE_FD_INITRD,
+};
+
+struct core_process {
+	struct child *child;
+	struct machine *machine;
+};
+
+/* --- control wire --- */
+
+static void core_shut_down(void *argument)
+{
+	struct core_process *process = argument;
+
+	machine_shut_down(process->machine);
+}
+
+static int core_message(void *argument, struct control_message *message)
+{
+	struct core_process *process = argument;
+	const Atoll__Control__Envelope *envelope = message->envelope;
+
+	if (envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_ORDER)
+		return -EPROTO;
+	switch (envelope->order->kind) {
+	case ATOLL__CONTROL__ORDER__KIND__KIND_START:
+		machine_start(process->machine);
+		return 0;
+	case ATOLL__CONTROL__ORDER__KIND__KIND_POWER_BUTTON:
+		machine_press_power_button(process->machine);
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+static void core_count(void *argument, const char *name, uint64_t value)
+{
+	child_counter(argument, name, value);
+}
+
+static void core_statistics(void *argument, struct child *child)
+{
+	struct core_process *process = argument;
+
+	machine_counters(process->machine, core_count, child);
+}
+
+static const struct child_ops core_ops = {core_shut_down, core_message, core_statistics};
+
+/* The last message must not be lost because the supervisor is busy at this moment; it must not hold us up
+ * either. */
+static void core_report(struct core_process *process, const struct machine_end *end)
+{
+	int fd = child_control_fd(process->child), result;
+
+	if (end->kind == ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_UNSPECIFIED)
+		return;
+	while ((result = control_send_guest_event(fd, end->kind, end->status, end->detail)) == -EAGAIN) {
+		struct pollfd writable = {.fd = fd, .events = POLLOUT};
+
+		if (poll(&writable, 1, EVENT_SEND_TIMEOUT_MS) == 0)
+			break;
+	}
+	if (result < 0)
+		log_error("cannot tell the supervisor that the guest ended: %s", strerror(-result));
+}
+
+/* --- start-up --- */
+
+static int core_attach_devices(struct core_process *process, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct control_message message;
+		int result = control_receive_timeout(child_control_fd(process->child), ATTACH_TIMEOUT_MS,
+						     &message);
+
+		if (result == 0)
+			return -EPIPE;
+		if (result < 0) {
+			log_error("control wire: device %u of %u: %s", i + 1, count, strerror(-result));
+			return result;
+		}
+		if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE &&
+		    message.fd_count == 1) {
+			result = machine_attach(process->machine, message.envelope->attach_device,
+						message.fds[0]);
+			message.fds[0] = -1;
+		} else {
+			/* An order to shut down comes here when another process failed meanwhile: not an
+			 * error. */
+			result = message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ORDER
+					 ? -ECANCELED
+					 : -EPROTO;
+			if (result == -EPROTO)
+				log_error("control wire: a message that does not attach a device");
+		}
+		control_message_clear(&message);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+/* Builds the machine that the first message describes. */
+static int core_build(struct core_process *process, struct control_message *message)
+{
+	const Atoll__Control__CoreConfigure *configure = message->envelope->core_configure;
+	int kvm_fd, initrd_fd, result;
+
+	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE ||
+	    message->fd_count != (size_t)CORE_FD_INITRD + (configure->has_initrd ? 1 : 0)) {
+		log_error("control wire: the first message does not configure a core");
+		return -EPROTO;
+	}
+	kvm_fd = message->fds[CORE_FD_KVM];
+	message->fds[CORE_FD_KVM] = -1;
+	initrd_fd = configure->has_initrd ? message->fds[CORE_FD_INITRD] : -1;
+	if ((result = machine_new(configure, kvm_fd, &process->machine)) < 0 ||
+	    (result = core_attach_devices(process, configure->devices)) < 0 ||
+	    (result = machine_load(process->machine, message->fds[CORE_FD_KERNEL], initrd_fd,
+				   configure->cmdline)) < 0)
+		return result;
+	return child_serve(process->child, machine_loop(process->machine), &core_ops, process);
+}
+
+static int core_run(struct core_process *process)
+{
+	struct control_message message;
+	struct machine_end end;
+	int result = child_configuration(process->child, PROGRAM, &message);
+
+	if (result <= 0) {
+		if (result < 0)
+			log_error("control wire: no configuration: %s", strerror(-result));
+		return EXIT_FAILURE;
+	}
+	result = core_build(process, &message);
+	control_message_clear(&message);
+	if (result == 0)
+		result = child_ready(process->child);
+	if (result == 0) {
+		result = machine_run(process->machine, &end);
+		core_report(process, &end);
+	}
+	return result == 0 || result == -ECANCELED ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int core_print_help(FILE *stream, int status)
+{
+	fprintf(stream,
+		"Usage: " PROGRAM " [--help | --version]\n"
+		"The core of an Atoll VM: KVM, guest memory, vCPUs. It is started by atoll(1), which gives "
+		"it a\n"
+		"control socket in " CHILD_CONTROL_FD_ENV "; it has no use of its own. See atoll-core(8).\n");
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct core_process process = {0};
+	int result;
+
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return core_print_help(stdout, EXIT_SUCCESS);
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return printf(PROGRAM " " PACKAGE_VERSION "\n") < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (argc > 1)
+		return core_print_help(stderr, 2);
+	log_identify(PROGRAM, "");
+	/* A peer that goes away is an error of a write, never a signal. */
+	signal(SIGPIPE, SIG_IGN);
+	result = child_attach(&process.child);
+	if (result < 0) {
+		log_error("no control wire: %s; start a VM with \"atoll run\"", strerror(-result));
+		return 2;
+	}
+	result = core_run(&process);
+	machine_free(process.machine);
+	child_free(process.child);
+	return result;
+}

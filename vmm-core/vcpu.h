@@ -1,0 +1,42 @@
+/*
+ * The vCPUs: a thread each, from their creation to the end of the run.
+ *
+ * All are created before the core is ready, and their threads wait for vcpu_set_start(), so that nothing of a
+ * running guest makes the process create anything. A vCPU thread touches its own vCPU, the exit router, and
+ * core_end().
+ */
+#ifndef ATOLL_VMM_CORE_VCPU_H
+#define ATOLL_VMM_CORE_VCPU_H
+
+#include "vmm-core/boot.h"
+#include "vmm-core/core.h"
+#include "vmm-core/vm.h"
+
+struct vcpu_set;
+
+/* Creates core->cpus vCPUs in the state that boot names, and their threads. 0 or -errno (logged). Main
+ * thread. */
+int vcpu_set_new(struct core *core, const struct vm_features *features, const struct boot_entry *boot,
+		 struct vcpu_set **set);
+
+/* Lets them run. */
+void vcpu_set_start(struct vcpu_set *set);
+
+/*
+ * Tells all of them to stop; returns at once. Each stops before it enters the guest again, once what its last
+ * exit called has returned. For good: there is no start after it. Any thread, also a vCPU's.
+ */
+void vcpu_set_stop(struct vcpu_set *set);
+
+/* Waits until all threads have ended; after vcpu_set_stop(). Not from a vCPU thread. */
+void vcpu_set_join(struct vcpu_set *set);
+
+/* Stops and joins if that is still to be done. NULL is allowed. */
+void vcpu_set_free(struct vcpu_set *set);
+
+/* Exits by kind, summed over the vCPUs: "exits-io", "exits-mmio", "exits-interrupted", "exits-other". Any
+ * thread. */
+void vcpu_set_counters(const struct vcpu_set *set,
+		       void (*each)(void *argument, const char *name, uint64_t value), void *argument);
+
+#endif
