@@ -328,19 +328,20 @@ void virtqueue_interrupt(struct virtqueue *queue)
 		eventfd_write(queue->call_fd, 1);
 }
 
-void virtqueue_complete(struct virtqueue *queue)
+bool virtqueue_complete(struct virtqueue *queue)
 {
 	bool wanted;
 
 	virtqueue_publish(queue);
 	if (queue->notified == queue->published)
-		return;
+		return false;
 	/* Our index is written, the driver's wish is read: the driver does it the other way round. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	wanted = virtqueue_wants_interrupt(queue);
 	queue->notified = queue->published;
 	if (wanted)
 		virtqueue_interrupt(queue);
+	return wanted;
 }
 
 void virtqueue_disable_kicks(struct virtqueue *queue)

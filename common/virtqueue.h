@@ -72,8 +72,11 @@ void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
 /* Publishes all pushed elements with one release store of the used index. */
 void virtqueue_publish(struct virtqueue *queue);
 
-/* virtqueue_publish(), then an interrupt if the driver asked for one (2.7.7.2, with or without EVENT_IDX). */
-void virtqueue_complete(struct virtqueue *queue);
+/*
+ * virtqueue_publish(), then an interrupt if the driver asked for one (2.7.7.2, with or without EVENT_IDX). Returns
+ * whether it did, for the device's counters.
+ */
+bool virtqueue_complete(struct virtqueue *queue);
 
 /* Signals the call eventfd regardless of suppression. */
 void virtqueue_interrupt(struct virtqueue *queue);

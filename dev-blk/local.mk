@@ -1,1 +1,27 @@
-# dev-blk/
+# dev-blk/: atoll-blk. The device is an archive, so that tests can link it; the program is main.c over it.
+noinst_LTLIBRARIES += dev-blk/libblk.la
+dev_blk_libblk_la_SOURCES = \
+	dev-blk/virtio_blk_spec.h \
+	dev-blk/blk_disk.c dev-blk/blk_disk.h \
+	dev-blk/blk_engine.c dev-blk/blk_engine.h \
+	dev-blk/blk_engine_sync.c \
+	dev-blk/blk_engine_uring.c \
+	dev-blk/blk_request.c dev-blk/blk_request.h \
+	dev-blk/blk_queue.c dev-blk/blk_queue.h \
+	dev-blk/blk_device.c dev-blk/blk_device.h
+dev_blk_libblk_la_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
+dev_blk_libblk_la_LIBADD = common/libcommon.la $(URING_LIBS)
+
+pkglibexec_PROGRAMS += dev-blk/atoll-blk
+dev_blk_atoll_blk_SOURCES = dev-blk/main.c
+dev_blk_atoll_blk_LDADD = dev-blk/libblk.la common/libcommon.la
+
+# What management tools look for; the same order of search as QEMU's own back ends.
+vhostuser_DATA += dev-blk/50-atoll-blk.json
+EXTRA_DIST += dev-blk/50-atoll-blk.json.in
+CLEANFILES += dev-blk/50-atoll-blk.json
+dev-blk/50-atoll-blk.json: dev-blk/50-atoll-blk.json.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) dev-blk && \
+	$(SED) 's|@pkglibexecdir[@]|$(pkglibexecdir)|' $(srcdir)/dev-blk/50-atoll-blk.json.in >$@.part && mv $@.part $@
+
+dist_man_MANS += docs/man/atoll-blk.8

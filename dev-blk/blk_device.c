@@ -1,0 +1,171 @@
+/* The block device as a whole: see blk_device.h. What a front end asks arrives here through
+ * vhost_user_backend.h. */
+#include "dev-blk/blk_device.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "common/log.h"
+
+static int device_set_features(void *argument, uint64_t features)
+{
+	struct blk_device *device = argument;
+
+	blk_disk_negotiate(&device->disk, features);
+	return 0;
+}
+
+static void device_get_config(void *argument, uint8_t *config)
+{
+	struct blk_device *device = argument;
+	struct virtio_blk_config values;
+
+	blk_disk_config(&device->disk, &values);
+	memcpy(config, &values, sizeof(values));
+}
+
+/* writeback is the only field that a driver may write. */
+static int device_set_config(void *argument, uint32_t offset, const uint8_t *data, uint32_t size)
+{
+	struct blk_device *device = argument;
+
+	if (offset != offsetof(struct virtio_blk_config, writeback) || size != 1)
+		return -EINVAL;
+	return blk_disk_set_writeback(&device->disk, data[0] != 0);
+}
+
+static int device_start_queue(void *argument, uint16_t index, struct virtqueue *virtqueue)
+{
+	struct blk_device *device = argument;
+
+	if (index >= device->disk.queues)
+		return -EINVAL;
+	blk_queue_start(device->queues[index], virtqueue);
+	return 0;
+}
+
+static void device_stop_queue(void *argument, uint16_t index)
+{
+	struct blk_device *device = argument;
+
+	blk_queue_stop(device->queues[index]);
+}
+
+static void device_reset(void *argument)
+{
+	struct blk_device *device = argument;
+
+	blk_disk_negotiate(&device->disk, 0);
+}
+
+static void device_session_end(void *argument, int error)
+{
+	struct blk_device *device = argument;
+
+	blk_device_session_stop(device);
+	device->session_ended(device->argument, error);
+}
+
+void blk_device_init(struct blk_device *device)
+{
+	*device = (struct blk_device){.disk.fd = -1};
+}
+
+int blk_device_configure(struct blk_device *device, int image_fd, bool readonly, uint16_t queues,
+			 const char *serial, const char **problem)
+{
+	int result;
+
+	if (queues == 0 || queues > BLK_QUEUES_MAX) {
+		*problem = "the number of queues must be 1 to 32; change it";
+		return -EINVAL;
+	}
+	result = blk_disk_init(&device->disk, image_fd, readonly, queues, serial, problem);
+	if (result < 0)
+		return result;
+	device->ops = (struct vhost_user_device_ops){
+		.device_features = blk_disk_features(&device->disk),
+		.queue_max = queues,
+		.config_size = sizeof(struct virtio_blk_config),
+		.set_features = device_set_features,
+		.get_config = device_get_config,
+		.set_config = device_set_config,
+		.start_queue = device_start_queue,
+		.stop_queue = device_stop_queue,
+		.reset = device_reset,
+		.session_end = device_session_end,
+	};
+	return 0;
+}
+
+int blk_device_prepare(struct blk_device *device)
+{
+	for (uint16_t i = 0; i < device->disk.queues; i++) {
+		int result = blk_queue_new(&device->disk, i, device->engine, &device->queues[i]);
+
+		if (result < 0) {
+			log_error("queue %u cannot be made: %s", i, strerror(-result));
+			return result;
+		}
+	}
+	log_info("%llu bytes%s, %u queues, engine %s", (unsigned long long)device->disk.image.size,
+		 device->disk.readonly ? " read-only" : "", device->disk.queues,
+		 blk_queue_engine_name(device->queues[0]));
+	return 0;
+}
+
+int blk_device_session_start(struct blk_device *device, struct loop *loop, int socket_fd,
+			     void (*session_ended)(void *argument, int error), void *argument)
+{
+	device->session_ended = session_ended;
+	device->argument = argument;
+	return vhost_user_backend_new(loop, socket_fd, &device->ops, device, &device->session);
+}
+
+void blk_device_session_stop(struct blk_device *device)
+{
+	if (device->session == NULL)
+		return;
+	vhost_user_backend_free(device->session);
+	device->session = NULL;
+	device_reset(device);
+}
+
+void blk_device_count(const struct blk_device *device, uint64_t *totals)
+{
+	memset(totals, 0, BLK_COUNTERS * sizeof(*totals));
+	for (size_t i = 0; i < BLK_QUEUES_MAX; i++) {
+		if (device->queues[i] != NULL)
+			blk_queue_count(device->queues[i], totals);
+	}
+}
+
+const char *blk_counter_name(enum blk_counter counter)
+{
+	static const char *const names[BLK_COUNTERS] = {
+		[BLK_COUNTER_READS] = "reads",
+		[BLK_COUNTER_WRITES] = "writes",
+		[BLK_COUNTER_FLUSHES] = "flushes",
+		[BLK_COUNTER_DISCARDS] = "discards",
+		[BLK_COUNTER_WRITE_ZEROES] = "write-zeroes",
+		[BLK_COUNTER_READ_BYTES] = "read-bytes",
+		[BLK_COUNTER_WRITTEN_BYTES] = "written-bytes",
+		[BLK_COUNTER_ERRORS] = "errors",
+		[BLK_COUNTER_KICKS] = "kicks",
+		[BLK_COUNTER_INTERRUPTS] = "interrupts",
+		[BLK_COUNTER_BATCHES] = "batches",
+	};
+
+	return names[counter];
+}
+
+void blk_device_close(struct blk_device *device)
+{
+	blk_device_session_stop(device);
+	for (size_t i = 0; i < BLK_QUEUES_MAX; i++) {
+		blk_queue_free(device->queues[i]);
+		device->queues[i] = NULL;
+	}
+	blk_disk_close(&device->disk);
+}

@@ -1,0 +1,58 @@
+/*
+ * The block device as a whole: a disk, its queues, and the vhost-user session of the moment. Knows no
+ * process: main.c makes a program of it, the tests drive it over a socketpair.
+ *
+ * All functions are the main thread's.
+ */
+#ifndef ATOLL_DEV_BLK_BLK_DEVICE_H
+#define ATOLL_DEV_BLK_BLK_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/loop.h"
+#include "common/vhost_user_backend.h"
+#include "dev-blk/blk_disk.h"
+#include "dev-blk/blk_queue.h"
+
+struct blk_device {
+	struct blk_disk disk;
+	enum blk_engine_kind engine;		  /* which one the queues are to use */
+	struct blk_queue *queues[BLK_QUEUES_MAX]; /* disk.queues of them once prepared */
+
+	struct vhost_user_device_ops ops;
+	struct vhost_user_backend *session; /* NULL: none */
+	void (*session_ended)(void *argument, int error);
+	void *argument;
+};
+
+/* What a device is before it has a disk; blk_device_close() may be called from then on. */
+void blk_device_init(struct blk_device *device);
+
+/*
+ * Gives it its disk. image_fd becomes the device's on success. queues: 1 .. BLK_QUEUES_MAX. Returns 0, or
+ * -errno with *problem as from disk_image_probe().
+ */
+int blk_device_configure(struct blk_device *device, int image_fd, bool readonly, uint16_t queues,
+			 const char *serial, const char **problem);
+
+/* Makes threads, engines and memory. After it nothing is opened or created. 0 or -errno. */
+int blk_device_prepare(struct blk_device *device);
+
+/*
+ * Serves a front end on a connected socket, which becomes the device's on success. When the front end ends
+ * the session, session_ended() is called, with the session already freed. 0 or -errno.
+ */
+int blk_device_session_start(struct blk_device *device, struct loop *loop, int socket_fd,
+			     void (*session_ended)(void *argument, int error), void *argument);
+/* Ends the session, if there is one: accepted requests are completed first. */
+void blk_device_session_stop(struct blk_device *device);
+
+/* Fills totals[BLK_COUNTERS] from all queues. */
+void blk_device_count(const struct blk_device *device, uint64_t *totals);
+/* "reads", "writes", ... */
+const char *blk_counter_name(enum blk_counter counter);
+
+void blk_device_close(struct blk_device *device);
+
+#endif

@@ -1,0 +1,139 @@
+/* The disk that a guest sees: see blk_disk.h. */
+#include "dev-blk/blk_disk.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/virtio_spec.h"
+
+int blk_disk_init(struct blk_disk *disk, int fd, bool readonly, uint16_t queues, const char *serial,
+		  const char **problem)
+{
+	size_t length = strlen(serial);
+	struct disk_image image;
+	int result = disk_image_probe(fd, readonly, &image, problem);
+
+	if (result < 0)
+		return result;
+	*disk = (struct blk_disk){.fd = fd, .readonly = readonly, .queues = queues, .image = image};
+	if (length > sizeof(disk->serial))
+		length = sizeof(disk->serial);
+	memcpy(disk->serial, serial, length);
+	blk_disk_negotiate(disk, 0);
+	return 0;
+}
+
+void blk_disk_close(struct blk_disk *disk)
+{
+	if (disk->fd >= 0)
+		close(disk->fd);
+	disk->fd = -1;
+}
+
+uint64_t blk_disk_features(const struct blk_disk *disk)
+{
+	uint64_t features = VIRTIO_BIT(VIRTIO_BLK_F_SEG_MAX) | VIRTIO_BIT(VIRTIO_BLK_F_BLK_SIZE) |
+			    VIRTIO_BIT(VIRTIO_BLK_F_TOPOLOGY) | VIRTIO_BIT(VIRTIO_BLK_F_FLUSH) |
+			    VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE);
+
+	if (disk->queues > 1)
+		features |= VIRTIO_BIT(VIRTIO_BLK_F_MQ);
+	if (disk->readonly)
+		features |= VIRTIO_BIT(VIRTIO_BLK_F_RO);
+	else
+		features |= VIRTIO_BIT(VIRTIO_BLK_F_DISCARD) | VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES);
+	return features;
+}
+
+bool blk_disk_has(const struct blk_disk *disk, unsigned feature_bit)
+{
+	return atomic_load_explicit(&disk->features, memory_order_relaxed) & VIRTIO_BIT(feature_bit);
+}
+
+/*
+ * 5.2.6.2: a completed write is stable when neither FLUSH nor CONFIG_WCE was negotiated, or when CONFIG_WCE
+ * was and writeback was 0 all the time.
+ */
+static void disk_update_writethrough(struct blk_disk *disk)
+{
+	bool writethrough;
+
+	if (blk_disk_has(disk, VIRTIO_BLK_F_CONFIG_WCE))
+		writethrough = !atomic_load(&disk->writeback);
+	else
+		writethrough = !blk_disk_has(disk, VIRTIO_BLK_F_FLUSH);
+	atomic_store(&disk->writethrough, writethrough);
+}
+
+void blk_disk_negotiate(struct blk_disk *disk, uint64_t features)
+{
+	atomic_store(&disk->features, features);
+	/* 5.2.5.2: "If VIRTIO_BLK_F_CONFIG_WCE is negotiated but VIRTIO_BLK_F_FLUSH is not, the device MUST
+	 * initialize writeback to 0." */
+	atomic_store(&disk->writeback,
+		     !blk_disk_has(disk, VIRTIO_BLK_F_CONFIG_WCE) || blk_disk_has(disk, VIRTIO_BLK_F_FLUSH));
+	disk_update_writethrough(disk);
+}
+
+static uint8_t log2_of(uint32_t power_of_two)
+{
+	return (uint8_t)__builtin_ctz(power_of_two);
+}
+
+void blk_disk_config(const struct blk_disk *disk, struct virtio_blk_config *config)
+{
+	const struct disk_image *image = &disk->image;
+	uint32_t minimum = image->physical_block_size / image->logical_block_size;
+
+	*config = (struct virtio_blk_config){
+		.capacity = image->size / VIRTIO_BLK_SECTOR_SIZE,
+		.seg_max = BLK_SEG_MAX,
+		.blk_size = image->logical_block_size,
+		.topology =
+			{
+				.physical_block_exp = log2_of(image->physical_block_size) -
+						      log2_of(image->logical_block_size),
+				.min_io_size = (uint16_t)(minimum <= UINT16_MAX ? minimum : 1),
+				.opt_io_size = image->optimal_io_size / image->logical_block_size,
+			},
+		.writeback = atomic_load(&disk->writeback),
+		.num_queues = disk->queues,
+	};
+	if (disk->readonly)
+		return;
+	config->max_discard_sectors = BLK_DISCARD_SECTORS_MAX;
+	config->max_discard_seg = BLK_RANGES_MAX;
+	config->discard_sector_alignment = image->discard_granularity / VIRTIO_BLK_SECTOR_SIZE;
+	config->max_write_zeroes_sectors = BLK_WRITE_ZEROES_SECTORS_MAX;
+	config->max_write_zeroes_seg = BLK_RANGES_MAX;
+	config->write_zeroes_may_unmap = 1;
+}
+
+int blk_disk_set_writeback(struct blk_disk *disk, bool writeback)
+{
+	if (!blk_disk_has(disk, VIRTIO_BLK_F_CONFIG_WCE))
+		return -EINVAL;
+	atomic_store(&disk->writeback, writeback);
+	disk_update_writethrough(disk);
+	/*
+	 * Writes in flight look at the mode when they end and make themselves stable (blk_request.c); those
+	 * that ended before it changed are covered here. The driver waits: without this it could stop
+	 * flushing too early.
+	 */
+	if (!writeback && fdatasync(disk->fd) < 0)
+		blk_disk_lost(disk, -errno);
+	return 0;
+}
+
+void blk_disk_lost(struct blk_disk *disk, int error)
+{
+	int none = 0;
+
+	if (atomic_compare_exchange_strong(&disk->lost, &none, error))
+		log_error("writing the image back failed: %s; data may be lost: no flush will succeed from "
+			  "now on",
+			  strerror(-error));
+}

@@ -1,0 +1,67 @@
+/*
+ * The disk that a guest sees: an open image, what of it is negotiated, and how it fares. One for all queues.
+ *
+ * Made and configured by the main thread. What queue threads read while the guest may change it is atomic.
+ */
+#ifndef ATOLL_DEV_BLK_BLK_DISK_H
+#define ATOLL_DEV_BLK_BLK_DISK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/disk_image.h"
+#include "dev-blk/virtio_blk_spec.h"
+
+#define BLK_QUEUES_MAX 32
+
+/* Segments of data in a request at most, as the config space tells the driver: 1 MiB in pages, less a bit. */
+#define BLK_SEG_MAX 254
+/* Ranges in a DISCARD or WRITE_ZEROES. */
+#define BLK_RANGES_MAX 16
+/* A range at most: large enough to be few, small enough that zeroes written by hand do not take for ever. */
+#define BLK_DISCARD_SECTORS_MAX	     (1u << 21) /* 1 GiB */
+#define BLK_WRITE_ZEROES_SECTORS_MAX (1u << 18) /* 128 MiB */
+
+struct blk_disk {
+	int fd; /* owned */
+	bool readonly;
+	uint16_t queues;
+	struct disk_image image;
+	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with zeroes */
+
+	_Atomic uint64_t features; /* negotiated; 0: no driver */
+	atomic_bool writeback;	   /* the config field of that name */
+	/* Whether a write must be on the medium before it completes. Follows from the two above. */
+	atomic_bool writethrough;
+	/*
+	 * Negative errno once the medium lost data that had been written: after a failed write-back the
+	 * kernel calls the pages clean, so a later fdatasync would succeed without them. From then on no
+	 * flush may succeed.
+	 */
+	atomic_int lost;
+};
+
+/* Takes fd over on success. serial is cut to what fits. 0, or disk_image_probe()'s error and *problem. */
+int blk_disk_init(struct blk_disk *disk, int fd, bool readonly, uint16_t queues, const char *serial,
+		  const char **problem);
+void blk_disk_close(struct blk_disk *disk);
+
+/* Feature bits that the disk offers. */
+uint64_t blk_disk_features(const struct blk_disk *disk);
+/* The driver's choice; it also resets the write cache mode. 0: the driver is gone. */
+void blk_disk_negotiate(struct blk_disk *disk, uint64_t features);
+void blk_disk_config(const struct blk_disk *disk, struct virtio_blk_config *config);
+/*
+ * The driver chose a cache mode. Returns once what completed under write-back is on the medium when it chose
+ * write-through: its flushes end here. 0, or -EINVAL when the field is not the driver's to write.
+ */
+int blk_disk_set_writeback(struct blk_disk *disk, bool writeback);
+
+bool blk_disk_has(const struct blk_disk *disk, unsigned feature_bit);
+
+/* An fdatasync or a synchronous write failed with this error: nothing is certain any more. Logged the first
+ * time. */
+void blk_disk_lost(struct blk_disk *disk, int error);
+
+#endif

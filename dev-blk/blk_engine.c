@@ -1,0 +1,51 @@
+/* What the engines share: the choice, and an operation as plain system calls. */
+#include "dev-blk/blk_engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+int blk_engine_new(enum blk_engine_kind kind, int image_fd, int wake_fd, unsigned depth,
+		   struct blk_engine **engine)
+{
+	int result;
+
+	if (kind != BLK_ENGINE_SYNC) {
+		result = blk_engine_uring_new(image_fd, wake_fd, depth, engine);
+		if (result == 0 || kind == BLK_ENGINE_URING)
+			return result;
+		log_info("io_uring is not available: %s; using plain system calls", strerror(-result));
+	}
+	return blk_engine_sync_new(image_fd, wake_fd, engine);
+}
+
+void blk_engine_finish(struct blk_engine *engine, struct blk_io *io)
+{
+	STAILQ_INSERT_TAIL(&engine->finished, io, link);
+}
+
+void blk_io_execute(int image_fd, struct blk_io *io)
+{
+	do {
+		switch (io->kind) {
+		case BLK_IO_READ:
+			io->result = preadv2(image_fd, io->iov, (int)io->iov_count, (off_t)io->offset, 0);
+			break;
+		case BLK_IO_WRITE:
+			io->result = pwritev2(image_fd, io->iov, (int)io->iov_count, (off_t)io->offset,
+					      io->stable ? RWF_DSYNC : 0);
+			break;
+		case BLK_IO_SYNC:
+			io->result = fdatasync(image_fd);
+			break;
+		case BLK_IO_ALLOCATE:
+			io->result = fallocate(image_fd, io->mode, (off_t)io->offset, (off_t)io->length);
+			break;
+		}
+		if (io->result < 0)
+			io->result = -errno;
+	} while (io->result == -EINTR);
+}

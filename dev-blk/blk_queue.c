@@ -1,0 +1,564 @@
+/*
+ * The queue thread. A round of its loop is these steps, each a function of its name, in this order:
+ *
+ *   pop        chains become requests; what needs no I/O is done at once
+ *   submit     the batch goes to the engine, with one system call
+ *   collect    operations that finished move their requests on: to the next operation, or to "done"
+ *   push       done requests write their status and their used element
+ *   publish    one store shows all of them to the driver, one interrupt tells it
+ *
+ * and when a round found nothing to do: poll the ring for a moment if that paid lately, then ask for kicks
+ * and sleep.
+ *
+ * All memory is here from the start: requests on a last-in-first-out free list, so that a guest that keeps
+ * few under way touches few pages. While none is free, nothing is popped.
+ *
+ * A broken ring stops the popping, and nothing is written to it any more: what was accepted is carried out
+ * for the disk's sake alone, and the thread waits for blk_queue_stop().
+ */
+#include "dev-blk/blk_queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "dev-blk/blk_request.h"
+
+/* Requests under way at most; a longer ring is worked off as they complete. */
+#define QUEUE_REQUESTS 256
+/* Requests popped before the first of them is completed: bounds what the first waits for when all are quick.
+ */
+#define QUEUE_BATCH	  64
+#define QUEUE_STACK_BYTES (128 * 1024)
+
+/* Polling the ring instead of sleeping, at most; a kick and a wake-up cost about that much together. */
+#define POLL_MAX_NS 32000
+#define POLL_MIN_NS 4000
+/* A queue without a kick eventfd is looked at this often. */
+#define POLL_ONLY_INTERVAL_NS 200000
+
+/* Host errors are logged, but not faster than this: a guest can cause them at will. */
+#define ERROR_LOG_INTERVAL_NS INT64_C(1000000000)
+
+enum queue_state {
+	QUEUE_STATE_STARTING, /* the thread makes its engine */
+	QUEUE_STATE_IDLE,
+	QUEUE_STATE_RUNNING,
+	QUEUE_STATE_ENDING,
+};
+
+struct blk_queue {
+	struct blk_disk *disk;
+	uint16_t index;
+	enum blk_engine_kind engine_kind;
+
+	/* Between the main thread and ours. */
+	pthread_t thread;
+	pthread_mutex_t lock; /* of state, virtqueue's hand-over, and start_error */
+	pthread_cond_t changed;
+	enum queue_state state;
+	int start_error;
+	atomic_bool stopping; /* a running queue is to stop; wake_fd says so too */
+	int wake_fd;
+	struct virtqueue *virtqueue;
+	_Atomic uint64_t counters[BLK_COUNTERS];
+
+	/* Ours alone. */
+	struct blk_engine *engine;
+	struct virtqueue_chain *chain; /* the one being parsed */
+	struct blk_request *requests;
+	struct iovec *large_iovs; /* VIRTQUEUE_IOV_MAX for each request; mapped, and mostly never touched */
+	struct blk_request_list free;
+	struct blk_request_list batch; /* popped, to be submitted */
+	struct blk_request_list done;  /* to be pushed */
+	bool broken;
+	bool may_poll;	 /* there is another processor for the driver to run on */
+	int64_t poll_ns; /* how long to poll now; follows from how long the last idle times were */
+	int64_t error_logged;
+	uint64_t errors_unlogged;
+};
+
+#define LARGE_IOVS_BYTES (sizeof(struct iovec) * VIRTQUEUE_IOV_MAX * QUEUE_REQUESTS)
+
+static void queue_count(struct blk_queue *queue, enum blk_counter counter, uint64_t amount)
+{
+	/* One writer: no read-modify-write needed. */
+	uint64_t value = atomic_load_explicit(&queue->counters[counter], memory_order_relaxed);
+
+	atomic_store_explicit(&queue->counters[counter], value + amount, memory_order_relaxed);
+}
+
+static int64_t clock_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* --- Pop --- */
+
+static struct blk_request *queue_take_free(struct blk_queue *queue)
+{
+	struct blk_request *request = STAILQ_FIRST(&queue->free);
+
+	if (request != NULL)
+		STAILQ_REMOVE_HEAD(&queue->free, link);
+	return request;
+}
+
+static void queue_give_free(struct blk_queue *queue, struct blk_request *request)
+{
+	STAILQ_INSERT_HEAD(&queue->free, request, link);
+}
+
+static void queue_broke(struct blk_queue *queue)
+{
+	log_warning("queue %u: the driver broke the ring: %s; the queue stops until it is reset",
+		    queue->index, virtqueue_broken(queue->virtqueue));
+	queue->broken = true;
+}
+
+/* Takes the next chain and makes a request of it. Whether there was one. */
+static bool queue_pop_one(struct blk_queue *queue, struct blk_request *request)
+{
+	int result = virtqueue_pop(queue->virtqueue, queue->chain);
+
+	if (result < 0)
+		queue_broke(queue);
+	if (result <= 0)
+		return false;
+	result = blk_request_parse(request, queue->chain, queue->disk);
+	if (result < 0) {
+		virtqueue_rewind(queue->virtqueue, 1);
+		virtqueue_break(queue->virtqueue, "a request has no room for its status");
+		queue_broke(queue);
+		return false;
+	}
+	if (result == BLK_STEP_IO)
+		STAILQ_INSERT_TAIL(&queue->batch, request, link);
+	else
+		STAILQ_INSERT_TAIL(&queue->done, request, link);
+	return true;
+}
+
+/* Returns how many were popped. */
+static unsigned queue_pop(struct blk_queue *queue)
+{
+	unsigned popped = 0;
+
+	while (popped < QUEUE_BATCH && !queue->broken) {
+		struct blk_request *request = queue_take_free(queue);
+
+		if (request == NULL)
+			break;
+		if (!queue_pop_one(queue, request)) {
+			queue_give_free(queue, request);
+			break;
+		}
+		popped++;
+	}
+	return popped;
+}
+
+/* --- Submit --- */
+
+static void queue_submit(struct blk_queue *queue)
+{
+	struct blk_request *request;
+
+	while ((request = STAILQ_FIRST(&queue->batch)) != NULL) {
+		STAILQ_REMOVE_HEAD(&queue->batch, link);
+		blk_engine_start(queue->engine, &request->io);
+	}
+}
+
+/* --- Collect --- */
+
+static struct blk_request *request_of(struct blk_io *io)
+{
+	return (struct blk_request *)((uint8_t *)io - offsetof(struct blk_request, io));
+}
+
+/* Whether operations were started that the engine has not submitted yet. */
+static bool queue_collect(struct blk_queue *queue)
+{
+	bool started = false;
+	struct blk_io *io;
+
+	while ((io = blk_engine_finished(queue->engine)) != NULL) {
+		struct blk_request *request = request_of(io);
+
+		if (blk_request_advance(request, queue->disk) == BLK_STEP_DONE) {
+			STAILQ_INSERT_TAIL(&queue->done, request, link);
+		} else {
+			blk_engine_start(queue->engine, io);
+			started = true;
+		}
+	}
+	return started;
+}
+
+/* --- Push --- */
+
+static void queue_log_host_error(struct blk_queue *queue, const struct blk_request *request)
+{
+	int64_t now = clock_now();
+
+	if (queue->error_logged != 0 && now - queue->error_logged < ERROR_LOG_INTERVAL_NS) {
+		queue->errors_unlogged++;
+		return;
+	}
+	log_warning("queue %u: request of type %u at byte %llu failed: %s (%llu more failed since the last "
+		    "such record)",
+		    queue->index, request->type, (unsigned long long)request->io.offset,
+		    request->error == -ENODATA ? "the image ends there" : strerror(-request->error),
+		    (unsigned long long)queue->errors_unlogged);
+	queue->error_logged = now;
+	queue->errors_unlogged = 0;
+}
+
+static void queue_count_request(struct blk_queue *queue, const struct blk_request *request)
+{
+	if (request->status != VIRTIO_BLK_S_OK) {
+		queue_count(queue, BLK_COUNTER_ERRORS, 1);
+		if (request->error != 0)
+			queue_log_host_error(queue, request);
+		return;
+	}
+	switch (request->type) {
+	case VIRTIO_BLK_T_IN:
+		queue_count(queue, BLK_COUNTER_READS, 1);
+		queue_count(queue, BLK_COUNTER_READ_BYTES, request->data_bytes);
+		break;
+	case VIRTIO_BLK_T_OUT:
+		queue_count(queue, BLK_COUNTER_WRITES, 1);
+		queue_count(queue, BLK_COUNTER_WRITTEN_BYTES, request->data_bytes);
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		queue_count(queue, BLK_COUNTER_FLUSHES, 1);
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+		queue_count(queue, BLK_COUNTER_DISCARDS, 1);
+		break;
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		queue_count(queue, BLK_COUNTER_WRITE_ZEROES, 1);
+		break;
+	}
+}
+
+/* Writes statuses and used elements; the driver does not see them yet. Returns how many. */
+static unsigned queue_push(struct blk_queue *queue)
+{
+	struct blk_request *request;
+	unsigned pushed = 0;
+
+	while ((request = STAILQ_FIRST(&queue->done)) != NULL) {
+		STAILQ_REMOVE_HEAD(&queue->done, link);
+		queue_count_request(queue, request);
+		blk_request_finish(request);
+		virtqueue_push(queue->virtqueue, request->head, request->written);
+		queue_give_free(queue, request);
+		pushed++;
+	}
+	return pushed;
+}
+
+/* --- Publish --- */
+
+static void queue_publish(struct blk_queue *queue)
+{
+	queue_count(queue, BLK_COUNTER_BATCHES, 1);
+	if (virtqueue_complete(queue->virtqueue))
+		queue_count(queue, BLK_COUNTER_INTERRUPTS, 1);
+}
+
+/* --- Rest --- */
+
+/* Whether requests can be taken at all. */
+static bool queue_open(const struct blk_queue *queue)
+{
+	return !queue->broken && !STAILQ_EMPTY(&queue->free);
+}
+
+static bool queue_something(const struct blk_queue *queue)
+{
+	return (queue_open(queue) && virtqueue_ready(queue->virtqueue)) || blk_engine_ready(queue->engine) ||
+	       atomic_load_explicit(&queue->stopping, memory_order_relaxed);
+}
+
+/* Looks for work without sleeping, for as long as that paid lately. `since`: when it began. */
+static bool queue_poll(struct blk_queue *queue, int64_t since)
+{
+	if (queue->poll_ns == 0)
+		return false;
+	do {
+		for (int i = 0; i < 16; i++) {
+			if (queue_something(queue))
+				return true;
+			__builtin_ia32_pause();
+		}
+	} while (clock_now() - since < queue->poll_ns);
+	return false;
+}
+
+/* Polls longer when the idle time that ended could have been polled away, not at all when it was long. */
+static void queue_learn_poll(struct blk_queue *queue, int64_t idle_ns)
+{
+	if (!queue->may_poll || idle_ns > POLL_MAX_NS)
+		queue->poll_ns = 0;
+	else if (idle_ns > queue->poll_ns)
+		queue->poll_ns = queue->poll_ns == 0		    ? POLL_MIN_NS
+				 : queue->poll_ns * 2 < POLL_MAX_NS ? queue->poll_ns * 2
+								    : POLL_MAX_NS;
+}
+
+/* Sleeps until the driver kicked, an operation finished, or the queue is to stop. */
+static void queue_sleep(struct blk_queue *queue)
+{
+	bool open = queue_open(queue);
+	int64_t timeout = -1;
+
+	if (open && virtqueue_enable_kicks(queue->virtqueue)) {
+		virtqueue_disable_kicks(queue->virtqueue);
+		return;
+	}
+	if (open && virtqueue_kick_fd(queue->virtqueue) < 0)
+		timeout = POLL_ONLY_INTERVAL_NS;
+	if (blk_engine_wait(queue->engine, timeout) & BLK_EVENT_KICK)
+		queue_count(queue, BLK_COUNTER_KICKS, 1);
+	if (open)
+		virtqueue_disable_kicks(queue->virtqueue);
+}
+
+static void queue_rest(struct blk_queue *queue)
+{
+	int64_t since = queue->may_poll ? clock_now() : 0;
+
+	if (queue_poll(queue, since))
+		return;
+	queue_sleep(queue);
+	if (queue->may_poll)
+		queue_learn_poll(queue, clock_now() - since);
+}
+
+/* --- The loop --- */
+
+/* A round from the submission on. Whether anything was completed. */
+static bool queue_process(struct blk_queue *queue)
+{
+	queue_submit(queue);
+	do {
+		if (blk_engine_wait(queue->engine, 0) & BLK_EVENT_KICK)
+			queue_count(queue, BLK_COUNTER_KICKS, 1);
+	} while (queue_collect(queue));
+	if (queue_push(queue) == 0)
+		return false;
+	queue_publish(queue);
+	return true;
+}
+
+static void queue_run(struct blk_queue *queue)
+{
+	int kick_fd = virtqueue_kick_fd(queue->virtqueue);
+
+	queue->broken = false;
+	queue->poll_ns = 0;
+	if (kick_fd >= 0 && blk_engine_watch(queue->engine, kick_fd) < 0)
+		log_warning("queue %u: the kick eventfd cannot be watched; the queue stalls", queue->index);
+	virtqueue_disable_kicks(queue->virtqueue);
+	while (!atomic_load_explicit(&queue->stopping, memory_order_acquire)) {
+		unsigned popped = queue_pop(queue);
+		bool completed = queue_process(queue);
+
+		if (popped == 0 && !completed)
+			queue_rest(queue);
+	}
+	while (blk_engine_in_flight(queue->engine) != 0) {
+		blk_engine_wait(queue->engine, -1);
+		queue_process(queue);
+	}
+	blk_engine_unwatch(queue->engine);
+}
+
+/* --- The thread --- */
+
+static void *queue_thread(void *argument)
+{
+	struct blk_queue *queue = argument;
+	int error = blk_engine_new(queue->engine_kind, queue->disk->fd, queue->wake_fd, QUEUE_REQUESTS,
+				   &queue->engine);
+
+	pthread_mutex_lock(&queue->lock);
+	queue->start_error = error;
+	queue->state = error == 0 ? QUEUE_STATE_IDLE : QUEUE_STATE_ENDING;
+	pthread_cond_broadcast(&queue->changed);
+	while (queue->state != QUEUE_STATE_ENDING) {
+		if (queue->state != QUEUE_STATE_RUNNING) {
+			pthread_cond_wait(&queue->changed, &queue->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&queue->lock);
+		queue_run(queue);
+		pthread_mutex_lock(&queue->lock);
+		queue->state = QUEUE_STATE_IDLE;
+		pthread_cond_broadcast(&queue->changed);
+	}
+	pthread_mutex_unlock(&queue->lock);
+	if (error == 0)
+		blk_engine_free(queue->engine);
+	return NULL;
+}
+
+/* Signals are the main thread's. */
+static int queue_create_thread(struct blk_queue *queue)
+{
+	sigset_t all, before;
+	pthread_attr_t attributes;
+	char name[16];
+	int result;
+
+	sigfillset(&all);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, QUEUE_STACK_BYTES);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	result = -pthread_create(&queue->thread, &attributes, queue_thread, queue);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	if (result == 0) {
+		snprintf(name, sizeof(name), "queue-%u", queue->index);
+		pthread_setname_np(queue->thread, name);
+	}
+	return result;
+}
+
+static bool another_processor(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1;
+}
+
+static void queue_free_memory(struct blk_queue *queue)
+{
+	if (queue->wake_fd >= 0)
+		close(queue->wake_fd);
+	if (queue->large_iovs != NULL)
+		munmap(queue->large_iovs, LARGE_IOVS_BYTES);
+	free(queue->requests);
+	free(queue->chain);
+	pthread_cond_destroy(&queue->changed);
+	pthread_mutex_destroy(&queue->lock);
+	free(queue);
+}
+
+static int queue_make_memory(struct blk_queue *queue)
+{
+	queue->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (queue->wake_fd < 0)
+		return -errno;
+	queue->chain = malloc(sizeof(*queue->chain));
+	queue->requests = calloc(QUEUE_REQUESTS, sizeof(*queue->requests));
+	queue->large_iovs = mmap(NULL, LARGE_IOVS_BYTES, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (queue->large_iovs == MAP_FAILED)
+		queue->large_iovs = NULL;
+	if (queue->chain == NULL || queue->requests == NULL || queue->large_iovs == NULL)
+		return -ENOMEM;
+	STAILQ_INIT(&queue->free);
+	STAILQ_INIT(&queue->batch);
+	STAILQ_INIT(&queue->done);
+	for (size_t i = QUEUE_REQUESTS; i-- > 0;) {
+		queue->requests[i].large_iov = queue->large_iovs + i * VIRTQUEUE_IOV_MAX;
+		queue_give_free(queue, &queue->requests[i]);
+	}
+	return 0;
+}
+
+int blk_queue_new(struct blk_disk *disk, uint16_t index, enum blk_engine_kind engine, struct blk_queue **made)
+{
+	struct blk_queue *queue = calloc(1, sizeof(*queue));
+	int result;
+
+	if (queue == NULL)
+		return -ENOMEM;
+	queue->disk = disk;
+	queue->index = index;
+	queue->engine_kind = engine;
+	queue->wake_fd = -1;
+	queue->may_poll = another_processor();
+	pthread_mutex_init(&queue->lock, NULL);
+	pthread_cond_init(&queue->changed, NULL);
+	result = queue_make_memory(queue);
+	if (result == 0)
+		result = queue_create_thread(queue);
+	if (result < 0) {
+		queue_free_memory(queue);
+		return result;
+	}
+	pthread_mutex_lock(&queue->lock);
+	while (queue->state == QUEUE_STATE_STARTING)
+		pthread_cond_wait(&queue->changed, &queue->lock);
+	result = queue->start_error;
+	pthread_mutex_unlock(&queue->lock);
+	if (result < 0) {
+		pthread_join(queue->thread, NULL);
+		queue_free_memory(queue);
+		return result;
+	}
+	*made = queue;
+	return 0;
+}
+
+void blk_queue_free(struct blk_queue *queue)
+{
+	if (queue == NULL)
+		return;
+	pthread_mutex_lock(&queue->lock);
+	queue->state = QUEUE_STATE_ENDING;
+	pthread_cond_broadcast(&queue->changed);
+	pthread_mutex_unlock(&queue->lock);
+	pthread_join(queue->thread, NULL);
+	queue_free_memory(queue);
+}
+
+void blk_queue_start(struct blk_queue *queue, struct virtqueue *virtqueue)
+{
+	pthread_mutex_lock(&queue->lock);
+	queue->virtqueue = virtqueue;
+	atomic_store(&queue->stopping, false);
+	queue->state = QUEUE_STATE_RUNNING;
+	pthread_cond_broadcast(&queue->changed);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+void blk_queue_stop(struct blk_queue *queue)
+{
+	atomic_store_explicit(&queue->stopping, true, memory_order_release);
+	eventfd_write(queue->wake_fd, 1);
+	pthread_mutex_lock(&queue->lock);
+	while (queue->state == QUEUE_STATE_RUNNING)
+		pthread_cond_wait(&queue->changed, &queue->lock);
+	queue->virtqueue = NULL;
+	pthread_mutex_unlock(&queue->lock);
+}
+
+void blk_queue_count(const struct blk_queue *queue, uint64_t *totals)
+{
+	for (size_t i = 0; i < BLK_COUNTERS; i++)
+		totals[i] += atomic_load_explicit(&queue->counters[i], memory_order_relaxed);
+}
+
+const char *blk_queue_engine_name(const struct blk_queue *queue)
+{
+	return queue->engine->ops->name;
+}

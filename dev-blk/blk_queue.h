@@ -1,0 +1,53 @@
+/*
+ * A queue and its thread: chains out of the ring, requests through the engine, completions into the ring.
+ *
+ * The thread, its engine and its memory are made before the process seals itself and live as long as the
+ * device; the virtqueue comes and goes with blk_queue_start() and blk_queue_stop(). All functions here are
+ * the main thread's.
+ */
+#ifndef ATOLL_DEV_BLK_BLK_QUEUE_H
+#define ATOLL_DEV_BLK_BLK_QUEUE_H
+
+#include <stdint.h>
+
+#include "common/virtqueue.h"
+#include "dev-blk/blk_disk.h"
+#include "dev-blk/blk_engine.h"
+
+/* What a queue counted since it was made. */
+enum blk_counter {
+	BLK_COUNTER_READS,
+	BLK_COUNTER_WRITES,
+	BLK_COUNTER_FLUSHES,
+	BLK_COUNTER_DISCARDS,
+	BLK_COUNTER_WRITE_ZEROES,
+	BLK_COUNTER_READ_BYTES,
+	BLK_COUNTER_WRITTEN_BYTES,
+	BLK_COUNTER_ERRORS, /* requests that ended otherwise than with OK */
+	BLK_COUNTER_KICKS,  /* wake-ups by the driver */
+	BLK_COUNTER_INTERRUPTS,
+	BLK_COUNTER_BATCHES, /* publications of the used index */
+	BLK_COUNTERS,
+};
+
+struct blk_queue;
+
+/* Makes the queue and its thread, and returns when the thread has its engine. disk outlives it. 0 or -errno.
+ */
+int blk_queue_new(struct blk_disk *disk, uint16_t index, enum blk_engine_kind engine,
+		  struct blk_queue **queue);
+/* The queue must be stopped. NULL is allowed. */
+void blk_queue_free(struct blk_queue *queue);
+
+/* Hands a virtqueue over to the thread. */
+void blk_queue_start(struct blk_queue *queue, struct virtqueue *virtqueue);
+/* Returns once every request that was popped has been completed, and the thread has let go of the virtqueue.
+ */
+void blk_queue_stop(struct blk_queue *queue);
+
+/* Adds the queue's counters to totals[BLK_COUNTERS]. */
+void blk_queue_count(const struct blk_queue *queue, uint64_t *totals);
+/* "io_uring" or "sync". */
+const char *blk_queue_engine_name(const struct blk_queue *queue);
+
+#endif

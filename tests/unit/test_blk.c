@@ -1,0 +1,1085 @@
+/*
+ * atoll-blk's device, driven as a guest does: every request type, the edges of each, and what happens when
+ * the host fails. Each test runs with both engines. The image is a memfd, which a test may seal or cut under
+ * the device.
+ *
+ * The host's calls go through wrappers here (ld --wrap), so that a test can make them fail, do less than
+ * asked, or count them. Operations on the io_uring itself do not; what is tested with wrappers alone is run
+ * with the sync engine.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/log.h"
+#include "tests/unit/blk_guest.h"
+
+#define IMAGE_BYTES   (4u << 20)
+#define IMAGE_SECTORS (IMAGE_BYTES / 512)
+
+#define ALL_FEATURES                                                         \
+	(VIRTIO_BIT(VIRTIO_BLK_F_FLUSH) | VIRTIO_BIT(VIRTIO_BLK_F_DISCARD) | \
+	 VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES) | VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE))
+
+static enum blk_engine_kind engine;
+
+/* --- The host, wrapped --- */
+
+static atomic_int host_syncs, host_stable_writes;
+static atomic_int host_sync_error;     /* the next fdatasync fails with it */
+static atomic_size_t host_write_limit; /* a write does at most this; 0: no limit */
+static atomic_size_t host_read_limit;
+static atomic_int host_dsync_refused; /* RWF_DSYNC is not supported */
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+ssize_t __real_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+ssize_t __real_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
+
+int __wrap_fdatasync(int fd)
+{
+	int error = atomic_exchange(&host_sync_error, 0);
+
+	atomic_fetch_add(&host_syncs, 1);
+	if (error != 0) {
+		errno = error;
+		return -1;
+	}
+	return __real_fdatasync(fd);
+}
+
+/* At most `limit` bytes of the vector's first element. */
+static struct iovec first_bytes(const struct iovec *iov, size_t limit)
+{
+	return (struct iovec){.iov_base = iov->iov_base,
+			      .iov_len = iov->iov_len < limit ? iov->iov_len : limit};
+}
+
+ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	size_t limit = atomic_load(&host_write_limit);
+
+	if (flags & RWF_DSYNC) {
+		if (atomic_load(&host_dsync_refused)) {
+			errno = EOPNOTSUPP;
+			return -1;
+		}
+		atomic_fetch_add(&host_stable_writes, 1);
+	}
+	if (limit != 0) {
+		struct iovec less = first_bytes(iov, limit);
+
+		return __real_pwritev2(fd, &less, 1, offset, flags);
+	}
+	return __real_pwritev2(fd, iov, count, offset, flags);
+}
+
+ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	size_t limit = atomic_load(&host_read_limit);
+
+	if (limit != 0) {
+		struct iovec less = first_bytes(iov, limit);
+
+		return __real_preadv2(fd, &less, 1, offset, flags);
+	}
+	return __real_preadv2(fd, iov, count, offset, flags);
+}
+
+static void host_reset(void)
+{
+	host_syncs = host_stable_writes = host_sync_error = host_dsync_refused = 0;
+	host_write_limit = host_read_limit = 0;
+}
+
+/* --- The fixture --- */
+
+static struct guest guest;
+static int image_fd; /* our own description of the image */
+
+static void start(uint64_t features, bool readonly, uint16_t ring_size)
+{
+	char path[64];
+	int device_fd;
+
+	host_reset();
+	image_fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert_true(image_fd >= 0);
+	assert_int_equal(ftruncate(image_fd, IMAGE_BYTES), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", image_fd);
+	device_fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	assert_true(device_fd >= 0);
+	guest_start(&guest, device_fd, readonly, features, engine, ring_size);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	start(ALL_FEATURES, false, 256);
+	return 0;
+}
+
+static int setup_readonly(void **state)
+{
+	(void)state;
+	start(VIRTIO_BIT(VIRTIO_BLK_F_FLUSH), true, 256);
+	return 0;
+}
+
+static int setup_no_features(void **state)
+{
+	(void)state;
+	start(0, false, 256);
+	return 0;
+}
+
+static int setup_ring_features(void **state)
+{
+	(void)state;
+	start(ALL_FEATURES | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC), false, 64);
+	return 0;
+}
+
+static int setup_large_ring(void **state)
+{
+	(void)state;
+	start(ALL_FEATURES, false, 4096);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	guest_stop(&guest);
+	close(image_fd);
+	host_reset();
+	return 0;
+}
+
+/* --- Requests --- */
+
+/* Where things lie in guest memory unless a test says otherwise. */
+#define HEADER_AT GUEST_DATA
+#define STATUS_AT (GUEST_DATA + 0x100)
+#define DATA_AT	  (GUEST_DATA + 0x1000)
+#define NO_STATUS 0xaa
+
+static void put_header(uint32_t at, uint32_t type, uint64_t sector)
+{
+	struct virtio_blk_req_header header = {.type = type, .sector = sector};
+
+	memcpy(guest.base + at, &header, sizeof(header));
+}
+
+static uint8_t status_of(uint32_t at)
+{
+	return *(volatile uint8_t *)(guest.base + at);
+}
+
+/* Offers what was built, waits, and returns the status. */
+static uint8_t finish_chain(uint32_t status_at, uint32_t *length)
+{
+	uint16_t head;
+	uint32_t id, used_length;
+
+	guest.base[status_at] = NO_STATUS;
+	head = guest_offer(&guest);
+	guest_kick(&guest);
+	assert_true(guest_wait(&guest, 5000, &id, &used_length));
+	assert_int_equal(id, head);
+	if (length != NULL)
+		*length = used_length;
+	return status_of(status_at);
+}
+
+static uint8_t do_read(uint64_t sector, uint32_t size, uint32_t *length)
+{
+	put_header(HEADER_AT, VIRTIO_BLK_T_IN, sector);
+	guest_out(&guest, HEADER_AT, 16);
+	if (size != 0)
+		guest_in(&guest, DATA_AT, size);
+	guest_in(&guest, STATUS_AT, 1);
+	return finish_chain(STATUS_AT, length);
+}
+
+/* A request whose data the device reads. */
+static uint8_t do_out(uint32_t type, uint64_t sector, uint32_t size)
+{
+	put_header(HEADER_AT, type, sector);
+	guest_out(&guest, HEADER_AT, 16);
+	if (size != 0)
+		guest_out(&guest, DATA_AT, size);
+	guest_in(&guest, STATUS_AT, 1);
+	return finish_chain(STATUS_AT, NULL);
+}
+
+static uint8_t do_write(uint64_t sector, uint32_t size)
+{
+	return do_out(VIRTIO_BLK_T_OUT, sector, size);
+}
+
+static void fill(uint8_t *data, size_t size, unsigned seed)
+{
+	for (size_t i = 0; i < size; i++)
+		data[i] = (uint8_t)(seed + i * 7 + i / 512);
+}
+
+static void expect_filled(const uint8_t *data, size_t size, unsigned seed)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (data[i] != (uint8_t)(seed + i * 7 + i / 512))
+			fail_msg("byte %zu differs", i);
+	}
+}
+
+static void expect_zero(const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (data[i] != 0)
+			fail_msg("byte %zu is not zero", i);
+	}
+}
+
+static void image_read(void *data, size_t size, off_t offset)
+{
+	assert_int_equal(pread(image_fd, data, size, offset), size);
+}
+
+static void image_fill(size_t size, off_t offset, unsigned seed)
+{
+	uint8_t *data = malloc(size);
+
+	assert_non_null(data);
+	fill(data, size, seed);
+	assert_int_equal(pwrite(image_fd, data, size, offset), size);
+	free(data);
+}
+
+static void image_expect_filled(size_t size, off_t offset, unsigned seed)
+{
+	uint8_t *data = malloc(size);
+
+	assert_non_null(data);
+	image_read(data, size, offset);
+	expect_filled(data, size, seed);
+	free(data);
+}
+
+static void image_expect_zero(size_t size, off_t offset)
+{
+	uint8_t *data = malloc(size);
+
+	assert_non_null(data);
+	image_read(data, size, offset);
+	expect_zero(data, size);
+	free(data);
+}
+
+static uint64_t counter(enum blk_counter which)
+{
+	uint64_t totals[BLK_COUNTERS];
+
+	blk_device_count(&guest.device, totals);
+	return totals[which];
+}
+
+/* --- Reads and writes --- */
+
+static void reads_and_writes(void **state)
+{
+	uint32_t length;
+
+	(void)state;
+	fill(guest.base + DATA_AT, 8192, 1);
+	assert_int_equal(do_write(8, 8192), VIRTIO_BLK_S_OK);
+	image_expect_filled(8192, 4096, 1);
+	image_expect_zero(4096, 0);
+	image_expect_zero(4096, 12288);
+
+	image_fill(1024, 512 * 100, 9);
+	memset(guest.base + DATA_AT, 0, 2048);
+	assert_int_equal(do_read(100, 1024, &length), VIRTIO_BLK_S_OK);
+	assert_int_equal(length, 1025);
+	expect_filled(guest.base + DATA_AT, 1024, 9);
+	expect_zero(guest.base + DATA_AT + 1024, 1024);
+
+	assert_int_equal(counter(BLK_COUNTER_READS), 1);
+	assert_int_equal(counter(BLK_COUNTER_WRITES), 1);
+	assert_int_equal(counter(BLK_COUNTER_READ_BYTES), 1024);
+	assert_int_equal(counter(BLK_COUNTER_WRITTEN_BYTES), 8192);
+	assert_int_equal(counter(BLK_COUNTER_ERRORS), 0);
+	assert_int_equal(counter(BLK_COUNTER_BATCHES), 2);
+	assert_true(counter(BLK_COUNTER_KICKS) <= 2);
+}
+
+static void ends_at_the_capacity(void **state)
+{
+	(void)state;
+	image_fill(512, IMAGE_BYTES - 512, 3);
+	assert_int_equal(do_read(IMAGE_SECTORS - 1, 512, NULL), VIRTIO_BLK_S_OK);
+	expect_filled(guest.base + DATA_AT, 512, 3);
+	fill(guest.base + DATA_AT, 1024, 4);
+	assert_int_equal(do_write(IMAGE_SECTORS - 1, 512), VIRTIO_BLK_S_OK);
+	image_expect_filled(512, IMAGE_BYTES - 512, 4);
+
+	assert_int_equal(do_read(IMAGE_SECTORS - 1, 1024, NULL), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_write(IMAGE_SECTORS - 1, 1024), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_read(IMAGE_SECTORS, 512, NULL), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_write(IMAGE_SECTORS, 512), VIRTIO_BLK_S_IOERR);
+	/* Nothing was done halfway, and the image has not grown. */
+	image_expect_filled(512, IMAGE_BYTES - 512, 4);
+	assert_int_equal(lseek(image_fd, 0, SEEK_END), IMAGE_BYTES);
+	assert_int_equal(counter(BLK_COUNTER_ERRORS), 4);
+}
+
+static void sector_arithmetic_does_not_wrap(void **state)
+{
+	static const uint64_t sectors[] = {
+		UINT64_MAX,	   UINT64_MAX - 1, UINT64_C(1) << 55, (UINT64_C(1) << 55) + 1,
+		UINT64_C(1) << 63, INT64_MAX,	   UINT64_MAX / 512,  UINT64_MAX / 512 + 1,
+	};
+
+	(void)state;
+	fill(guest.base + DATA_AT, 1024, 5);
+	for (size_t i = 0; i < sizeof(sectors) / sizeof(sectors[0]); i++) {
+		assert_int_equal(do_write(sectors[i], 1024), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_read(sectors[i], 1024, NULL), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_read(sectors[i], 0, NULL), VIRTIO_BLK_S_IOERR);
+	}
+	image_expect_zero(4096, 0);
+	assert_int_equal(lseek(image_fd, 0, SEEK_END), IMAGE_BYTES);
+}
+
+static void odd_sizes_fail(void **state)
+{
+	static const uint32_t sizes[] = {1, 511, 513, 4095};
+
+	(void)state;
+	memset(guest.base + DATA_AT, 0xff, 4096);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		assert_int_equal(do_read(0, sizes[i], NULL), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_write(0, sizes[i]), VIRTIO_BLK_S_IOERR);
+	}
+	image_expect_zero(4096, 0);
+}
+
+static void nothing_is_nothing(void **state)
+{
+	uint32_t length;
+
+	(void)state;
+	assert_int_equal(do_read(0, 0, &length), VIRTIO_BLK_S_OK);
+	assert_int_equal(length, 1);
+	assert_int_equal(do_write(IMAGE_SECTORS, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(do_write(IMAGE_SECTORS + 1, 0), VIRTIO_BLK_S_IOERR);
+}
+
+/* --- Layouts of a chain: 2.7.4, the device must not rely on one --- */
+
+static void header_may_be_split(void **state)
+{
+	(void)state;
+	fill(guest.base + DATA_AT, 512, 6);
+	put_header(HEADER_AT, VIRTIO_BLK_T_OUT, 3);
+	guest_out(&guest, HEADER_AT, 1);
+	guest_out(&guest, HEADER_AT + 1, 8);
+	guest_out(&guest, HEADER_AT + 9, 7);
+	guest_out(&guest, DATA_AT, 512);
+	guest_in(&guest, STATUS_AT, 1);
+	assert_int_equal(finish_chain(STATUS_AT, NULL), VIRTIO_BLK_S_OK);
+	image_expect_filled(512, 3 * 512, 6);
+}
+
+static void header_and_data_may_share(void **state)
+{
+	(void)state;
+	put_header(DATA_AT, VIRTIO_BLK_T_OUT, 4);
+	fill(guest.base + DATA_AT + 16, 1024, 7);
+	guest_out(&guest, DATA_AT, 16 + 100);
+	guest_out(&guest, DATA_AT + 116, 1024 - 100);
+	guest_in(&guest, STATUS_AT, 1);
+	assert_int_equal(finish_chain(STATUS_AT, NULL), VIRTIO_BLK_S_OK);
+	image_expect_filled(1024, 4 * 512, 7);
+}
+
+static void status_may_share(void **state)
+{
+	uint32_t length;
+
+	(void)state;
+	image_fill(1024, 0, 8);
+	put_header(HEADER_AT, VIRTIO_BLK_T_IN, 0);
+	guest_out(&guest, HEADER_AT, 16);
+	guest_in(&guest, DATA_AT, 100);
+	guest_in(&guest, DATA_AT + 100, 1024 - 100 + 1);
+	assert_int_equal(finish_chain(DATA_AT + 1024, &length), VIRTIO_BLK_S_OK);
+	assert_int_equal(length, 1025);
+	expect_filled(guest.base + DATA_AT, 1024, 8);
+}
+
+/* The status is the last writable byte, whatever room there is before it. */
+static void status_is_the_last_byte(void **state)
+{
+	(void)state;
+	put_header(HEADER_AT, VIRTIO_BLK_T_OUT, 0);
+	memset(guest.base + STATUS_AT, NO_STATUS, 16);
+	guest_out(&guest, HEADER_AT, 16);
+	guest_out(&guest, DATA_AT, 512);
+	guest_in(&guest, STATUS_AT, 5);
+	assert_int_equal(finish_chain(STATUS_AT + 4, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(status_of(STATUS_AT + 3), NO_STATUS);
+	assert_int_equal(status_of(STATUS_AT + 5), NO_STATUS);
+}
+
+static void buffers_may_cross_regions(void **state)
+{
+	uint32_t at = GUEST_REGION_BYTES - 1000;
+
+	(void)state;
+	fill(guest.base + at, 4096, 10);
+	put_header(HEADER_AT, VIRTIO_BLK_T_OUT, 16);
+	guest_out(&guest, HEADER_AT, 16);
+	guest_out(&guest, at, 4096);
+	guest_in(&guest, STATUS_AT, 1);
+	assert_int_equal(finish_chain(STATUS_AT, NULL), VIRTIO_BLK_S_OK);
+	image_expect_filled(4096, 16 * 512, 10);
+
+	memset(guest.base + at, 0, 4096);
+	put_header(GUEST_REGION_BYTES - 7, VIRTIO_BLK_T_IN, 16);
+	guest_out(&guest, GUEST_REGION_BYTES - 7, 16);
+	guest_in(&guest, at + 4096, 4096);
+	guest_in(&guest, STATUS_AT, 1);
+	assert_int_equal(finish_chain(STATUS_AT, NULL), VIRTIO_BLK_S_OK);
+	expect_filled(guest.base + at + 4096, 4096, 10);
+}
+
+/* More than the config space's seg_max, and more than fit into a request: still served, bytes in their
+ * places. */
+static void many_segments(void **state)
+{
+	enum { SEGMENTS = 300, SIZE = 512 };
+
+	(void)state;
+	image_fill(SEGMENTS * SIZE, 0, 11);
+	put_header(HEADER_AT, VIRTIO_BLK_T_IN, 0);
+	guest_out(&guest, HEADER_AT, 16);
+	for (uint32_t i = 0; i < SEGMENTS; i++)
+		guest_in(&guest, DATA_AT + (SEGMENTS - 1 - i) * SIZE, SIZE);
+	guest_in(&guest, STATUS_AT, 1);
+	assert_int_equal(finish_chain(STATUS_AT, NULL), VIRTIO_BLK_S_OK);
+	for (uint32_t i = 0; i < SEGMENTS; i++) {
+		uint8_t expected[SIZE];
+
+		image_read(expected, SIZE, i * SIZE);
+		assert_memory_equal(guest.base + DATA_AT + (SEGMENTS - 1 - i) * SIZE, expected, SIZE);
+	}
+}
+
+static void short_header_fails(void **state)
+{
+	(void)state;
+	put_header(HEADER_AT, VIRTIO_BLK_T_FLUSH, 0);
+	guest_out(&guest, HEADER_AT, 15);
+	guest_in(&guest, STATUS_AT, 1);
+	assert_int_equal(finish_chain(STATUS_AT, NULL), VIRTIO_BLK_S_IOERR);
+	guest_in(&guest, STATUS_AT, 1);
+	assert_int_equal(finish_chain(STATUS_AT, NULL), VIRTIO_BLK_S_IOERR);
+}
+
+static void no_room_for_status_breaks_the_queue(void **state)
+{
+	uint32_t id, length;
+
+	(void)state;
+	assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+	put_header(HEADER_AT, VIRTIO_BLK_T_FLUSH, 0);
+	guest_out(&guest, HEADER_AT, 16);
+	guest_offer(&guest);
+	guest_kick(&guest);
+	/* A good one behind it is not looked at either. */
+	guest_out(&guest, HEADER_AT, 16);
+	guest_in(&guest, STATUS_AT, 1);
+	guest_offer(&guest);
+	guest_kick(&guest);
+	/* Stopping ends what was going on: after it nothing more can have been completed. The bad chain was
+	 * not taken. */
+	assert_int_equal(guest_restart_queue(&guest), 1);
+	assert_false(guest_wait(&guest, 0, &id, &length));
+	assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+}
+
+static void a_broken_ring_can_be_reset(void **state)
+{
+	(void)state;
+	guest.available->ring[0] = guest.size;
+	__atomic_store_n(&guest.available->idx, 1, __ATOMIC_RELEASE);
+	guest_kick(&guest);
+	guest_restart_queue(&guest);
+	assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+}
+
+/* --- The other requests --- */
+
+static void get_id_tells_the_serial(void **state)
+{
+	uint32_t length;
+
+	(void)state;
+	put_header(HEADER_AT, VIRTIO_BLK_T_GET_ID, 0);
+	for (uint32_t size = 8; size <= 40; size += 16) {
+		uint32_t expected = size < 20 ? size : 20;
+
+		memset(guest.base + DATA_AT, 0xee, 64);
+		guest_out(&guest, HEADER_AT, 16);
+		guest_in(&guest, DATA_AT, size);
+		guest_in(&guest, STATUS_AT, 1);
+		assert_int_equal(finish_chain(STATUS_AT, &length), VIRTIO_BLK_S_OK);
+		assert_memory_equal(guest.base + DATA_AT, "a-serial-of-twenty-b", expected);
+		assert_int_equal(guest.base[DATA_AT + expected], 0xee);
+	}
+}
+
+static void unknown_types_are_unsupported(void **state)
+{
+	static const uint32_t types[] = {
+		2, 3, 5, VIRTIO_BLK_T_GET_LIFETIME, VIRTIO_BLK_T_SECURE_ERASE, UINT32_MAX};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		assert_int_equal(do_out(types[i], 0, 512), VIRTIO_BLK_S_UNSUPP);
+}
+
+static uint8_t do_ranges(uint32_t type, const struct virtio_blk_discard_write_zeroes *ranges, size_t count)
+{
+	size_t size = count * sizeof(ranges[0]);
+
+	memcpy(guest.base + DATA_AT, ranges, size);
+	return do_out(type, 0, (uint32_t)size);
+}
+
+static uint8_t do_range(uint32_t type, uint64_t sector, uint32_t sectors, uint32_t flags)
+{
+	struct virtio_blk_discard_write_zeroes range = {
+		.sector = sector, .num_sectors = sectors, .flags = flags};
+
+	return do_ranges(type, &range, 1);
+}
+
+static void discard_frees(void **state)
+{
+	struct virtio_blk_discard_write_zeroes ranges[BLK_RANGES_MAX + 1] = {0};
+
+	(void)state;
+	image_fill(IMAGE_BYTES, 0, 12);
+	assert_int_equal(do_range(VIRTIO_BLK_T_DISCARD, 8, 16, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(lseek(image_fd, 0, SEEK_HOLE), 4096);
+	assert_int_equal(lseek(image_fd, 4096, SEEK_DATA), 12288);
+	image_expect_filled(4096, 0, 12);
+	/* Several, with empty ones between. */
+	for (size_t i = 0; i < BLK_RANGES_MAX; i++) {
+		ranges[i].sector = 1024 + i * 16;
+		ranges[i].num_sectors = i % 2 == 0 ? 8 : 0;
+	}
+	assert_int_equal(do_ranges(VIRTIO_BLK_T_DISCARD, ranges, BLK_RANGES_MAX), VIRTIO_BLK_S_OK);
+	for (off_t i = 0; i < BLK_RANGES_MAX; i += 2)
+		assert_int_equal(lseek(image_fd, (1024 + i * 16) * 512, SEEK_HOLE), (1024 + i * 16) * 512);
+	assert_int_equal(do_range(VIRTIO_BLK_T_DISCARD, 0, 0, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(counter(BLK_COUNTER_DISCARDS), 3);
+	/* A hole at the end does not shorten the image. */
+	assert_int_equal(do_range(VIRTIO_BLK_T_DISCARD, IMAGE_SECTORS - 8, 8, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(lseek(image_fd, 0, SEEK_END), IMAGE_BYTES);
+}
+
+static void bad_ranges_fail(void **state)
+{
+	static const uint32_t types[] = {VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES};
+	struct virtio_blk_discard_write_zeroes ranges[BLK_RANGES_MAX + 1] = {{.num_sectors = 8}};
+
+	(void)state;
+	image_fill(IMAGE_BYTES, 0, 13);
+	for (size_t i = 0; i < 2; i++) {
+		uint32_t most = i == 0 ? BLK_DISCARD_SECTORS_MAX : BLK_WRITE_ZEROES_SECTORS_MAX;
+
+		assert_int_equal(do_range(types[i], IMAGE_SECTORS, 1, 0), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_range(types[i], IMAGE_SECTORS - 1, 2, 0), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_range(types[i], UINT64_MAX, 2, 0), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_range(types[i], UINT64_C(1) << 55, 8, 0), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_range(types[i], 0, most + 1, 0), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_range(types[i], 0, 8, 2), VIRTIO_BLK_S_UNSUPP);
+		assert_int_equal(do_range(types[i], 0, 8, 0x80000000u), VIRTIO_BLK_S_UNSUPP);
+		assert_int_equal(do_out(types[i], 0, 0), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_out(types[i], 0, 15), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_out(types[i], 0, 24), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_ranges(types[i], ranges, BLK_RANGES_MAX + 1), VIRTIO_BLK_S_IOERR);
+		/* The good first one is not carried out when the second is bad. */
+		ranges[1] =
+			(struct virtio_blk_discard_write_zeroes){.sector = IMAGE_SECTORS, .num_sectors = 1};
+		assert_int_equal(do_ranges(types[i], ranges, 2), VIRTIO_BLK_S_IOERR);
+	}
+	assert_int_equal(do_range(VIRTIO_BLK_T_DISCARD, 0, 8, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+			 VIRTIO_BLK_S_UNSUPP);
+	image_expect_filled(IMAGE_BYTES, 0, 13);
+}
+
+static void write_zeroes_zeroes(void **state)
+{
+	/* Not a multiple of what is written at once, nor of pages. */
+	const uint32_t sectors = 3 * 2048 + 3;
+
+	(void)state;
+	for (uint32_t flags = 0; flags <= VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP; flags++) {
+		image_fill(IMAGE_BYTES, 0, 14);
+		assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 5, sectors, flags), VIRTIO_BLK_S_OK);
+		image_expect_filled(5 * 512, 0, 14);
+		image_expect_zero(sectors * 512, 5 * 512);
+		image_expect_filled(512, (5 + sectors) * 512, 14 + (5 + sectors) * 512 * 7 + 5 + sectors);
+	}
+	/* Without leave to unmap, the blocks stay allocated. */
+	image_fill(IMAGE_BYTES, 0, 14);
+	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 2048, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(lseek(image_fd, 0, SEEK_HOLE), IMAGE_BYTES);
+	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 2048, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+			 VIRTIO_BLK_S_OK);
+	assert_int_equal(lseek(image_fd, 0, SEEK_HOLE), 0);
+}
+
+static void what_was_not_negotiated_is_unsupported(void **state)
+{
+	(void)state;
+	image_fill(4096, 0, 15);
+	assert_int_equal(do_range(VIRTIO_BLK_T_DISCARD, 0, 8, 0), VIRTIO_BLK_S_UNSUPP);
+	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0), VIRTIO_BLK_S_UNSUPP);
+	image_expect_filled(4096, 0, 15);
+}
+
+/* --- Read-only --- */
+
+static void read_only_refuses_writes(void **state)
+{
+	struct virtio_blk_config config;
+
+	(void)state;
+	image_fill(4096, 0, 16);
+	memset(guest.base + DATA_AT, 0, 4096);
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_write(0, 0), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_range(VIRTIO_BLK_T_DISCARD, 0, 8, 0), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0), VIRTIO_BLK_S_IOERR);
+	image_expect_filled(4096, 0, 16);
+	assert_int_equal(do_read(0, 4096, NULL), VIRTIO_BLK_S_OK);
+	expect_filled(guest.base + DATA_AT, 4096, 16);
+	assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+
+	assert_true(guest.device.ops.device_features & VIRTIO_BIT(VIRTIO_BLK_F_RO));
+	assert_false(guest.device.ops.device_features & VIRTIO_BIT(VIRTIO_BLK_F_DISCARD));
+	guest.device.ops.get_config(&guest.device, (uint8_t *)&config);
+	assert_int_equal(config.max_discard_sectors, 0);
+}
+
+/* --- The write cache --- */
+
+static uint8_t config_writeback(void)
+{
+	struct virtio_blk_config config;
+
+	guest.device.ops.get_config(&guest.device, (uint8_t *)&config);
+	return config.writeback;
+}
+
+static int config_write(uint32_t offset, uint8_t value, uint32_t size)
+{
+	uint8_t data[4] = {value};
+
+	return guest.device.ops.set_config(&guest.device, offset, data, size);
+}
+
+#define WRITEBACK_AT ((uint32_t)offsetof(struct virtio_blk_config, writeback))
+
+static void write_cache_can_be_turned_off(void **state)
+{
+	(void)state;
+	assert_int_equal(config_writeback(), 1);
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(host_stable_writes, 0);
+	assert_int_equal(host_syncs, 0);
+
+	/* What completed before is put on the medium by the change itself. */
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	assert_int_equal(config_writeback(), 0);
+	assert_int_equal(host_syncs, 1);
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(host_stable_writes, engine == BLK_ENGINE_SYNC ? 1 : 0);
+	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+			 VIRTIO_BLK_S_OK);
+	assert_int_equal(host_syncs, engine == BLK_ENGINE_SYNC ? 2 : 1);
+
+	assert_int_equal(config_write(WRITEBACK_AT, 1, 1), 0);
+	assert_int_equal(config_writeback(), 1);
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(host_stable_writes, engine == BLK_ENGINE_SYNC ? 1 : 0);
+}
+
+static void only_writeback_can_be_written(void **state)
+{
+	(void)state;
+	assert_int_equal(config_write(WRITEBACK_AT + 1, 0, 1), -EINVAL);
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 2), -EINVAL);
+	assert_int_equal(config_write(0, 0, 1), -EINVAL);
+	assert_int_equal(config_write(UINT32_MAX, 0, 1), -EINVAL);
+	assert_int_equal(config_writeback(), 1);
+}
+
+static void a_new_driver_finds_the_default(void **state)
+{
+	(void)state;
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	guest.device.ops.reset(&guest.device);
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), -EINVAL);
+	guest.device.ops.set_features(&guest.device, ALL_FEATURES);
+	assert_int_equal(config_writeback(), 1);
+	/* 5.2.5.2: CONFIG_WCE without FLUSH starts as write-through. */
+	guest.device.ops.set_features(&guest.device, VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE));
+	assert_int_equal(config_writeback(), 0);
+}
+
+static void without_flush_writes_are_stable(void **state)
+{
+	(void)state;
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	if (engine == BLK_ENGINE_SYNC)
+		assert_int_equal(host_stable_writes, 1);
+	/* A file system that does not know RWF_DSYNC. */
+	host_dsync_refused = 1;
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	if (engine == BLK_ENGINE_SYNC)
+		assert_int_equal(host_syncs, 1);
+}
+
+static void flush_syncs(void **state)
+{
+	(void)state;
+	assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
+	assert_int_equal(counter(BLK_COUNTER_FLUSHES), 1);
+	if (engine == BLK_ENGINE_SYNC)
+		assert_int_equal(host_syncs, 1);
+}
+
+/* A failed write-back loses data that nobody can name; the kernel tells it once. */
+static void no_flush_succeeds_after_a_loss(void **state)
+{
+	(void)state;
+	host_sync_error = EIO;
+	if (engine == BLK_ENGINE_SYNC)
+		assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
+	else
+		assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_read(0, 512, NULL), VIRTIO_BLK_S_OK);
+}
+
+/* --- The host fails --- */
+
+static void a_cut_image_fails_that_request_alone(void **state)
+{
+	uint32_t ids[3], length;
+
+	(void)state;
+	image_fill(8192, 0, 17);
+	assert_int_equal(ftruncate(image_fd, 8192), 0);
+	/* In one batch: below the cut, across it, below it. */
+	for (uint32_t i = 0; i < 3; i++) {
+		uint32_t at = DATA_AT + i * 0x10000;
+
+		put_header(at, VIRTIO_BLK_T_IN, i == 1 ? 8 : 0);
+		guest.base[at + 0x100] = NO_STATUS;
+		guest_out(&guest, at, 16);
+		guest_in(&guest, at + 0x1000, 8192);
+		guest_in(&guest, at + 0x100, 1);
+		guest_offer(&guest);
+	}
+	guest_kick(&guest);
+	for (size_t i = 0; i < 3; i++) {
+		assert_true(guest_wait(&guest, 5000, &ids[i], &length));
+		/* Nothing of the failed one is announced. */
+		assert_int_equal(length, ids[i] == 3 ? 0 : 8193);
+	}
+	assert_int_equal(status_of(DATA_AT + 0x100), VIRTIO_BLK_S_OK);
+	assert_int_equal(status_of(DATA_AT + 0x10100), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(status_of(DATA_AT + 0x20100), VIRTIO_BLK_S_OK);
+	expect_filled(guest.base + DATA_AT + 0x21000, 8192, 17);
+}
+
+static void a_refused_write_fails(void **state)
+{
+	(void)state;
+	assert_int_equal(fcntl(image_fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 1), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_range(VIRTIO_BLK_T_DISCARD, 0, 8, 0), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_read(0, 4096, NULL), VIRTIO_BLK_S_OK);
+	assert_int_equal(counter(BLK_COUNTER_ERRORS), 4);
+}
+
+/* The kernel itself does a short write up to the limit, then EFBIG. */
+static void a_limit_fails_a_write_halfway(void **state)
+{
+	struct rlimit before, limit;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = (struct rlimit){.rlim_cur = 65536 + 1024, .rlim_max = before.rlim_max};
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	fill(guest.base + DATA_AT, 4096, 18);
+	assert_int_equal(do_write(128, 4096), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_write(126, 1024), VIRTIO_BLK_S_OK);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	image_expect_filled(1024, 126 * 512, 18);
+}
+
+static void short_io_is_continued(void **state)
+{
+	(void)state;
+	host_write_limit = 700;
+	fill(guest.base + DATA_AT, 8192, 19);
+	put_header(HEADER_AT, VIRTIO_BLK_T_OUT, 0);
+	guest_out(&guest, HEADER_AT, 16);
+	guest_out(&guest, DATA_AT, 1000);
+	guest_out(&guest, DATA_AT + 1000, 24);
+	guest_out(&guest, DATA_AT + 1024, 8192 - 1024);
+	guest_in(&guest, STATUS_AT, 1);
+	assert_int_equal(finish_chain(STATUS_AT, NULL), VIRTIO_BLK_S_OK);
+	host_write_limit = 0;
+	image_expect_filled(8192, 0, 19);
+
+	host_read_limit = 333;
+	memset(guest.base + DATA_AT, 0, 8192);
+	assert_int_equal(do_read(0, 8192, NULL), VIRTIO_BLK_S_OK);
+	host_read_limit = 0;
+	expect_filled(guest.base + DATA_AT, 8192, 19);
+
+	host_write_limit = 1000;
+	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 1, 14, 0), VIRTIO_BLK_S_OK);
+	host_write_limit = 0;
+	image_expect_filled(512, 0, 19);
+	image_expect_zero(14 * 512, 512);
+	image_expect_filled(512, 15 * 512, 19 + 15 * 512 * 7 + 15);
+}
+
+/* --- The queue --- */
+
+/* Offers `count` 512-byte reads or writes, each with buffers of its own. */
+static void offer_many(uint32_t type, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t at = DATA_AT + i * 1024;
+
+		put_header(at, type, i);
+		guest.base[at + 16] = NO_STATUS;
+		guest_out(&guest, at, 16);
+		if (type == VIRTIO_BLK_T_IN)
+			guest_in(&guest, at + 512, 512);
+		else
+			guest_out(&guest, at + 512, 512);
+		guest_in(&guest, at + 16, 1);
+		guest_offer(&guest);
+	}
+}
+
+static void collect_many(uint32_t count)
+{
+	uint8_t seen[4096] = {0};
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t id, length;
+
+		assert_true(guest_wait(&guest, 5000, &id, &length));
+		assert_true(id < sizeof(seen));
+		assert_int_equal(seen[id]++, 0);
+	}
+	for (uint32_t i = 0; i < count; i++)
+		assert_int_equal(status_of(DATA_AT + i * 1024 + 16), VIRTIO_BLK_S_OK);
+}
+
+/* More than the device keeps under way at a time; each completes once. */
+static void a_full_ring_is_worked_off(void **state)
+{
+	enum { COUNT = 1000 };
+
+	(void)state;
+	for (uint32_t i = 0; i < COUNT; i++)
+		fill(guest.base + DATA_AT + i * 1024 + 512, 512, i);
+	offer_many(VIRTIO_BLK_T_OUT, COUNT);
+	guest_kick(&guest);
+	collect_many(COUNT);
+	for (uint32_t i = 0; i < COUNT; i++)
+		image_expect_filled(512, i * 512, i);
+	/* In batches, not one by one. */
+	assert_true(counter(BLK_COUNTER_BATCHES) < COUNT / 4);
+
+	guest_restart_queue(&guest);
+	offer_many(VIRTIO_BLK_T_IN, COUNT);
+	guest_kick(&guest);
+	collect_many(COUNT);
+	for (uint32_t i = 0; i < COUNT; i++)
+		expect_filled(guest.base + DATA_AT + i * 1024 + 512, 512, i);
+}
+
+static void every_kick_is_heard(void **state)
+{
+	(void)state;
+	/* The ring goes round several times, the device asleep or awake. */
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(do_read((uint64_t)i % IMAGE_SECTORS, 512, NULL), VIRTIO_BLK_S_OK);
+}
+
+static void stopping_completes_what_was_taken(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		uint32_t id, length;
+		uint16_t taken, completed = 0;
+
+		offer_many(round % 2 ? VIRTIO_BLK_T_FLUSH : VIRTIO_BLK_T_IN, 60);
+		guest_kick(&guest);
+		guest.device.ops.stop_queue(&guest.device, 0);
+		taken = virtqueue_next_available(guest.queue);
+		while (guest_wait(&guest, 0, &id, &length))
+			completed++;
+		assert_int_equal(completed, taken);
+		guest.device.ops.start_queue(&guest.device, 0, guest.queue);
+		guest_restart_queue(&guest);
+	}
+}
+
+static void indirect_requests(void **state)
+{
+	struct virtq_desc *table = (struct virtq_desc *)(void *)(guest.base + GUEST_DATA + 0x800);
+
+	(void)state;
+	image_fill(4096, 0, 21);
+	put_header(HEADER_AT, VIRTIO_BLK_T_IN, 0);
+	guest.base[STATUS_AT] = NO_STATUS;
+	table[0] = (struct virtq_desc){.addr = HEADER_AT, .len = 16, .flags = VIRTQ_DESC_F_NEXT, .next = 1};
+	table[1] = (struct virtq_desc){
+		.addr = DATA_AT, .len = 4096, .flags = VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE, .next = 2};
+	table[2] = (struct virtq_desc){.addr = STATUS_AT, .len = 1, .flags = VIRTQ_DESC_F_WRITE};
+	guest_out(&guest, GUEST_DATA + 0x800, sizeof(table[0]) * 3);
+	guest.descriptors[guest.chain_head].flags |= VIRTQ_DESC_F_INDIRECT;
+	assert_int_equal(finish_chain(STATUS_AT, NULL), VIRTIO_BLK_S_OK);
+	expect_filled(guest.base + DATA_AT, 4096, 21);
+}
+
+static void config_tells_the_disk(void **state)
+{
+	struct virtio_blk_config config;
+	uint64_t features = guest.device.ops.device_features;
+
+	(void)state;
+	assert_int_equal(guest.device.ops.config_size, sizeof(config));
+	guest.device.ops.get_config(&guest.device, (uint8_t *)&config);
+	assert_int_equal(config.capacity, IMAGE_SECTORS);
+	assert_int_equal(config.seg_max, BLK_SEG_MAX);
+	assert_int_equal(config.blk_size, 512);
+	assert_int_equal(config.topology.physical_block_exp, 3);
+	assert_int_equal(config.num_queues, 1);
+	assert_int_equal(config.max_discard_seg, BLK_RANGES_MAX);
+	assert_int_equal(config.discard_sector_alignment, 8);
+	assert_int_equal(config.write_zeroes_may_unmap, 1);
+	assert_int_equal(features & ALL_FEATURES, ALL_FEATURES);
+	assert_false(features & VIRTIO_BIT(VIRTIO_BLK_F_RO));
+	assert_false(features & VIRTIO_BIT(VIRTIO_BLK_F_MQ));
+}
+
+/* --- All of it, twice --- */
+
+static int run_all(const char *name)
+{
+#define T(test, with) cmocka_unit_test_setup_teardown(test, with, teardown)
+	const struct CMUnitTest tests[] = {
+		T(reads_and_writes, setup),
+		T(ends_at_the_capacity, setup),
+		T(sector_arithmetic_does_not_wrap, setup),
+		T(odd_sizes_fail, setup),
+		T(nothing_is_nothing, setup),
+		T(header_may_be_split, setup),
+		T(header_and_data_may_share, setup),
+		T(status_may_share, setup),
+		T(status_is_the_last_byte, setup),
+		T(buffers_may_cross_regions, setup),
+		T(many_segments, setup_large_ring),
+		T(short_header_fails, setup),
+		T(no_room_for_status_breaks_the_queue, setup),
+		T(a_broken_ring_can_be_reset, setup),
+		T(get_id_tells_the_serial, setup),
+		T(unknown_types_are_unsupported, setup),
+		T(discard_frees, setup),
+		T(bad_ranges_fail, setup),
+		T(write_zeroes_zeroes, setup),
+		T(what_was_not_negotiated_is_unsupported, setup_no_features),
+		T(read_only_refuses_writes, setup_readonly),
+		T(write_cache_can_be_turned_off, setup),
+		T(only_writeback_can_be_written, setup),
+		T(a_new_driver_finds_the_default, setup),
+		T(without_flush_writes_are_stable, setup_no_features),
+		T(flush_syncs, setup),
+		T(no_flush_succeeds_after_a_loss, setup),
+		T(a_cut_image_fails_that_request_alone, setup),
+		T(a_refused_write_fails, setup),
+		T(a_limit_fails_a_write_halfway, setup),
+		T(short_io_is_continued, setup),
+		T(a_full_ring_is_worked_off, setup_large_ring),
+		T(every_kick_is_heard, setup),
+		T(every_kick_is_heard, setup_ring_features),
+		T(stopping_completes_what_was_taken, setup),
+		T(indirect_requests, setup_ring_features),
+		T(config_tells_the_disk, setup),
+	};
+
+	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+static bool uring_available(void)
+{
+	int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct blk_engine *made;
+	int result = blk_engine_new(BLK_ENGINE_URING, wake_fd, wake_fd, 4, &made);
+
+	if (result == 0)
+		blk_engine_free(made);
+	close(wake_fd);
+	return result == 0;
+}
+
+int main(void)
+{
+	int failed;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	engine = BLK_ENGINE_SYNC;
+	failed = run_all("sync");
+	if (uring_available()) {
+		engine = BLK_ENGINE_URING;
+		failed += run_all("io_uring");
+	} else {
+		puts("# io_uring is not available here: its engine is not tested");
+	}
+	return failed;
+}
