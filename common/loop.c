@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 struct loop {
@@ -23,7 +24,8 @@ struct loop {
 struct loop_watch {
 	struct loop *loop;
 	struct event *event;
-	int fd; /* or the signal's number */
+	int fd;	    /* or the signal's number */
+	bool timer; /* fd is a timerfd of ours */
 	union {
 		loop_fd_fn fd;
 		loop_fn timer;
@@ -56,9 +58,9 @@ struct loop *loop_new(void)
 	config = event_config_new();
 	if (config == NULL)
 		goto close_wake;
-	/* Precise timers come from timerfd; back-ends other than epoll would only be a surprise. */
-	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_IGNORE_ENV |
-					      EVENT_BASE_FLAG_NOLOCK);
+	/* Back-ends other than epoll would only be a surprise. PRECISE_TIMER is left out: with it each turn
+	 * calls timerfd_settime(2), armed or not. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NOLOCK);
 	loop->base = event_base_new_with_config(config);
 	event_config_free(config);
 	if (loop->base == NULL)
@@ -190,12 +192,18 @@ int loop_watch_set_events(struct loop_watch *watch, unsigned events)
 static void loop_dispatch_timer(evutil_socket_t fd, short what, void *argument)
 {
 	struct loop_watch *watch = argument;
+	uint64_t expirations;
 
-	(void)fd;
 	(void)what;
-	watch->callback.timer(watch->argument);
+	/* Nothing to read: it was armed again since it fired. */
+	if (read(fd, &expirations, sizeof(expirations)) == sizeof(expirations))
+		watch->callback.timer(watch->argument);
 }
 
+/*
+ * A timerfd each instead of libevent's own timers: those cost every turn of the loop a look at the clock and
+ * a timerfd_settime(2) for as long as one is armed, and vCPUs wait for our turns.
+ */
 struct loop_watch *loop_watch_timer(struct loop *loop, loop_fn callback, void *argument)
 {
 	struct loop_watch *watch = loop_watch_new(loop, -1, argument);
@@ -203,26 +211,37 @@ struct loop_watch *loop_watch_timer(struct loop *loop, loop_fn callback, void *a
 	if (watch == NULL)
 		return NULL;
 	watch->callback.timer = callback;
-	watch->event = evtimer_new(loop->base, loop_dispatch_timer, watch);
-	if (watch->event == NULL) {
-		loop_unwatch(watch);
-		errno = ENOMEM;
-		return NULL;
-	}
+	watch->timer = true;
+	watch->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (watch->fd < 0)
+		goto unwatch;
+	watch->event = event_new(loop->base, watch->fd, EV_READ | EV_PERSIST, loop_dispatch_timer, watch);
+	if (watch->event == NULL || event_add(watch->event, NULL) < 0)
+		goto unwatch;
 	return watch;
+
+unwatch:
+	loop_unwatch(watch);
+	errno = ENOMEM;
+	return NULL;
 }
 
 int loop_timer_arm(struct loop_watch *timer, uint64_t delay_us)
 {
-	struct timeval delay = {.tv_sec = (time_t)(delay_us / 1000000),
-				.tv_usec = (suseconds_t)(delay_us % 1000000)};
+	struct itimerspec delay = {.it_value = {.tv_sec = (time_t)(delay_us / 1000000),
+						.tv_nsec = (long)(delay_us % 1000000 * 1000)}};
 
-	return evtimer_add(timer->event, &delay) < 0 ? -EINVAL : 0;
+	/* Zero would disarm it. */
+	if (delay_us == 0)
+		delay.it_value.tv_nsec = 1;
+	return timerfd_settime(timer->fd, 0, &delay, NULL) < 0 ? -errno : 0;
 }
 
 void loop_timer_disarm(struct loop_watch *timer)
 {
-	evtimer_del(timer->event);
+	static const struct itimerspec never;
+
+	timerfd_settime(timer->fd, 0, &never, NULL);
 }
 
 static void loop_dispatch_signal(evutil_socket_t fd, short what, void *argument)
@@ -256,5 +275,7 @@ void loop_unwatch(struct loop_watch *watch)
 		return;
 	if (watch->event != NULL)
 		event_free(watch->event);
+	if (watch->timer && watch->fd >= 0)
+		close(watch->fd);
 	free(watch);
 }
