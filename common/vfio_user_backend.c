@@ -32,6 +32,7 @@
 	(sizeof(struct vfio_user_header) + sizeof(struct vfio_user_region_access) + VFIO_USER_ACCESS_MAX)
 #define BACKEND_REPLIES_MAX  (2 * BACKEND_MESSAGE_MAX)
 #define BACKEND_DMA_MAPS_MAX 128
+#define BACKEND_DRAIN_MAX    1024
 
 struct backend_dma_map {
 	uint64_t address;
@@ -512,8 +513,10 @@ static void backend_ready(int fd, unsigned events, void *argument)
 
 void vfio_user_backend_drain(struct vfio_user_backend *backend)
 {
-	while (vfio_user_stream_receive(&backend->stream, MSG_DONTWAIT) > 0) {
-		if (backend_serve(backend) < 0 || backend->replies_end > 0)
+	/* More than a socket's buffer holds; a client that never stops sending shall not keep us. */
+	for (unsigned i = 0; i < BACKEND_DRAIN_MAX; i++) {
+		if (vfio_user_stream_receive(&backend->stream, MSG_DONTWAIT) <= 0 ||
+		    backend_serve(backend) < 0 || backend->replies_end > 0)
 			return;
 	}
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "common/loop.h"
+#include "common/vfio_user_spec.h"
 
 #define VFIO_USER_REGIONS_MAX 9
 #define VFIO_USER_IRQS_MAX    5

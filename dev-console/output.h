@@ -1,0 +1,85 @@
+/*
+ * The host side of a console: where its characters go to and come from. Both devices (serial.c,
+ * virtio_console.c) stand on this.
+ *
+ *   stream    a connected stream, or two descriptors (standard input and output). Nothing is lost: a reader
+ * that is slow fills the buffer, and then the device lets the guest wait. When the other end closes for good,
+ *             output is dropped.
+ *   pty       the master of a pseudo-terminal. While nobody has its other side open, output is dropped.
+ *   file      a regular file, written as a whole and in order; no input.
+ *   listener  a listening unix socket; one client at a time, the next one waits. Output is dropped while
+ * there is none. discard   nowhere.
+ *
+ * Output is gathered and written by output_flush(), so that a device which gets single characters decides how
+ * many make a write(2). Input is not read ahead: what the device has no room for stays with the host.
+ *
+ * One thread: the loop's. Callbacks come from the loop only, never from inside a call of the device's.
+ */
+#ifndef ATOLL_DEV_CONSOLE_OUTPUT_H
+#define ATOLL_DEV_CONSOLE_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "common/loop.h"
+
+/* Bytes gathered at most; what output_room() is for an empty buffer. */
+#define OUTPUT_BUFFER 65536
+
+struct output;
+
+enum output_kind {
+	OUTPUT_DISCARD,
+	OUTPUT_STREAM,
+	OUTPUT_PTY,
+	OUTPUT_FILE,
+	OUTPUT_LISTENER,
+};
+
+struct output_ops {
+	/* Input may be there: call output_read(), or output_want_input() with false. */
+	void (*input)(void *owner);
+	/* The buffer took no more before; now it does. */
+	void (*room)(void *owner);
+};
+
+struct output_counters {
+	uint64_t written; /* bytes that the host took */
+	uint64_t read;	  /* bytes of input */
+	uint64_t dropped; /* bytes of output that nobody was there for */
+};
+
+/*
+ * in_fd: the stream, the pty's master or the listening socket; -1 for the others. out_fd: where a stream
+ * writes (may be in_fd), or the file; -1 for the others. They become the output's on success, and are made
+ * non-blocking. Returns 0 or -errno.
+ */
+int output_new(struct loop *loop, enum output_kind kind, int in_fd, int out_fd, struct output **output);
+/* Closes what there is; what is not written is lost (see output_drain()). NULL is allowed. */
+void output_free(struct output *output);
+
+/* Who is called back; before the loop runs. Input is wanted from here on. */
+void output_set_owner(struct output *output, const struct output_ops *ops, void *owner);
+
+/* Bytes that output_write() takes now. */
+size_t output_room(const struct output *output);
+/* Takes bytes; size is at most output_room(). */
+void output_write(struct output *output, const void *data, size_t size);
+/* Writes what was gathered as far as the host takes it; the rest follows when it does. */
+void output_flush(struct output *output);
+/* Whether something is gathered that output_flush() would try to write. */
+bool output_unflushed(const struct output *output);
+/* Writes all that was gathered, waiting up to timeout_ms. Returns 0 or -ETIMEDOUT. */
+int output_drain(struct output *output, int timeout_ms);
+
+/* Whether ops->input is called when there is input. */
+void output_want_input(struct output *output, bool wanted);
+/* Reads input; returns the bytes, 0 when there is none now. */
+size_t output_read(struct output *output, const struct iovec *iov, size_t count);
+
+const struct output_counters *output_counters(const struct output *output);
+
+#endif
