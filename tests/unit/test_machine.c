@@ -1,0 +1,520 @@
+/*
+ * The machine: guest RAM and its bounds, what the loader leaves in it, CPUID, and the chipset's registers.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <asm/bootparam.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "vmm-core/boot.h"
+#include "vmm-core/chipset.h"
+#include "vmm-core/core.h"
+#include "vmm-core/cpuid.h"
+#include "vmm-core/machine_layout.h"
+
+/* --- what the chipset calls, in the core's place --- */
+
+static struct {
+	unsigned calls;
+	Atoll__Control__GuestEvent__Kind kind;
+	unsigned status;
+	unsigned pulses;
+	uint32_t gsi;
+} told;
+
+void core_end(struct core *core, Atoll__Control__GuestEvent__Kind kind, unsigned status, const char *detail)
+{
+	(void)core, (void)detail;
+	told.calls++;
+	told.kind = kind;
+	told.status = status;
+}
+
+int irq_router_pulse(struct irq_router *router, uint32_t gsi)
+{
+	(void)router;
+	told.pulses++;
+	told.gsi = gsi;
+	return 0;
+}
+
+static char last_log[LOG_TEXT_MAX];
+
+static void keep_log(const struct log_record *record, void *argument)
+{
+	(void)argument;
+	snprintf(last_log, sizeof(last_log), "%s", record->text);
+}
+
+/* --- guest RAM --- */
+
+static void ram_is_sealed_and_bounded(void **state)
+{
+	struct guest_ram ram;
+
+	(void)state;
+	assert_int_equal(guest_ram_create(64 * MIB, &ram), 0);
+	assert_int_equal(fcntl(ram.memfd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	assert_int_equal(ftruncate(ram.memfd, 0), -1);
+	assert_int_equal(ram.region_count, 1);
+	assert_int_equal(guest_ram_end(&ram), 64 * MIB);
+	assert_ptr_equal(guest_ram_range(&ram, 0, 64 * MIB), ram.host);
+	assert_ptr_equal(guest_ram_range(&ram, 64 * MIB - 1, 1), ram.host + 64 * MIB - 1);
+	assert_null(guest_ram_range(&ram, 64 * MIB - 1, 2));
+	assert_null(guest_ram_range(&ram, 64 * MIB, 0));
+	assert_null(guest_ram_range(&ram, 1, UINT64_MAX));
+	assert_null(guest_ram_range(&ram, UINT64_MAX, 2));
+	assert_null(guest_ram_range(&ram, UINT64_MAX, UINT64_MAX));
+	guest_ram_destroy(&ram);
+	assert_int_equal(ram.memfd, -1);
+	guest_ram_destroy(&ram);
+}
+
+/* Six GiB, of which nothing is touched but a byte on each side of the hole. */
+static void large_ram_leaves_the_hole(void **state)
+{
+	struct guest_ram ram;
+
+	(void)state;
+	assert_int_equal(guest_ram_create(6 * GIB, &ram), 0);
+	assert_int_equal(ram.region_count, 2);
+	assert_int_equal(ram.regions[0].size, LAYOUT_HOLE_START);
+	assert_int_equal(ram.regions[1].guest_address, LAYOUT_HIGH_RAM_START);
+	assert_int_equal(ram.regions[1].file_offset, LAYOUT_HOLE_START);
+	assert_int_equal(guest_ram_end(&ram), 7 * GIB);
+	assert_null(guest_ram_range(&ram, LAYOUT_HOLE_START - 1, 2));
+	assert_null(guest_ram_range(&ram, LAYOUT_HOLE_START, 1));
+	assert_null(guest_ram_range(&ram, LAYOUT_ECAM_START, 1));
+	assert_null(guest_ram_range(&ram, LAYOUT_HIGH_RAM_START - 1, 2));
+	*(uint8_t *)guest_ram_range(&ram, LAYOUT_HOLE_START - 1, 1) = 1;
+	*(uint8_t *)guest_ram_range(&ram, LAYOUT_HIGH_RAM_START, 1) = 2;
+	assert_int_equal(ram.host[LAYOUT_HOLE_START - 1], 1);
+	assert_int_equal(ram.host[LAYOUT_HOLE_START], 2);
+	guest_ram_destroy(&ram);
+}
+
+static void impossible_ram_is_refused(void **state)
+{
+	struct guest_ram ram;
+
+	(void)state;
+	assert_int_equal(guest_ram_create(0, &ram), -EINVAL);
+	assert_int_equal(guest_ram_create(4097, &ram), -EINVAL);
+	assert_int_equal(guest_ram_create(UINT64_C(1) << 63, &ram), -EINVAL);
+}
+
+static void memory_map_tells_ram_and_reserved(void **state)
+{
+	static const uint64_t sizes[] = {MIB, 256 * MIB, 3 * GIB, 6 * GIB};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct boot_memory_range ranges[BOOT_MEMORY_RANGES_MAX];
+		uint64_t usable = 0, end = 0;
+		bool ecam = false;
+		struct guest_ram ram;
+		size_t count;
+
+		assert_int_equal(guest_ram_create(sizes[i], &ram), 0);
+		count = boot_memory_map(&ram, ranges);
+		for (size_t j = 0; j < count; j++) {
+			assert_true(ranges[j].start >= end && ranges[j].size > 0);
+			end = ranges[j].start + ranges[j].size;
+			if (ranges[j].type == BOOT_MEMORY_RAM) {
+				assert_non_null(guest_ram_range(&ram, ranges[j].start, ranges[j].size));
+				usable += ranges[j].size;
+			}
+			ecam |= ranges[j].start == LAYOUT_ECAM_START &&
+				ranges[j].type == BOOT_MEMORY_RESERVED;
+		}
+		assert_int_equal(usable, sizes[i] - (LAYOUT_ONE_MIB - LAYOUT_EBDA_START));
+		assert_true(ecam);
+		guest_ram_destroy(&ram);
+	}
+}
+
+/* --- loading --- */
+
+static int file_of(const void *data, size_t size)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, data, size), (ssize_t)size);
+	return fd;
+}
+
+static int bzimage_file(void)
+{
+	static uint8_t file[0x2000];
+	struct setup_header *header = (struct setup_header *)(file + 0x1f1);
+
+	header->setup_sects = 1;
+	header->syssize = (sizeof(file) - 1024) / 16;
+	header->boot_flag = 0xaa55;
+	header->jump = 0x6aeb;
+	header->header = 0x53726448;
+	header->version = 0x020f;
+	header->loadflags = LOADED_HIGH;
+	header->xloadflags = XLF_KERNEL_64;
+	header->initrd_addr_max = 0x7fffffff;
+	header->cmdline_size = 20;
+	header->pref_address = 16 * MIB;
+	header->init_size = MIB;
+	memset(file + 1024, 0xc3, sizeof(file) - 1024);
+	return file_of(file, sizeof(file));
+}
+
+static int pvh_file(void)
+{
+	struct {
+		Elf64_Ehdr header;
+		Elf64_Phdr programs[2];
+		uint32_t note[6];
+		uint32_t code;
+	} elf = {.header = {.e_machine = EM_X86_64,
+			    .e_phoff = sizeof(Elf64_Ehdr),
+			    .e_phentsize = sizeof(Elf64_Phdr),
+			    .e_phnum = 2},
+		 .note = {4, 8, 18, 0x6e6558, MIB, 0},
+		 .code = 0x12345678};
+
+	memcpy(elf.header.e_ident, ELFMAG, SELFMAG);
+	elf.header.e_ident[EI_CLASS] = ELFCLASS64;
+	elf.header.e_ident[EI_DATA] = ELFDATA2LSB;
+	elf.programs[0] = (Elf64_Phdr){.p_type = PT_NOTE,
+				       .p_offset = (uint64_t)((char *)elf.note - (char *)&elf),
+				       .p_filesz = sizeof(elf.note)};
+	elf.programs[1] = (Elf64_Phdr){.p_type = PT_LOAD,
+				       .p_offset = (uint64_t)((char *)&elf.code - (char *)&elf),
+				       .p_filesz = 4,
+				       .p_memsz = 4096,
+				       .p_paddr = MIB};
+	return file_of(&elf, sizeof(elf));
+}
+
+static void linux_gets_its_boot_params(void **state)
+{
+	struct boot_source source = {bzimage_file(), file_of("ramdisk", 7), "quiet", 0xe0000};
+	const struct boot_params *params;
+	const uint64_t *pml4, *directory;
+	struct boot_entry entry;
+	struct guest_ram ram;
+
+	(void)state;
+	assert_int_equal(guest_ram_create(64 * MIB, &ram), 0);
+	assert_int_equal(boot_load(&source, &ram, &entry), 0);
+	assert_true(entry.long_mode);
+	assert_int_equal(entry.rip, 16 * MIB + 0x200);
+	params = guest_ram_range(&ram, entry.argument, sizeof(*params));
+	assert_int_equal(params->hdr.header, 0x53726448);
+	assert_int_equal(params->hdr.type_of_loader, 0xff);
+	assert_int_equal(params->acpi_rsdp_addr, 0xe0000);
+	assert_string_equal(guest_ram_range(&ram, params->hdr.cmd_line_ptr, 8), "quiet");
+	assert_memory_equal(guest_ram_range(&ram, params->hdr.ramdisk_image, 7), "ramdisk", 7);
+	assert_int_equal(params->hdr.ramdisk_size, 7);
+	assert_int_equal(params->e820_entries, 4);
+	assert_int_equal(params->sentinel, 0);
+	assert_int_equal(*(uint8_t *)guest_ram_range(&ram, entry.rip, 1), 0xc3);
+	/* 3.5 GiB is mapped to itself. */
+	pml4 = guest_ram_range(&ram, LAYOUT_PAGE_TABLES, 4096);
+	directory = guest_ram_range(
+		&ram,
+		(((const uint64_t *)guest_ram_range(&ram, pml4[0] & ~UINT64_C(4095), 4096))[3]) &
+			~UINT64_C(4095),
+		4096);
+	assert_int_equal(directory[256] & ~UINT64_C(0xfff), 3584 * MIB);
+	guest_ram_destroy(&ram);
+	close(source.kernel_fd);
+	close(source.initrd_fd);
+}
+
+static void pvh_gets_its_start_info(void **state)
+{
+	struct boot_source source = {pvh_file(), file_of("ramdisk", 7), "a=b", 0xe0000};
+	const uint32_t *info;
+	const uint64_t *info64, *module;
+	struct boot_entry entry;
+	struct guest_ram ram;
+
+	(void)state;
+	assert_int_equal(guest_ram_create(5 * GIB, &ram), 0);
+	assert_int_equal(boot_load(&source, &ram, &entry), 0);
+	assert_false(entry.long_mode);
+	assert_int_equal(entry.rip, MIB);
+	info = guest_ram_range(&ram, entry.argument, 56);
+	info64 = (const uint64_t *)info;
+	assert_int_equal(info[0], 0x336ec578);
+	assert_int_equal(info[1], 1);
+	assert_int_equal(info[3], 1);
+	module = guest_ram_range(&ram, info64[2], 32);
+	assert_memory_equal(guest_ram_range(&ram, module[0], module[1]), "ramdisk", 7);
+	assert_string_equal(guest_ram_range(&ram, info64[3], 4), "a=b");
+	assert_int_equal(info64[4], 0xe0000);
+	assert_int_equal(info[12], 5); /* memory map entries */
+	assert_int_equal(*(uint32_t *)guest_ram_range(&ram, MIB, 4), 0x12345678);
+	guest_ram_destroy(&ram);
+	close(source.kernel_fd);
+	close(source.initrd_fd);
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+	struct boot_source source = {bzimage_file(), -1, "", 0};
+	struct boot_entry entry;
+	struct guest_ram ram;
+
+	(void)state;
+	assert_int_equal(guest_ram_create(16 * MIB, &ram), 0);
+	assert_int_equal(boot_load(&source, &ram, &entry), -ENOMEM);
+	assert_string_equal(last_log,
+			    "kernel: it needs memory up to 17 MiB, the guest has 16 MiB; raise \"memory\"");
+	guest_ram_destroy(&ram);
+	assert_int_equal(guest_ram_create(18 * MIB, &ram), 0);
+	assert_int_equal(boot_load(&source, &ram, &entry), 0);
+	source.cmdline = "123456789012345678901";
+	assert_int_equal(boot_load(&source, &ram, &entry), -E2BIG);
+	assert_string_equal(last_log, "cmdline: it has 21 bytes, the kernel takes 20; shorten it");
+	source.cmdline = "";
+	source.initrd_fd = file_of("", 0);
+	assert_int_equal(boot_load(&source, &ram, &entry), -EINVAL);
+	assert_int_equal(ftruncate(source.initrd_fd, 2 * MIB), 0);
+	assert_int_equal(boot_load(&source, &ram, &entry), -ENOMEM);
+	assert_non_null(strstr(last_log, "initrd: its 2 MiB do not fit"));
+	close(source.kernel_fd);
+	source.kernel_fd = source.initrd_fd;
+	assert_int_equal(boot_load(&source, &ram, &entry), -ENOEXEC);
+	assert_non_null(strstr(last_log, "kernel: neither a bzImage nor"));
+	close(source.kernel_fd);
+	guest_ram_destroy(&ram);
+}
+
+/* --- CPUID --- */
+
+#define HOST_ENTRIES 10
+
+static struct kvm_cpuid2 *host_cpuid(bool amd)
+{
+	const struct kvm_cpuid_entry2 entries[HOST_ENTRIES] = {
+		{.function = 0, .eax = 0x1f, .ecx = amd ? 0x444d4163 : 0x6c65746e},
+		{.function = 1, .ebx = 0x7f400800, .ecx = UINT32_C(1) << 5 | UINT32_C(1) << 27 | 1, .edx = 1},
+		{.function = 4, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = 0xfc01c121},
+		{.function = 4, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .index = 3, .eax = 0xfc01c163},
+		{.function = 0xb, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .edx = 77},
+		{.function = 0x40000000, .eax = 0x40000001},
+		{.function = 0x80000001, .ecx = 4},
+		{.function = 0x80000008, .ecx = 0x707f},
+		{.function = 0x8000000a, .ebx = 1},
+		{.function = 0x8000001e, .eax = 9, .ebx = 0x109},
+	};
+	struct kvm_cpuid2 *table =
+		calloc(1, sizeof(*table) + (HOST_ENTRIES + CPUID_ENTRIES_ADDED) * sizeof(table->entries[0]));
+
+	assert_non_null(table);
+	table->nent = HOST_ENTRIES;
+	memcpy(table->entries, entries, sizeof(entries));
+	return table;
+}
+
+static const struct kvm_cpuid_entry2 *entry_of(const struct kvm_cpuid2 *table, uint32_t leaf,
+					       uint32_t subleaf)
+{
+	const struct kvm_cpuid_entry2 *found = NULL;
+
+	for (uint32_t i = 0; i < table->nent; i++) {
+		if (table->entries[i].function != leaf || table->entries[i].index != subleaf)
+			continue;
+		assert_null(found); /* once */
+		found = &table->entries[i];
+	}
+	return found;
+}
+
+static void cpuid_tells_the_guests_topology(void **state)
+{
+	struct cpuid_guest guest = {.cpus = 6, .tsc_deadline = true, .tsc_khz = 2600000};
+	struct kvm_cpuid2 *table = host_cpuid(false);
+
+	(void)state;
+	/* Each vCPU's table is made from the one before it. */
+	for (guest.apic_id = 0; guest.apic_id < guest.cpus; guest.apic_id++) {
+		cpuid_adjust(table, &guest);
+		assert_true(table->nent <= HOST_ENTRIES + CPUID_ENTRIES_ADDED);
+		assert_int_equal(entry_of(table, 1, 0)->ebx, guest.apic_id << 24 | 6 << 16 | 0x0800);
+		for (uint32_t subleaf = 0; subleaf < 3; subleaf++) {
+			assert_int_equal(entry_of(table, 0xb, subleaf)->edx, guest.apic_id);
+			assert_int_equal(entry_of(table, 0x1f, subleaf)->edx, guest.apic_id);
+		}
+		assert_int_equal(entry_of(table, 0x8000001e, 0)->eax, guest.apic_id);
+	}
+	assert_int_equal(entry_of(table, 1, 0)->ecx, UINT32_C(1) << 31 | UINT32_C(1) << 24 | 1);
+	assert_int_equal(entry_of(table, 1, 0)->edx, UINT32_C(1) << 28 | 1);
+	assert_int_equal(entry_of(table, 0xb, 1)->eax, 3);
+	assert_int_equal(entry_of(table, 0xb, 1)->ebx, 6);
+	assert_int_equal(entry_of(table, 4, 0)->eax, UINT32_C(5) << 26 | 0x121);
+	assert_int_equal(entry_of(table, 4, 3)->eax, UINT32_C(5) << 26 | 5 << 14 | 0x163);
+	assert_int_equal(entry_of(table, 0x40000000, 0)->eax, 0x40000010);
+	assert_int_equal(entry_of(table, 0x40000010, 0)->eax, 2600000);
+	assert_int_equal(entry_of(table, 0x80000001, 0)->ecx, 0);
+	assert_null(entry_of(table, 0x8000000a, 0));
+	free(table);
+}
+
+static void cpuid_of_amd_and_of_poor_hosts(void **state)
+{
+	struct cpuid_guest guest = {.cpus = 4};
+	struct kvm_cpuid2 *table = host_cpuid(true);
+
+	(void)state;
+	cpuid_adjust(table, &guest);
+	assert_int_equal(entry_of(table, 0x80000001, 0)->ecx, 2);
+	assert_int_equal(entry_of(table, 0x80000008, 0)->ecx, 0x2003);
+	assert_int_equal(entry_of(table, 1, 0)->ecx, UINT32_C(1) << 31 | 1);
+	assert_null(entry_of(table, 0x40000010, 0));
+	assert_int_equal(entry_of(table, 0x40000000, 0)->eax, 0x40000001);
+	/* A host that tells nothing at all is not made to tell. */
+	table->nent = 0;
+	cpuid_adjust(table, &guest);
+	assert_int_equal(table->nent, 0);
+	free(table);
+}
+
+/* --- chipset --- */
+
+static struct exit_router *router;
+static struct chipset *chipset;
+static struct core core;
+
+static int make_chipset(void **state)
+{
+	(void)state;
+	router = exit_router_new(1);
+	core = (struct core){.router = router};
+	return router != NULL ? chipset_new(&core, true, &chipset) : -1;
+}
+
+static int drop_chipset(void **state)
+{
+	(void)state;
+	chipset_free(chipset);
+	exit_router_free(router);
+	return 0;
+}
+
+static void port_out(uint64_t port, uint32_t value, unsigned size)
+{
+	memset(&told, 0, sizeof(told));
+	exit_router_write(router, 0, EXIT_SPACE_PIO, port, &value, size);
+}
+
+static uint32_t port_in(uint64_t port, unsigned size)
+{
+	uint32_t value = 0;
+
+	exit_router_read(router, 0, EXIT_SPACE_PIO, port, &value, size);
+	return value;
+}
+
+static void assert_ended(Atoll__Control__GuestEvent__Kind kind, unsigned status)
+{
+	assert_int_equal(told.calls, 1);
+	assert_int_equal(told.kind, kind);
+	assert_int_equal(told.status, status);
+}
+
+static void registers_end_the_run(void **state)
+{
+	(void)state;
+	port_out(LAYOUT_PORT_SLEEP_CONTROL, 5 << 2, 1);
+	assert_int_equal(told.calls, 0);
+	port_out(LAYOUT_PORT_SLEEP_CONTROL, 3 << 2 | 0x20, 1);
+	assert_int_equal(told.calls, 0);
+	port_out(LAYOUT_PORT_SLEEP_CONTROL, 5 << 2 | 0x20, 1);
+	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0);
+	port_out(LAYOUT_PORT_I8042_COMMAND, 0xd1, 1);
+	assert_int_equal(told.calls, 0);
+	port_out(LAYOUT_PORT_I8042_COMMAND, 0xfe, 1);
+	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0);
+	memset(&told, 0, sizeof(told));
+	chipset_write_reset_control(&core, 0x02);
+	assert_int_equal(told.calls, 0);
+	chipset_write_reset_control(&core, CHIPSET_RESET_VALUE);
+	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0);
+	port_out(LAYOUT_PORT_PVPANIC, 2, 1);
+	assert_int_equal(told.calls, 0);
+	port_out(LAYOUT_PORT_PVPANIC, 1, 1);
+	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC, 0);
+	port_out(LAYOUT_PORT_DEBUG_EXIT, 21, 1);
+	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_DEBUG_EXIT, 43);
+	port_out(LAYOUT_PORT_DEBUG_EXIT, 0x100, 4);
+	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_DEBUG_EXIT, 0x201);
+}
+
+static void registers_read(void **state)
+{
+	(void)state;
+	assert_int_equal(port_in(LAYOUT_PORT_SLEEP_STATUS, 1), 0);
+	assert_int_equal(port_in(LAYOUT_PORT_I8042_COMMAND, 1), 0);
+	assert_int_equal(port_in(LAYOUT_PORT_PVPANIC, 1), 3);
+}
+
+static void power_button_is_told_once(void **state)
+{
+	(void)state;
+	memset(&told, 0, sizeof(told));
+	assert_int_equal(port_in(LAYOUT_PORT_GED_EVENTS, 4), 0);
+	chipset_press_power_button(chipset);
+	assert_int_equal(told.pulses, 1);
+	assert_int_equal(told.gsi, LAYOUT_GSI_GED);
+	assert_int_equal(port_in(LAYOUT_PORT_GED_EVENTS + 1, 1), 0);
+	assert_int_equal(port_in(LAYOUT_PORT_GED_EVENTS, 4), CHIPSET_EVENT_POWER_BUTTON);
+	assert_int_equal(port_in(LAYOUT_PORT_GED_EVENTS, 4), 0);
+}
+
+static void debug_exit_is_only_where_wanted(void **state)
+{
+	struct chipset *plain;
+
+	(void)state;
+	chipset_free(chipset);
+	assert_int_equal(chipset_new(&core, false, &plain), 0);
+	port_out(LAYOUT_PORT_DEBUG_EXIT, 1, 1);
+	assert_int_equal(told.calls, 0);
+	chipset_free(plain);
+	assert_int_equal(chipset_new(&core, true, &chipset), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ram_is_sealed_and_bounded),
+		cmocka_unit_test(large_ram_leaves_the_hole),
+		cmocka_unit_test(impossible_ram_is_refused),
+		cmocka_unit_test(memory_map_tells_ram_and_reserved),
+		cmocka_unit_test(linux_gets_its_boot_params),
+		cmocka_unit_test(pvh_gets_its_start_info),
+		cmocka_unit_test(what_does_not_fit_is_refused),
+		cmocka_unit_test(cpuid_tells_the_guests_topology),
+		cmocka_unit_test(cpuid_of_amd_and_of_poor_hosts),
+		cmocka_unit_test_setup_teardown(registers_end_the_run, make_chipset, drop_chipset),
+		cmocka_unit_test_setup_teardown(registers_read, make_chipset, drop_chipset),
+		cmocka_unit_test_setup_teardown(power_button_is_told_once, make_chipset, drop_chipset),
+		cmocka_unit_test_setup_teardown(debug_exit_is_only_where_wanted, make_chipset, drop_chipset),
+	};
+
+	log_set_sink(keep_log, NULL);
+	return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
+}
