@@ -44,9 +44,10 @@ serve() {
 
 @test "a socket file that nobody listens on is replaced" {
 	socat UNIX-LISTEN:sock,unlink-close=0 /dev/null &
+	pid=$!
 	wait_until 5 test -S sock
-	kill -9 $!
-	wait $! || true
+	kill -9 $pid
+	wait $pid || true
 	"$blk" --socket-path=sock --blk-file=image 2>err &
 	pid=$!
 	wait_until 5 socat -u OPEN:/dev/null UNIX-CONNECT:sock

@@ -5,6 +5,7 @@ EXTRA_PROGRAMS += $(E2E_HELPERS)
 .PHONY: e2e-helpers
 e2e-helpers: $(E2E_HELPERS)
 EXTRA_DIST += tests/e2e/install.bats tests/e2e/by-hand.bats
+EXTRA_DIST += tests/e2e/qemu-blk.bats tests/e2e/qemu-blk-init
 
 # Runs atoll-core without a supervisor.
 E2E_HELPERS += tests/e2e/helpers/core_harness
