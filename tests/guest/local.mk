@@ -1,1 +1,34 @@
-# tests/guest/
+# tests/guest/: bare-metal guests, PVH ELF files that boot in Atoll and in QEMU alike. They share no flag with the
+# programs of the host: no PIE, no SSE, no stack protector, no C library.
+GUESTS = tests/guest/guest-blk
+noinst_PROGRAMS += $(GUESTS)
+noinst_LIBRARIES = tests/guest/libguest.a
+
+GUEST_CFLAGS = -std=gnu17 $(WARNING_CFLAGS) -O2 -ffreestanding -fno-builtin -fno-pic -fno-pie -mno-red-zone \
+	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-fno-delete-null-pointer-checks -fno-tree-loop-distribute-patterns -U_FORTIFY_SOURCE
+GUEST_LINK = $(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
+	-Wl,-T,$(srcdir)/tests/guest/lib/guest.ld -o $@
+
+tests_guest_libguest_a_SOURCES = \
+	tests/guest/lib/blk.c tests/guest/lib/blk.h \
+	tests/guest/lib/cpus.c \
+	tests/guest/lib/entry.S \
+	tests/guest/lib/guest.h \
+	tests/guest/lib/interrupts.c \
+	tests/guest/lib/memory.c \
+	tests/guest/lib/pci.c tests/guest/lib/pci.h \
+	tests/guest/lib/platform.c \
+	tests/guest/lib/print.c \
+	tests/guest/lib/virtio.c tests/guest/lib/virtio.h \
+	tests/guest/lib/virtqueue.c
+tests_guest_libguest_a_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_libguest_a_CCASFLAGS = -g0
+
+tests_guest_guest_blk_SOURCES = tests/guest/guest-blk.c
+tests_guest_guest_blk_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_guest_blk_LDADD = tests/guest/libguest.a
+tests_guest_guest_blk_LINK = $(GUEST_LINK)
+
+EXTRA_DIST += tests/guest/lib/guest.ld
+EXTRA_DIST += tests/guest/run-under-qemu tests/guest/README.md
