@@ -5,6 +5,12 @@
  * and the guest's memory is known. Every request that touches one of them goes through the same three steps:
  * stop what runs, change, and vring_update() starts again what may run. So the order in which a front end
  * sends its requests does not matter, and a device never sees anything change under a queue that it serves.
+ *
+ * What goes wrong is one of three things. Broken framing or a request against the protocol (-EPROTO) ends the
+ * session. A request that cannot be done is told in an acknowledgement; a front end that did not ask for one
+ * would go on in a false belief, so its session ends too. But a ring that the *guest* laid out badly is the
+ * guest's own loss (-EBADMSG): that ring stays stopped, its error eventfd says so, and everything else goes
+ * on.
  */
 #include "common/vhost_user_backend.h"
 
@@ -99,6 +105,21 @@ static void vring_stop(struct vhost_user_backend *backend, uint16_t index)
 	vring->queue = NULL;
 }
 
+/* The front end's error eventfd, where there is one: this ring is not served any more. */
+static void vring_signal_error(const struct vring *vring)
+{
+	if (vring->err_fd >= 0)
+		eventfd_write(vring->err_fd, 1);
+}
+
+/* The guest chose the addresses, so this is not the front end's fault; it may come with other ones. */
+static int vring_refuse(const struct vring *vring, uint16_t index, const char *reason)
+{
+	log_error("queue %u is not served: %s", index, reason);
+	vring_signal_error(vring);
+	return -EBADMSG;
+}
+
 static int vring_start(struct vhost_user_backend *backend, uint16_t index)
 {
 	struct vring *vring = &backend->vrings[index];
@@ -120,15 +141,13 @@ static int vring_start(struct vhost_user_backend *backend, uint16_t index)
 	};
 	int result;
 
-	if (setup.descriptor_table == NULL || setup.available_ring == NULL || setup.used_ring == NULL) {
-		log_error("queue %u: a ring is outside of guest memory", index);
-		return -EPROTO;
-	}
+	if (setup.descriptor_table == NULL || setup.available_ring == NULL || setup.used_ring == NULL)
+		return vring_refuse(vring, index, "a ring is outside of guest memory");
 	result = virtqueue_new(&setup, &vring->queue);
-	if (result < 0) {
-		log_error("queue %u: bad size or alignment of a ring", index);
-		return result == -EINVAL ? -EPROTO : result;
-	}
+	if (result == -EINVAL)
+		return vring_refuse(vring, index, "a ring is not aligned");
+	if (result < 0)
+		return result;
 	result = backend->ops->start_queue(backend->device, index, vring->queue);
 	if (result < 0) {
 		log_error("queue %u: cannot be started: %s", index, strerror(-result));
@@ -156,12 +175,13 @@ static void vrings_stop(struct vhost_user_backend *backend)
 		vring_stop(backend, i);
 }
 
+/* All of them; one that is badly laid out must not keep the others from running. */
 static int vrings_update(struct vhost_user_backend *backend)
 {
 	for (uint16_t i = 0; i < backend->ops->queue_max; i++) {
 		int result = vring_update(backend, i);
 
-		if (result < 0)
+		if (result < 0 && result != -EBADMSG)
 			return result;
 	}
 	return 0;
@@ -192,12 +212,12 @@ static void device_reset(struct vhost_user_backend *backend)
 		vring->enabled = false;
 		vring->addressed = false;
 	}
+	backend->status = 0;
 	if (backend->ops->reset != NULL)
 		backend->ops->reset(backend->device);
 }
 
-/* --- Requests without a reply of their own: 0, -EPROTO to end the session, another -errno to tell in an ack
- * --- */
+/* --- Requests without a reply of their own: 0 or -errno, as told above --- */
 
 static int take_features(struct vhost_user_backend *backend, uint64_t features)
 {
@@ -253,8 +273,10 @@ static int take_mem_table(struct vhost_user_backend *backend, const struct vhost
 	for (uint32_t i = 0; i < count; i++) {
 		int result = add_region(backend, &memory->regions[i], message->fds[i]);
 
-		if (result < 0)
-			return -EPROTO;
+		if (result < 0) {
+			guest_memory_clear(&backend->memory);
+			return result;
+		}
 	}
 	return vrings_update(backend);
 }
@@ -350,17 +372,19 @@ static int take_vring_fd(struct vhost_user_backend *backend, struct vhost_user_m
 	return vring_update(backend, (uint16_t)index);
 }
 
+/* What the driver may not write it may still try to (-EBADMSG): virtio lets such a write vanish. */
 static int take_config(struct vhost_user_backend *backend, const struct vhost_user_message *message)
 {
 	const struct vhost_user_config *config = &message->payload.config;
 
-	if (message->header.size != VHOST_USER_CONFIG_HEADER_SIZE + config->size || config->size == 0 ||
-	    config->size > VHOST_USER_MAX_CONFIG_SIZE || config->offset > backend->ops->config_size ||
-	    config->size > backend->ops->config_size - config->offset)
+	if (config->size > VHOST_USER_MAX_CONFIG_SIZE ||
+	    message->header.size != VHOST_USER_CONFIG_HEADER_SIZE + config->size)
 		return -EPROTO;
-	if (backend->ops->set_config == NULL)
-		return -EINVAL;
-	return backend->ops->set_config(backend->device, config->offset, config->payload, config->size);
+	if (config->size == 0 || config->offset > backend->ops->config_size ||
+	    config->size > backend->ops->config_size - config->offset || backend->ops->set_config == NULL ||
+	    backend->ops->set_config(backend->device, config->offset, config->payload, config->size) < 0)
+		return -EBADMSG;
+	return 0;
 }
 
 static int take_status(struct vhost_user_backend *backend, uint64_t status)
@@ -368,6 +392,7 @@ static int take_status(struct vhost_user_backend *backend, uint64_t status)
 	if (status > UINT8_MAX)
 		return -EPROTO;
 	backend->status = (uint8_t)status;
+	/* Virtio 2.1: "Writing 0 into this field resets the device." */
 	if (status == 0)
 		device_reset(backend);
 	return 0;
@@ -514,11 +539,21 @@ static int request_answer(struct vhost_user_backend *backend, const struct vhost
 
 /* --- The session --- */
 
+static int session_fail(const struct vhost_user_message *message, int error)
+{
+	if (error == -EPROTO)
+		log_error("the front end broke the protocol with request %u (%u bytes, %zu descriptors)",
+			  message->header.request, message->header.size, message->fd_count);
+	else
+		log_error("request %u cannot be answered: %s", message->header.request, strerror(-error));
+	return error;
+}
+
 /* One whole message: 0 to go on, -errno to end the session. */
 static int session_message(struct vhost_user_backend *backend)
 {
 	struct vhost_user_message *message = &backend->receiver.message;
-	uint32_t request = message->header.request;
+	/* Before the request is done: the one that negotiates REPLY_ACK is not acknowledged yet. */
 	bool wants_ack = (message->header.flags & VHOST_USER_NEED_REPLY_FLAG) != 0 &&
 			 protocol_has(backend, VHOST_USER_PROTOCOL_F_REPLY_ACK);
 	int result = vhost_user_request_check(message);
@@ -527,23 +562,19 @@ static int session_message(struct vhost_user_backend *backend)
 		result = request_answer(backend, message);
 		if (result == 1)
 			return 0;
-		if (result == 0) {
-			result = request_take(backend, message);
-			/* REPLY_ACK may be what was just negotiated; the request that does so is not
-			 * acknowledged. */
-		}
+		if (result < 0)
+			return session_fail(message, result);
+		result = request_take(backend, message);
 	}
-	if (result == -EPROTO) {
-		log_error("the front end broke the protocol with request %u (%u bytes, %zu descriptors)",
-			  request, message->header.size, message->fd_count);
-		return result;
-	}
+	if (result == -EPROTO)
+		return session_fail(message, result);
 	if (result == -ENOTSUP)
-		log_warning("the front end sent request %u, which is not served", request);
-	/* Without an ack there is no way to say no, and going on would be a lie. */
-	if (result < 0 && result != -ENOTSUP && !wants_ack)
-		return result;
-	return wants_ack ? reply_u64(backend, result < 0) : 0;
+		log_warning("the front end sent request %u, which is not served", message->header.request);
+	if (wants_ack)
+		return reply_u64(backend, result < 0);
+	/* Nobody relies on a request that is not known, and the guest's own faults are not the front end's.
+	 */
+	return result == -ENOTSUP || result == -EBADMSG ? 0 : result;
 }
 
 static void session_readable(int fd, unsigned events, void *argument)
@@ -629,7 +660,7 @@ void vhost_user_backend_free(struct vhost_user_backend *backend)
 
 int vhost_user_backend_config_changed(struct vhost_user_backend *backend)
 {
-	if (backend->request_fd < 0)
+	if (backend->request_fd < 0 || !protocol_has(backend, VHOST_USER_PROTOCOL_F_CONFIG))
 		return -ENOTCONN;
 	return vhost_user_send(backend->request_fd, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, 0, NULL, 0, NULL, 0,
 			       0);
@@ -641,8 +672,7 @@ void vhost_user_backend_queue_broken(struct vhost_user_backend *backend, uint16_
 	const char *reason = vring->queue != NULL ? virtqueue_broken(vring->queue) : NULL;
 
 	log_error("queue %u is stopped: %s", index, reason != NULL ? reason : "the device gave it up");
-	if (vring->err_fd >= 0)
-		eventfd_write(vring->err_fd, 1);
+	vring_signal_error(vring);
 }
 
 uint64_t vhost_user_backend_features(const struct vhost_user_backend *backend)

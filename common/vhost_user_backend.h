@@ -43,10 +43,11 @@ struct vhost_user_device_ops {
 	int (*set_features)(void *device, uint64_t features);
 	/* Fills config[0..config_size). */
 	void (*get_config)(void *device, uint8_t *config);
-	/* The driver wrote [offset, +size). 0 or -EINVAL for a field that is not writable. NULL: nothing is.
-	 */
+	/* The driver wrote [offset, +size), all of it within config_size. 0 or -EINVAL for a field that is
+	 * not writable. NULL: nothing is. */
 	int (*set_config)(void *device, uint32_t offset, const uint8_t *data, uint32_t size);
-	/* 0 or -errno (logged; the session ends). */
+	/* Chains may be waiting already: look once without a kick. virtqueue_kick_fd() is -1 for a front end
+	 * that wants to be polled. 0 or -errno (logged; the session ends unless an ack can tell). */
 	int (*start_queue)(void *device, uint16_t index, struct virtqueue *queue);
 	/* Returns once no thread touches the queue and every popped chain has been pushed or rewound. */
 	void (*stop_queue)(void *device, uint16_t index);
@@ -67,8 +68,8 @@ int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_
 /* Stops every queue, unmaps memory, closes all fds. Allowed from session_end(). */
 void vhost_user_backend_free(struct vhost_user_backend *backend);
 
-/* Tells the front end that the config space changed (VHOST_USER_BACKEND_CONFIG_CHANGE_MSG), where it can
- * listen. */
+/* Tells the front end that the config space changed (VHOST_USER_BACKEND_CONFIG_CHANGE_MSG). -ENOTCONN where
+ * it cannot hear it, -ETIMEDOUT or -EPIPE where it does not listen: nothing to end a session for. */
 int vhost_user_backend_config_changed(struct vhost_user_backend *backend);
 
 /*

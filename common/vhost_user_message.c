@@ -185,6 +185,9 @@ int vhost_user_request_check(const struct vhost_user_message *message)
 	shape = &request_shapes[message->header.request];
 	if (!shape->known)
 		return -ENOTSUP;
+	/* "Bit 2 is the reply flag": no front end answers us here. */
+	if ((message->header.flags & VHOST_USER_REPLY_FLAG) != 0)
+		return -EPROTO;
 	if (size < shape->size_min || size > shape->size_max || message->fd_count < shape->fds_min ||
 	    message->fd_count > shape->fds_max)
 		return -EPROTO;
