@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The largest huge page of x86-64. */
+#define GUEST_MEMORY_UNIT_MAX (UINT64_C(1) << 30)
+
 void guest_memory_init(struct guest_memory *memory)
 {
 	memset(memory, 0, sizeof(*memory));
@@ -27,13 +30,22 @@ void guest_memory_clear(struct guest_memory *memory)
 	memory->count = 0;
 }
 
-/* Whether the file behind fd holds [0, end): a mapping beyond its end would kill us with SIGBUS. */
-static int guest_memory_check_file(int fd, uint64_t end)
+/*
+ * Whether the file behind fd holds [0, end): a mapping beyond its end would kill us with SIGBUS. *unit
+ * becomes what offset and size of a mapping must be multiples of: more than a page for a file of huge pages,
+ * whose block size tells it.
+ */
+static int guest_memory_check_file(int fd, uint64_t end, uint64_t *unit)
 {
 	struct stat status;
+	uint64_t block;
 
 	if (fstat(fd, &status) < 0)
 		return -errno;
+	*unit = (uint64_t)sysconf(_SC_PAGESIZE);
+	block = (uint64_t)status.st_blksize;
+	if (block > *unit && block <= GUEST_MEMORY_UNIT_MAX && (block & (block - 1)) == 0)
+		*unit = block;
 	if (!S_ISREG(status.st_mode))
 		return S_ISCHR(status.st_mode) ? 0 : -EINVAL; /* device memory has no size of its own */
 	return (uint64_t)status.st_size >= end ? 0 : -EINVAL;
@@ -42,20 +54,19 @@ static int guest_memory_check_file(int fd, uint64_t end)
 int guest_memory_add(struct guest_memory *memory, uint64_t guest_address, uint64_t size,
 		     uint64_t user_address, uint64_t mmap_offset, int fd)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t offset = mmap_offset & ~(page - 1);
 	struct guest_region region = {
 		.guest_address = guest_address,
 		.size = size,
 		.user_address = user_address,
 	};
-	uint64_t file_end, end;
+	uint64_t file_end, end, unit, offset;
 	size_t at = 0;
 	int result;
 
 	if (size == 0 || __builtin_add_overflow(guest_address, size - 1, &end) ||
 	    __builtin_add_overflow(user_address, size - 1, &end) ||
-	    __builtin_add_overflow(mmap_offset, size, &file_end) || file_end > INT64_MAX)
+	    __builtin_add_overflow(mmap_offset, size, &file_end) ||
+	    file_end > INT64_MAX - GUEST_MEMORY_UNIT_MAX)
 		return -EINVAL;
 	if (memory->count == GUEST_MEMORY_REGIONS_MAX)
 		return -ENOSPC;
@@ -68,10 +79,11 @@ int guest_memory_add(struct guest_memory *memory, uint64_t guest_address, uint64
 		if (other->guest_address < guest_address)
 			at = i + 1;
 	}
-	result = guest_memory_check_file(fd, file_end);
+	result = guest_memory_check_file(fd, file_end, &unit);
 	if (result < 0)
 		return result;
-	region.mapping_size = (size_t)(mmap_offset - offset + size);
+	offset = mmap_offset & ~(unit - 1);
+	region.mapping_size = (size_t)((mmap_offset - offset + size + unit - 1) & ~(unit - 1));
 	region.mapping = mmap(NULL, region.mapping_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
 			      fd, (off_t)offset);
 	if (region.mapping == MAP_FAILED)
@@ -102,20 +114,6 @@ int guest_memory_remove(struct guest_memory *memory, uint64_t guest_address, uin
 	return -ENOENT;
 }
 
-void *guest_memory_translate(const struct guest_memory *memory, uint64_t guest_address, uint64_t *contiguous)
-{
-	for (size_t i = 0; i < memory->count; i++) {
-		const struct guest_region *region = &memory->regions[i];
-		uint64_t offset = guest_address - region->guest_address;
-
-		if (guest_address >= region->guest_address && offset < region->size) {
-			*contiguous = region->size - offset;
-			return (uint8_t *)region->host + offset;
-		}
-	}
-	return NULL;
-}
-
 void *guest_memory_range(const struct guest_memory *memory, uint64_t guest_address, uint64_t size)
 {
 	uint64_t contiguous;
@@ -130,7 +128,7 @@ void *guest_memory_user_range(const struct guest_memory *memory, uint64_t user_a
 		const struct guest_region *region = &memory->regions[i];
 		uint64_t offset = user_address - region->user_address;
 
-		if (user_address >= region->user_address && offset < region->size)
+		if (offset < region->size)
 			return region->size - offset >= size ? (uint8_t *)region->host + offset : NULL;
 	}
 	return NULL;

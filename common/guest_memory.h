@@ -1,9 +1,9 @@
 /*
  * Guest memory as a device process sees it: the table of vhost-user's SET_MEM_TABLE and ADD_MEM_REG, mapped.
  *
- * The table is built by the thread that owns the vhost-user session while no queue runs, and read by queue threads.
- * Every address that comes from a guest goes through a translation here; a range that does not lie in one region as
- * a whole is split by the caller (virtqueue.c does) or refused.
+ * The table is built by the thread that owns the vhost-user session while no queue runs, and read by queue
+ * threads. Every address that comes from a guest goes through a translation here; a range that does not lie
+ * in one region as a whole is split by the caller (virtqueue.c does) or refused.
  *
  * Source: QEMU docs/interop/vhost-user.rst, "Memory region description", "VHOST_USER_SET_MEM_TABLE".
  */
@@ -18,10 +18,10 @@
 
 struct guest_region {
 	uint64_t guest_address; /* bytes, guest-physical */
-	uint64_t size;          /* bytes */
-	uint64_t user_address;  /* the front end's own mapping: ring addresses are given in it */
-	void *host;             /* ours */
-	void *mapping;          /* what munmap takes: mmap_offset bytes before host, rounded to a page */
+	uint64_t size;		/* bytes */
+	uint64_t user_address;	/* the front end's own mapping: ring addresses are given in it */
+	void *host;		/* ours */
+	void *mapping;		/* what munmap takes: mmap_offset bytes before host, rounded to a page */
 	size_t mapping_size;
 };
 
@@ -40,18 +40,32 @@ void guest_memory_clear(struct guest_memory *memory);
  * -EINVAL (zero size, wrap-around, the file is shorter than mmap_offset + size, overlap with another region),
  * -ENOSPC (no slot), or mmap's error. mmap_offset need not be a multiple of a page, nor size.
  */
-int guest_memory_add(struct guest_memory *memory, uint64_t guest_address, uint64_t size, uint64_t user_address,
-		     uint64_t mmap_offset, int fd);
+int guest_memory_add(struct guest_memory *memory, uint64_t guest_address, uint64_t size,
+		     uint64_t user_address, uint64_t mmap_offset, int fd);
 
 /* Removes the region with exactly these values; -ENOENT if there is none. */
 int guest_memory_remove(struct guest_memory *memory, uint64_t guest_address, uint64_t size,
 			uint64_t user_address);
 
 /*
- * Our pointer to a guest-physical address, and in *contiguous how many bytes from there on lie in the same region.
- * NULL if no region holds it.
+ * Our pointer to a guest-physical address, and in *contiguous how many bytes from there on lie in the same
+ * region. NULL if no region holds it. Called for each descriptor of each request, hence inline.
  */
-void *guest_memory_translate(const struct guest_memory *memory, uint64_t guest_address, uint64_t *contiguous);
+static inline void *guest_memory_translate(const struct guest_memory *memory, uint64_t guest_address,
+					   uint64_t *contiguous)
+{
+	for (size_t i = 0; i < memory->count; i++) {
+		const struct guest_region *region = &memory->regions[i];
+		/* Below the region this wraps around, to something no smaller than any region's size. */
+		uint64_t offset = guest_address - region->guest_address;
+
+		if (offset < region->size) {
+			*contiguous = region->size - offset;
+			return (uint8_t *)region->host + offset;
+		}
+	}
+	return NULL;
+}
 
 /* The same for [guest_address, +size) as a whole; NULL if it is not inside one region. */
 void *guest_memory_range(const struct guest_memory *memory, uint64_t guest_address, uint64_t size);

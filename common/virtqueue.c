@@ -17,6 +17,7 @@
  */
 #include "common/virtqueue.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ struct virtqueue {
 	uint16_t available_seen; /* the driver's index when last loaded */
 	uint16_t next_used;	 /* where the next used element goes */
 	uint16_t published;	 /* the used index as the driver sees it */
+	uint16_t in_flight;	 /* chains popped, and neither pushed nor rewound */
 	uint16_t notified;	 /* the used index up to which an interrupt was considered */
 	bool event_idx;
 	bool indirect;
@@ -141,13 +143,20 @@ static int chain_add(struct virtqueue *queue, struct virtqueue_chain *chain,
 		chain->in_bytes += descriptor->len;
 	else
 		chain->out_bytes += descriptor->len;
-	/* 2.7.5.2: "the total length of the chain ... 2^32 bytes" is the driver's limit. */
+	/* 2.7.5.2: a driver must not add a chain longer than 2^32 bytes in total. */
 	if (chain->in_bytes + chain->out_bytes > UINT32_MAX)
 		return virtqueue_violation(queue, "a chain is longer than 4 GiB");
 	return 0;
 }
 
-/* A snapshot of descriptor `index` of a table in one piece of memory. */
+/* A copy that the compiler must not replace by reading the source again: the driver may be writing there. */
+static inline void snapshot(void *to, const void *from, size_t size)
+{
+	memcpy(to, from, size);
+	__asm__ volatile("" : : : "memory");
+}
+
+/* A snapshot of descriptor `index` of the queue's table. */
 static inline struct virtq_desc table_load(const struct virtq_desc *table, uint32_t index)
 {
 	const struct virtq_desc *source = &table[index];
@@ -160,7 +169,7 @@ static inline struct virtq_desc table_load(const struct virtq_desc *table, uint3
 	};
 }
 
-/* The same for an indirect table, which may begin anywhere and lie across regions. */
+/* The same for an indirect table in several pieces of memory: a descriptor may lie across two of them. */
 static int indirect_load(struct virtqueue *queue, uint64_t table, uint32_t index,
 			 struct virtq_desc *descriptor)
 {
@@ -176,9 +185,7 @@ static int indirect_load(struct virtqueue *queue, uint64_t table, uint32_t index
 			return virtqueue_violation(queue, "an indirect table is outside of guest memory");
 		if (contiguous > left)
 			contiguous = left;
-		memcpy(to, host, (size_t)contiguous);
-		/* The copy is the snapshot: it must not be taken again from guest memory. */
-		__asm__ volatile("" : : : "memory");
+		snapshot(to, host, (size_t)contiguous);
 		to += contiguous;
 		address += contiguous;
 		left -= (size_t)contiguous;
@@ -191,8 +198,9 @@ static int chain_walk_indirect(struct virtqueue *queue, struct virtqueue_chain *
 			       const struct virtq_desc *named)
 {
 	uint32_t count = named->len / (uint32_t)sizeof(struct virtq_desc);
+	const uint8_t *table; /* of any alignment */
+	uint64_t contiguous, last;
 	uint32_t index = 0;
-	uint64_t last;
 
 	if (!queue->indirect)
 		return virtqueue_violation(queue, "an indirect descriptor without the feature");
@@ -203,10 +211,19 @@ static int chain_walk_indirect(struct virtqueue *queue, struct virtqueue_chain *
 		return virtqueue_violation(queue, "an indirect descriptor has a next one");
 	if (__builtin_add_overflow(named->addr, (uint64_t)named->len - 1, &last))
 		return virtqueue_violation(queue, "an indirect table wraps around");
-	for (uint32_t steps = 0; steps < count; steps++) {
+	/* Nearly always the table is in one piece, which is translated once. */
+	table = guest_memory_translate(queue->memory, named->addr, &contiguous);
+	if (table != NULL && contiguous < named->len)
+		table = NULL;
+	/* More descriptors than iovecs could only be empty ones, there to take our time. */
+	for (uint32_t steps = 0; steps < count && steps < VIRTQUEUE_IOV_MAX; steps++) {
 		struct virtq_desc descriptor;
-		int result = indirect_load(queue, named->addr, index, &descriptor);
+		int result = 0;
 
+		if (table != NULL)
+			snapshot(&descriptor, table + index * sizeof(descriptor), sizeof(descriptor));
+		else
+			result = indirect_load(queue, named->addr, index, &descriptor);
 		if (result < 0)
 			return result;
 		if ((descriptor.flags & VIRTQ_DESC_F_INDIRECT) != 0)
@@ -220,7 +237,7 @@ static int chain_walk_indirect(struct virtqueue *queue, struct virtqueue_chain *
 			return virtqueue_violation(queue, "a next index is outside of its indirect table");
 		index = descriptor.next;
 	}
-	return virtqueue_violation(queue, "an indirect chain loops");
+	return virtqueue_violation(queue, "an indirect chain loops, or is too long");
 }
 
 static int chain_walk(struct virtqueue *queue, struct virtqueue_chain *chain)
@@ -270,6 +287,9 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
 	result = virtqueue_look(queue);
 	if (result <= 0)
 		return result;
+	/* A chain has at least one descriptor, and there are no more of them than this. */
+	if (queue->in_flight == queue->size)
+		return virtqueue_violation(queue, "more chains are available than there are descriptors");
 	chain->head = ring_load(queue->available->ring[queue->next_available & (queue->size - 1)]);
 	chain->slots = 1;
 	chain->out_count = 0;
@@ -282,18 +302,23 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
 	if (result < 0)
 		return result;
 	queue->next_available++;
+	queue->in_flight++;
 	return 1;
 }
 
 void virtqueue_rewind(struct virtqueue *queue, uint16_t count)
 {
+	assert(count <= queue->in_flight);
 	queue->next_available = (uint16_t)(queue->next_available - count);
+	queue->in_flight = (uint16_t)(queue->in_flight - count);
 }
 
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
 {
 	struct virtq_used_elem *element = &queue->used->ring[queue->next_used & (queue->size - 1)];
 
+	assert(queue->in_flight > 0);
+	queue->in_flight--;
 	if (queue->broken != NULL)
 		return;
 	ring_store(element->id, (uint32_t)head);
