@@ -15,3 +15,4 @@ include common/queue.mk
 include common/register.mk
 include common/image.mk
 include common/kernel_image.mk
+include common/tap.mk

@@ -5,3 +5,4 @@ UNIT_LIBS = common/libcommon.la $(CMOCKA_LIBS)
 include tests/unit/base.mk
 include tests/unit/blk.mk
 include tests/unit/machine.mk
+include tests/unit/net.mk
