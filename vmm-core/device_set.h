@@ -1,8 +1,8 @@
 /*
  * The devices of the VM, seen from the core: each is a wire to a process, and what the guest sees of it.
  *
- * A virtio device is a PCI function (virtio_pci.c) over a vhost-user front end; a serial port is a claimed range of
- * ports and a GSI over a vfio-user client. Main thread, unless said otherwise.
+ * A virtio device is a PCI function (virtio_pci.c) over a vhost-user front end; a serial port is a claimed
+ * range of ports and a GSI over a vfio-user client. Main thread, unless said otherwise.
  */
 #ifndef ATOLL_VMM_CORE_DEVICE_SET_H
 #define ATOLL_VMM_CORE_DEVICE_SET_H
@@ -17,30 +17,32 @@ struct device_set;
 int device_set_new(struct core *core, struct device_set **set);
 
 /*
- * Takes one device: wire_fd becomes the set's. Does the whole handshake of its wire (each answer within 10 s) and puts
- * the device into the machine. 0 or -errno after having logged which device and why. A device that breaks its
- * protocol later, or goes away, ends the VM through core_end(KIND_FAILURE) with its id.
+ * Takes one device: wire_fd becomes the set's. Does the whole handshake of its wire (each answer within 10 s)
+ * and puts the device into the machine. 0 or -errno after having logged which device and why. A device that
+ * breaks its protocol later, or goes away, ends the VM through core_end(KIND_FAILURE) with its id.
  */
 int device_set_attach(struct device_set *set, const Atoll__Control__AttachDevice *device, int wire_fd);
 
 /* The vCPUs are being stopped: every access that waits for a device returns with ones. Any thread. */
 void device_set_cancel(struct device_set *set);
 
-/* The vCPUs have stopped: the virtio queues are stopped in order (GET_VRING_BASE), so that what devices accepted is
- * finished. Bounded: 5 s for all. */
+/* The vCPUs have stopped: the virtio queues are stopped in order (GET_VRING_BASE), so that what devices
+ * accepted is finished. Bounded: 5 s for all. */
 void device_set_quiesce(struct device_set *set);
 
 void device_set_free(struct device_set *set);
 
-/* Serial ports that the guest's firmware tables must describe: fills ports[0..*count) with base port and GSI. */
+/* Serial ports that the guest's firmware tables must describe: fills ports[0..*count) with base port and GSI.
+ */
 struct serial_port {
 	uint16_t port;
 	uint32_t gsi;
 };
 void device_set_serial_ports(const struct device_set *set, struct serial_port *ports, unsigned *count);
 
-/* Counters of the wires and the PCI side (register accesses forwarded, kicks that came as exits, MSI-X writes, ...). */
-void device_set_counters(const struct device_set *set, void (*each)(void *argument, const char *name, uint64_t value),
-			 void *argument);
+/* Counters of the wires and the PCI side (register accesses forwarded, kicks that came as exits, MSI-X
+ * writes, ...). */
+void device_set_counters(const struct device_set *set,
+			 void (*each)(void *argument, const char *name, uint64_t value), void *argument);
 
 #endif

@@ -14,7 +14,6 @@ vmm_core_libcore_la_SOURCES += \
 	vmm-core/vcpu_state.c vmm-core/vcpu_state.h \
 	vmm-core/vm.c vmm-core/vm.h
 
-# Not yet built by default: its devices are still to come.
-EXTRA_PROGRAMS += vmm-core/atoll-core
+pkglibexec_PROGRAMS += vmm-core/atoll-core
 vmm_core_atoll_core_SOURCES = vmm-core/main.c
 vmm_core_atoll_core_LDADD = vmm-core/libcore.la

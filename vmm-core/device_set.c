@@ -1,0 +1,200 @@
+/*
+ * The devices of the VM. Which kind of wire and transport a device type has is said in one table; all else is
+ * a walk over the list.
+ */
+#include "vmm-core/device_set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/virtio_spec.h"
+#include "vmm-core/machine_layout.h"
+#include "vmm-core/pci.h"
+#include "vmm-core/serial_port.h"
+#include "vmm-core/virtio_pci.h"
+
+/* COM1 to COM4. The first two have the PC's interrupts; the others get free ones, since edges cannot be
+ * shared. */
+static const struct serial_port serial_places[] = {
+	{LAYOUT_PORT_COM1, LAYOUT_GSI_COM1},
+	{0x2f8, 3},
+	{0x3e8, 5},
+	{0x2e8, 7},
+};
+#define SERIAL_PLACES (sizeof(serial_places) / sizeof(serial_places[0]))
+
+struct device {
+	TAILQ_ENTRY(device) entry;
+	struct virtio_pci *virtio; /* one of the two */
+	struct serial_device *serial;
+};
+
+struct device_set {
+	struct core *core;
+	TAILQ_HEAD(, device) devices;
+	unsigned serial_count;
+};
+
+int device_set_new(struct core *core, struct device_set **set)
+{
+	struct device_set *new_set = calloc(1, sizeof(*new_set));
+	int result;
+
+	if (new_set == NULL)
+		return -ENOMEM;
+	new_set->core = core;
+	TAILQ_INIT(&new_set->devices);
+	result = pci_bus_new(core, &core->pci);
+	if (result < 0) {
+		free(new_set);
+		return result;
+	}
+	*set = new_set;
+	return 0;
+}
+
+static int attach_serial(struct device_set *set, struct device *device, const char *id, int wire_fd)
+{
+	const struct serial_port *place = &serial_places[set->serial_count];
+	int result;
+
+	if (set->serial_count == SERIAL_PLACES) {
+		log_error("device %s: the machine has no more than %zu serial ports", id, SERIAL_PLACES);
+		close(wire_fd);
+		return -ENOSPC;
+	}
+	result = serial_device_new(set->core, id, place->port, place->gsi, wire_fd, &device->serial);
+	if (result == 0)
+		set->serial_count++;
+	return result;
+}
+
+int device_set_attach(struct device_set *set, const Atoll__Control__AttachDevice *device, int wire_fd)
+{
+	struct virtio_pci_setup setup = {.core = set->core, .id = device->id};
+	struct device *new_device = calloc(1, sizeof(*new_device));
+	int result;
+
+	if (new_device == NULL) {
+		close(wire_fd);
+		return -ENOMEM;
+	}
+	switch (device->type) {
+	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK:
+		setup.device_type = VIRTIO_ID_BLOCK;
+		setup.queues = device->queues;
+		setup.queues_min = 1;
+		break;
+	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_NET:
+		setup.device_type = VIRTIO_ID_NET;
+		setup.queues_min = 2;
+		break;
+	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE:
+		setup.device_type = VIRTIO_ID_CONSOLE;
+		setup.queues_min = 2;
+		break;
+	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL:
+		break;
+	default:
+		log_error("device %s: unknown type %d", device->id, (int)device->type);
+		close(wire_fd);
+		free(new_device);
+		return -EPROTO;
+	}
+	if (setup.device_type != 0)
+		result = virtio_pci_new(&setup, wire_fd, &new_device->virtio);
+	else
+		result = attach_serial(set, new_device, device->id, wire_fd);
+	if (result < 0) {
+		free(new_device);
+		return result;
+	}
+	TAILQ_INSERT_TAIL(&set->devices, new_device, entry);
+	return 0;
+}
+
+void device_set_cancel(struct device_set *set)
+{
+	struct device *device;
+
+	TAILQ_FOREACH (device, &set->devices, entry) {
+		if (device->virtio != NULL)
+			virtio_pci_cancel(device->virtio);
+		else
+			serial_device_cancel(device->serial);
+	}
+}
+
+void device_set_quiesce(struct device_set *set)
+{
+	struct device *device;
+
+	TAILQ_FOREACH (device, &set->devices, entry) {
+		if (device->virtio != NULL)
+			virtio_pci_quiesce(device->virtio);
+	}
+}
+
+void device_set_free(struct device_set *set)
+{
+	struct device *device;
+
+	if (set == NULL)
+		return;
+	while ((device = TAILQ_FIRST(&set->devices)) != NULL) {
+		TAILQ_REMOVE(&set->devices, device, entry);
+		virtio_pci_free(device->virtio);
+		serial_device_free(device->serial);
+		free(device);
+	}
+	pci_bus_free(set->core->pci);
+	set->core->pci = NULL;
+	free(set);
+}
+
+void device_set_serial_ports(const struct device_set *set, struct serial_port *ports, unsigned *count)
+{
+	memcpy(ports, serial_places, set->serial_count * sizeof(ports[0]));
+	*count = set->serial_count;
+}
+
+/* Counters of one name are added up over the devices. */
+#define DEVICE_COUNTERS_MAX 16
+
+struct counter_sum {
+	const char *names[DEVICE_COUNTERS_MAX];
+	uint64_t values[DEVICE_COUNTERS_MAX];
+	size_t count;
+};
+
+static void counter_add(void *argument, const char *name, uint64_t value)
+{
+	struct counter_sum *sum = argument;
+	size_t i = 0;
+
+	while (i < sum->count && strcmp(sum->names[i], name) != 0)
+		i++;
+	if (i == DEVICE_COUNTERS_MAX)
+		return;
+	if (i == sum->count)
+		sum->names[sum->count++] = name;
+	sum->values[i] += value;
+}
+
+void device_set_counters(const struct device_set *set,
+			 void (*each)(void *argument, const char *name, uint64_t value), void *argument)
+{
+	const struct device *device;
+	struct counter_sum sum = {0};
+
+	TAILQ_FOREACH (device, &set->devices, entry) {
+		if (device->virtio != NULL)
+			virtio_pci_counters(device->virtio, counter_add, &sum);
+	}
+	for (size_t i = 0; i < sum.count; i++)
+		each(argument, sum.names[i], sum.values[i]);
+}
