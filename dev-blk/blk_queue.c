@@ -40,9 +40,14 @@
 #define QUEUE_BATCH	  64
 #define QUEUE_STACK_BYTES (128 * 1024)
 
-/* Polling the ring instead of sleeping, at most; a kick and a wake-up cost about that much together. */
-#define POLL_MAX_NS 32000
-#define POLL_MIN_NS 4000
+/*
+ * Polling the ring before sleeping: for this long, about what a kick and a wake-up cost together. It is given
+ * up after so many vain attempts in a row, and then tried once in so many sleeps: how soon the driver comes
+ * again cannot be seen from a sleep, whose end is itself late.
+ */
+#define POLL_NS		32000
+#define POLL_PATIENCE	8
+#define POLL_TRY_PERIOD 16
 /* A queue without a kick eventfd is looked at this often. */
 #define POLL_ONLY_INTERVAL_NS 200000
 
@@ -81,8 +86,9 @@ struct blk_queue {
 	struct blk_request_list batch; /* popped, to be submitted */
 	struct blk_request_list done;  /* to be pushed */
 	bool broken;
-	bool may_poll;	 /* there is another processor for the driver to run on */
-	int64_t poll_ns; /* how long to poll now; follows from how long the last idle times were */
+	bool may_poll;		/* there is another processor for the driver to run on */
+	unsigned poll_patience; /* vain attempts left */
+	unsigned sleeps;
 	int64_t error_logged;
 	uint64_t errors_unlogged;
 };
@@ -296,30 +302,19 @@ static bool queue_something(const struct blk_queue *queue)
 	       atomic_load_explicit(&queue->stopping, memory_order_relaxed);
 }
 
-/* Looks for work without sleeping, for as long as that paid lately. `since`: when it began. */
-static bool queue_poll(struct blk_queue *queue, int64_t since)
+/* Looks for work without sleeping, for a moment. */
+static bool queue_poll(struct blk_queue *queue)
 {
-	if (queue->poll_ns == 0)
-		return false;
+	int64_t until = clock_now() + POLL_NS;
+
 	do {
 		for (int i = 0; i < 16; i++) {
 			if (queue_something(queue))
 				return true;
 			__builtin_ia32_pause();
 		}
-	} while (clock_now() - since < queue->poll_ns);
+	} while (clock_now() < until);
 	return false;
-}
-
-/* Polls longer when the idle time that ended could have been polled away, not at all when it was long. */
-static void queue_learn_poll(struct blk_queue *queue, int64_t idle_ns)
-{
-	if (!queue->may_poll || idle_ns > POLL_MAX_NS)
-		queue->poll_ns = 0;
-	else if (idle_ns > queue->poll_ns)
-		queue->poll_ns = queue->poll_ns == 0		    ? POLL_MIN_NS
-				 : queue->poll_ns * 2 < POLL_MAX_NS ? queue->poll_ns * 2
-								    : POLL_MAX_NS;
 }
 
 /* Sleeps until the driver kicked, an operation finished, or the queue is to stop. */
@@ -342,13 +337,16 @@ static void queue_sleep(struct blk_queue *queue)
 
 static void queue_rest(struct blk_queue *queue)
 {
-	int64_t since = queue->may_poll ? clock_now() : 0;
-
-	if (queue_poll(queue, since))
-		return;
+	if (queue->may_poll && (queue->poll_patience > 0 || queue->sleeps % POLL_TRY_PERIOD == 0)) {
+		if (queue_poll(queue)) {
+			queue->poll_patience = POLL_PATIENCE;
+			return;
+		}
+		if (queue->poll_patience > 0)
+			queue->poll_patience--;
+	}
+	queue->sleeps++;
 	queue_sleep(queue);
-	if (queue->may_poll)
-		queue_learn_poll(queue, clock_now() - since);
 }
 
 /* --- The loop --- */
@@ -372,7 +370,8 @@ static void queue_run(struct blk_queue *queue)
 	int kick_fd = virtqueue_kick_fd(queue->virtqueue);
 
 	queue->broken = false;
-	queue->poll_ns = 0;
+	queue->poll_patience = 0;
+	queue->sleeps = 0;
 	if (kick_fd >= 0 && blk_engine_watch(queue->engine, kick_fd) < 0)
 		log_warning("queue %u: the kick eventfd cannot be watched; the queue stalls", queue->index);
 	virtqueue_disable_kicks(queue->virtqueue);
