@@ -7,7 +7,14 @@ e2e-helpers: $(E2E_HELPERS)
 EXTRA_DIST += tests/e2e/install.bats tests/e2e/by-hand.bats
 EXTRA_DIST += tests/e2e/qemu-blk.bats tests/e2e/qemu-blk-init
 
-# Runs atoll-core without a supervisor.
+# Runs atoll-core without a supervisor, and a guest that ends in each way there is.
+EXTRA_DIST += tests/e2e/core.bats tests/e2e/helpers/end_guest.S
 E2E_HELPERS += tests/e2e/helpers/core_harness
 tests_e2e_helpers_core_harness_SOURCES = tests/e2e/helpers/core_harness.c
 tests_e2e_helpers_core_harness_LDADD = common/libcommon.la
+
+CLEANFILES += tests/e2e/helpers/end_guest
+e2e-helpers: tests/e2e/helpers/end_guest
+tests/e2e/helpers/end_guest: tests/e2e/helpers/end_guest.S
+	$(AM_V_GEN)$(MKDIR_P) tests/e2e/helpers && $(CC) -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000 -Wl,--section-start=.note.pvh=0x101000 -Wl,-e,start \
+		-Wl,--build-id=none -Wl,-n -o $@ $<

@@ -1,7 +1,7 @@
 /*
  * core_harness: runs atoll-core without a supervisor, for tests of the core alone and for a debugger.
  *
- *     core_harness [-m MIB] [-c CPUS] [-i INITRD] [-a CMDLINE] [-d] CORE KERNEL
+ *     core_harness [-m MIB] [-c CPUS] [-i INITRD] [-a CMDLINE] [-k KVM] [-d] CORE KERNEL
  *
  * Speaks the supervisor's half of the control wire: configures the core without devices, starts it when it is
  * ready, prints its log records to stderr, and at the end one line to stdout: "end KIND STATUS DETAIL", or
@@ -141,7 +141,7 @@ int main(int argc, char **argv)
 	Atoll__Control__CoreConfigure configure = ATOLL__CONTROL__CORE_CONFIGURE__INIT;
 	int fds[3], option, status, pair[2];
 	size_t fd_count = 2;
-	const char *initrd = NULL;
+	const char *initrd = NULL, *kvm = "/dev/kvm";
 	pid_t core;
 
 	configure.vm = (char *)"harness";
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
 	configure.memory_bytes = UINT64_C(256) << 20;
 	configure.cmdline = (char *)"";
 	configure.log_level = LOG_LEVEL_DEBUG;
-	while ((option = getopt(argc, argv, "m:c:i:a:d")) != -1) {
+	while ((option = getopt(argc, argv, "m:c:i:a:k:d")) != -1) {
 		switch (option) {
 		case 'm':
 			configure.memory_bytes = strtoull(optarg, NULL, 0) << 20;
@@ -162,6 +162,9 @@ int main(int argc, char **argv)
 			break;
 		case 'a':
 			configure.cmdline = optarg;
+			break;
+		case 'k':
+			kvm = optarg;
 			break;
 		case 'd':
 			configure.debug_exit = true;
@@ -180,7 +183,7 @@ int main(int argc, char **argv)
 		fail("socketpair");
 	core = start_core(argv[optind], pair[1]);
 	close(pair[1]);
-	fds[0] = open_or_fail("/dev/kvm", O_RDWR);
+	fds[0] = open_or_fail(kvm, O_RDWR);
 	fds[1] = open_or_fail(argv[optind + 1], O_RDONLY);
 	if (initrd != NULL) {
 		fds[fd_count++] = open_or_fail(initrd, O_RDONLY);
