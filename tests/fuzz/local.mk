@@ -1,2 +1,3 @@
 # tests/fuzz/
 include tests/fuzz/machine.mk
+include tests/fuzz/blk.mk
