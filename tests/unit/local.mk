@@ -6,3 +6,4 @@ include tests/unit/base.mk
 include tests/unit/blk.mk
 include tests/unit/machine.mk
 include tests/unit/net.mk
+include tests/unit/queue.mk
