@@ -12,4 +12,12 @@ tests_unit_test_blk_SOURCES = tests/unit/test_blk.c tests/unit/blk_guest.c tests
 tests_unit_test_blk_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_blk_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fdatasync,--wrap=preadv2,--wrap=pwritev2
 tests_unit_test_blk_LDADD = dev-blk/libblk.la $(UNIT_LIBS)
+
+# Starts the program itself.
+TESTS += tests/unit/test_blk_program
+check_PROGRAMS += tests/unit/test_blk_program
+tests_unit_test_blk_program_SOURCES = tests/unit/test_blk_program.c
+tests_unit_test_blk_program_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_blk_program_LDADD = $(UNIT_LIBS)
+EXTRA_tests_unit_test_blk_program_DEPENDENCIES = dev-blk/atoll-blk$(EXEEXT)
 endif
