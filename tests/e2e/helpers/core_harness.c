@@ -22,7 +22,9 @@
 #include "common/control_wire.h"
 #include "common/log.h"
 
-#define CHILD_FD 3
+#define CHILD_FD    3
+#define DEVICE_FD   4
+#define DEVICES_MAX 16
 
 static void fail(const char *what)
 {
@@ -55,6 +57,51 @@ static pid_t start_core(const char *program, int wire)
 	execl(program, "atoll-core: harness", (char *)NULL);
 	fail(program);
 	return -1;
+}
+
+static void start_device(const char *command, int wire)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		fail("fork");
+	if (pid > 0)
+		return;
+	if (wire == DEVICE_FD)
+		fcntl(wire, F_SETFD, 0);
+	else
+		dup2(wire, DEVICE_FD);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	fail("/bin/sh");
+}
+
+/* description: TYPE:ID:COMMAND; is taken apart in place. */
+static void attach_device(int core_wire, char *description)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__AttachDevice device = ATOLL__CONTROL__ATTACH_DEVICE__INIT;
+	char *type = strsep(&description, ":"), *id = strsep(&description, ":");
+	int pair[2];
+
+	if (id == NULL || description == NULL) {
+		fprintf(stderr, "core_harness: -D takes TYPE:ID:COMMAND\n");
+		exit(125);
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		fail("socketpair");
+	start_device(description, pair[1]);
+	close(pair[1]);
+	device.id = id;
+	device.queues = strcmp(type, "blk") == 0;
+	device.type = strcmp(type, "blk") == 0	     ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK
+		      : strcmp(type, "net") == 0     ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_NET
+		      : strcmp(type, "console") == 0 ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE
+						     : ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE;
+	envelope.attach_device = &device;
+	if (control_send(core_wire, &envelope, &pair[0], 1) < 0)
+		fail("control wire");
+	close(pair[0]);
 }
 
 static void send_command(int wire, const char *command)
@@ -141,6 +188,7 @@ int main(int argc, char **argv)
 	Atoll__Control__CoreConfigure configure = ATOLL__CONTROL__CORE_CONFIGURE__INIT;
 	int fds[3], option, status, pair[2];
 	size_t fd_count = 2;
+	char *devices[DEVICES_MAX];
 	const char *initrd = NULL, *kvm = "/dev/kvm";
 	pid_t core;
 
@@ -149,7 +197,7 @@ int main(int argc, char **argv)
 	configure.memory_bytes = UINT64_C(256) << 20;
 	configure.cmdline = (char *)"";
 	configure.log_level = LOG_LEVEL_DEBUG;
-	while ((option = getopt(argc, argv, "m:c:i:a:k:d")) != -1) {
+	while ((option = getopt(argc, argv, "m:c:i:a:k:dD:")) != -1) {
 		switch (option) {
 		case 'm':
 			configure.memory_bytes = strtoull(optarg, NULL, 0) << 20;
@@ -166,6 +214,10 @@ int main(int argc, char **argv)
 		case 'k':
 			kvm = optarg;
 			break;
+		case 'D':
+			if (configure.devices < DEVICES_MAX)
+				devices[configure.devices++] = optarg;
+			break;
 		case 'd':
 			configure.debug_exit = true;
 			break;
@@ -175,7 +227,8 @@ int main(int argc, char **argv)
 	}
 	if (argc - optind != 2) {
 		fprintf(stderr,
-			"Usage: core_harness [-m MIB] [-c CPUS] [-i INITRD] [-a CMDLINE] [-d] CORE KERNEL\n");
+			"Usage: core_harness [-m MIB] [-c CPUS] [-i INITRD] [-a CMDLINE] [-k KVM] [-d] "
+			"[-D TYPE:ID:COMMAND]... CORE KERNEL\n");
 		return 125;
 	}
 	setvbuf(stdin, NULL, _IONBF, 0);
@@ -193,6 +246,8 @@ int main(int argc, char **argv)
 	envelope.core_configure = &configure;
 	if (control_send(pair[0], &envelope, fds, fd_count) < 0)
 		fail("control wire");
+	for (unsigned i = 0; i < configure.devices; i++)
+		attach_device(pair[0], devices[i]);
 	serve(pair[0]);
 	if (waitpid(core, &status, 0) < 0)
 		fail("waitpid");
