@@ -1,6 +1,6 @@
 # tests/guest/: bare-metal guests, PVH ELF files that boot in Atoll and in QEMU alike. They share no flag with the
 # programs of the host: no PIE, no SSE, no stack protector, no C library.
-GUESTS = tests/guest/guest-blk
+GUESTS = tests/guest/guest-blk tests/guest/guest-console tests/guest/guest-net tests/guest/guest-pci
 noinst_PROGRAMS += $(GUESTS)
 noinst_LIBRARIES = tests/guest/libguest.a
 
@@ -17,6 +17,7 @@ tests_guest_libguest_a_SOURCES = \
 	tests/guest/lib/guest.h \
 	tests/guest/lib/interrupts.c \
 	tests/guest/lib/memory.c \
+	tests/guest/lib/net.c tests/guest/lib/net.h \
 	tests/guest/lib/pci.c tests/guest/lib/pci.h \
 	tests/guest/lib/platform.c \
 	tests/guest/lib/print.c \
@@ -29,6 +30,21 @@ tests_guest_guest_blk_SOURCES = tests/guest/guest-blk.c
 tests_guest_guest_blk_CFLAGS = $(GUEST_CFLAGS)
 tests_guest_guest_blk_LDADD = tests/guest/libguest.a
 tests_guest_guest_blk_LINK = $(GUEST_LINK)
+
+tests_guest_guest_console_SOURCES = tests/guest/guest-console.c
+tests_guest_guest_console_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_guest_console_LDADD = tests/guest/libguest.a
+tests_guest_guest_console_LINK = $(GUEST_LINK)
+
+tests_guest_guest_net_SOURCES = tests/guest/guest-net.c
+tests_guest_guest_net_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_guest_net_LDADD = tests/guest/libguest.a
+tests_guest_guest_net_LINK = $(GUEST_LINK)
+
+tests_guest_guest_pci_SOURCES = tests/guest/guest-pci.c
+tests_guest_guest_pci_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_guest_pci_LDADD = tests/guest/libguest.a
+tests_guest_guest_pci_LINK = $(GUEST_LINK)
 
 EXTRA_DIST += tests/guest/lib/guest.ld
 EXTRA_DIST += tests/guest/run-under-qemu tests/guest/README.md
