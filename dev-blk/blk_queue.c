@@ -80,8 +80,9 @@ struct blk_queue {
 	/* Ours alone. */
 	struct blk_engine *engine;
 	struct virtqueue_chain *chain; /* the one being parsed */
-	struct blk_request *requests;
-	struct iovec *large_iovs; /* VIRTQUEUE_IOV_MAX for each request; mapped, and mostly never touched */
+	struct blk_request *requests;  /* QUEUE_REQUESTS of them */
+	struct iovec *large_iovs;      /* VIRTQUEUE_IOV_MAX for each request */
+	unsigned requests_used;	       /* how many of them were ever taken */
 	struct blk_request_list free;
 	struct blk_request_list batch; /* popped, to be submitted */
 	struct blk_request_list done;  /* to be pushed */
@@ -93,6 +94,7 @@ struct blk_queue {
 	uint64_t errors_unlogged;
 };
 
+#define REQUESTS_BYTES	 (sizeof(struct blk_request) * QUEUE_REQUESTS)
 #define LARGE_IOVS_BYTES (sizeof(struct iovec) * VIRTQUEUE_IOV_MAX * QUEUE_REQUESTS)
 
 static void queue_count(struct blk_queue *queue, enum blk_counter counter, uint64_t amount)
@@ -117,8 +119,13 @@ static struct blk_request *queue_take_free(struct blk_queue *queue)
 {
 	struct blk_request *request = STAILQ_FIRST(&queue->free);
 
-	if (request != NULL)
+	if (request != NULL) {
 		STAILQ_REMOVE_HEAD(&queue->free, link);
+	} else if (queue->requests_used < QUEUE_REQUESTS) {
+		request = &queue->requests[queue->requests_used];
+		request->large_iov = queue->large_iovs + (size_t)queue->requests_used * VIRTQUEUE_IOV_MAX;
+		queue->requests_used++;
+	}
 	return request;
 }
 
@@ -293,7 +300,7 @@ static void queue_publish(struct blk_queue *queue)
 /* Whether requests can be taken at all. */
 static bool queue_open(const struct blk_queue *queue)
 {
-	return !queue->broken && !STAILQ_EMPTY(&queue->free);
+	return !queue->broken && (!STAILQ_EMPTY(&queue->free) || queue->requests_used < QUEUE_REQUESTS);
 }
 
 static bool queue_something(const struct blk_queue *queue)
@@ -447,13 +454,23 @@ static bool another_processor(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1;
 }
 
+/* Memory that costs nothing before it is touched; NULL when there is none. */
+static void *memory_map(size_t size)
+{
+	void *memory =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return memory != MAP_FAILED ? memory : NULL;
+}
+
 static void queue_free_memory(struct blk_queue *queue)
 {
 	if (queue->wake_fd >= 0)
 		close(queue->wake_fd);
 	if (queue->large_iovs != NULL)
 		munmap(queue->large_iovs, LARGE_IOVS_BYTES);
-	free(queue->requests);
+	if (queue->requests != NULL)
+		munmap(queue->requests, REQUESTS_BYTES);
 	free(queue->chain);
 	pthread_cond_destroy(&queue->changed);
 	pthread_mutex_destroy(&queue->lock);
@@ -466,20 +483,13 @@ static int queue_make_memory(struct blk_queue *queue)
 	if (queue->wake_fd < 0)
 		return -errno;
 	queue->chain = malloc(sizeof(*queue->chain));
-	queue->requests = calloc(QUEUE_REQUESTS, sizeof(*queue->requests));
-	queue->large_iovs = mmap(NULL, LARGE_IOVS_BYTES, PROT_READ | PROT_WRITE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (queue->large_iovs == MAP_FAILED)
-		queue->large_iovs = NULL;
+	queue->requests = memory_map(REQUESTS_BYTES);
+	queue->large_iovs = memory_map(LARGE_IOVS_BYTES);
 	if (queue->chain == NULL || queue->requests == NULL || queue->large_iovs == NULL)
 		return -ENOMEM;
 	STAILQ_INIT(&queue->free);
 	STAILQ_INIT(&queue->batch);
 	STAILQ_INIT(&queue->done);
-	for (size_t i = QUEUE_REQUESTS; i-- > 0;) {
-		queue->requests[i].large_iov = queue->large_iovs + i * VIRTQUEUE_IOV_MAX;
-		queue_give_free(queue, &queue->requests[i]);
-	}
 	return 0;
 }
 
