@@ -1,9 +1,12 @@
 # The queue wire: guest memory, virtqueues, vhost-user.
 if HAVE_CMOCKA
-QUEUE_TESTS = tests/unit/test_virtqueue
+QUEUE_TESTS = tests/unit/test_virtqueue tests/unit/test_vhost_user
 check_PROGRAMS += $(QUEUE_TESTS)
 TESTS += $(QUEUE_TESTS)
 tests_unit_test_virtqueue_SOURCES = tests/unit/test_virtqueue.c
 tests_unit_test_virtqueue_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_virtqueue_LDADD = $(UNIT_LIBS)
+tests_unit_test_vhost_user_SOURCES = tests/unit/test_vhost_user.c
+tests_unit_test_vhost_user_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_vhost_user_LDADD = $(UNIT_LIBS)
 endif
