@@ -45,6 +45,8 @@ static atomic_size_t host_write_limit; /* a write does at most this; 0: no limit
 static atomic_size_t host_read_limit;
 static atomic_int host_dsync_refused; /* RWF_DSYNC is not supported */
 
+static void (*host_during_write)(void); /* called once, in a write that is being done */
+
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 ssize_t __real_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
@@ -75,6 +77,12 @@ ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 {
 	size_t limit = atomic_load(&host_write_limit);
 
+	if (host_during_write != NULL) {
+		void (*during)(void) = host_during_write;
+
+		host_during_write = NULL;
+		during();
+	}
 	if (flags & RWF_DSYNC) {
 		if (atomic_load(&host_dsync_refused)) {
 			errno = EOPNOTSUPP;
@@ -106,6 +114,7 @@ static void host_reset(void)
 {
 	host_syncs = host_stable_writes = host_sync_error = host_dsync_refused = 0;
 	host_write_limit = host_read_limit = 0;
+	host_during_write = NULL;
 }
 
 /* --- The fixture --- */
@@ -735,6 +744,22 @@ static void write_cache_can_be_turned_off(void **state)
 	assert_int_equal(host_stable_writes, engine == BLK_ENGINE_SYNC ? 1 : 0);
 }
 
+static void turn_cache_off(void)
+{
+	config_write(WRITEBACK_AT, 0, 1);
+}
+
+/* The mode changes while a write is under way: the change's own flush may have been too early for it. */
+static void a_write_that_sees_the_change_is_stable(void **state)
+{
+	(void)state;
+	host_during_write = turn_cache_off;
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(config_writeback(), 0);
+	/* The change's, and the write's: the ring's is not seen here. */
+	assert_int_equal(host_syncs, engine == BLK_ENGINE_SYNC ? 2 : 1);
+}
+
 static void only_writeback_can_be_written(void **state)
 {
 	(void)state;
@@ -950,6 +975,26 @@ static void every_kick_is_heard(void **state)
 		assert_int_equal(do_read((uint64_t)i % IMAGE_SECTORS, 512, NULL), VIRTIO_BLK_S_OK);
 }
 
+/* A front end may give no kick eventfd (VHOST_USER_VRING_NOFD_MASK): the ring is looked at again and again.
+ */
+static void a_queue_without_kicks_is_polled(void **state)
+{
+	int kick_fd = guest.kick_fd;
+	uint32_t id, length;
+
+	(void)state;
+	guest.kick_fd = -1;
+	guest_restart_queue(&guest);
+	for (int i = 0; i < 20; i++) {
+		put_header(HEADER_AT, VIRTIO_BLK_T_FLUSH, 0);
+		guest_out(&guest, HEADER_AT, 16);
+		guest_in(&guest, STATUS_AT, 1);
+		guest_offer(&guest);
+		assert_true(guest_wait(&guest, 5000, &id, &length));
+	}
+	guest.kick_fd = kick_fd;
+}
+
 static void stopping_completes_what_was_taken(void **state)
 {
 	(void)state;
@@ -1036,6 +1081,7 @@ static int run_all(const char *name)
 		T(what_was_not_negotiated_is_unsupported, setup_no_features),
 		T(read_only_refuses_writes, setup_readonly),
 		T(write_cache_can_be_turned_off, setup),
+		T(a_write_that_sees_the_change_is_stable, setup),
 		T(only_writeback_can_be_written, setup),
 		T(a_new_driver_finds_the_default, setup),
 		T(without_flush_writes_are_stable, setup_no_features),
@@ -1048,6 +1094,7 @@ static int run_all(const char *name)
 		T(a_full_ring_is_worked_off, setup_large_ring),
 		T(every_kick_is_heard, setup),
 		T(every_kick_is_heard, setup_ring_features),
+		T(a_queue_without_kicks_is_polled, setup),
 		T(stopping_completes_what_was_taken, setup),
 		T(indirect_requests, setup_ring_features),
 		T(config_tells_the_disk, setup),
