@@ -1,1 +1,33 @@
-# supervisor/
+# supervisor/: the `atoll` command. An archive of its parts, so that tests can link them, and a main.
+noinst_LTLIBRARIES += supervisor/libsupervisor.la
+bin_PROGRAMS += supervisor/atoll
+
+supervisor_libsupervisor_la_SOURCES = \
+	supervisor/child_process.c supervisor/child_process.h \
+	supervisor/config.c supervisor/config.h \
+	supervisor/config_check.c \
+	supervisor/config_schema.c supervisor/config_schema.h \
+	supervisor/config_tree.c supervisor/config_tree.h \
+	supervisor/config_value.c supervisor/config_value.h \
+	supervisor/detach.c supervisor/detach.h \
+	supervisor/link_watch.c supervisor/link_watch.h \
+	supervisor/monitor.c supervisor/monitor.h \
+	supervisor/monitor_client.c supervisor/monitor_client.h \
+	supervisor/problem.c supervisor/problem.h \
+	supervisor/process_title.c supervisor/process_title.h \
+	supervisor/relay.c supervisor/relay.h \
+	supervisor/report.c supervisor/report.h \
+	supervisor/resources.c supervisor/resources.h \
+	supervisor/runtime_dir.c supervisor/runtime_dir.h \
+	supervisor/spawn.c supervisor/spawn.h \
+	supervisor/terminal.c supervisor/terminal.h \
+	supervisor/vm.c supervisor/vm.h \
+	supervisor/vm_configure.c
+supervisor_libsupervisor_la_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS) $(YAML_CFLAGS)
+supervisor_libsupervisor_la_LIBADD = common/libcommon.la $(CYAML_LIBS) $(YAML_LIBS)
+
+supervisor_atoll_SOURCES = \
+	supervisor/main.c supervisor/commands.h \
+	supervisor/command_list.c supervisor/command_monitor.c supervisor/command_run.c
+supervisor_atoll_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
+supervisor_atoll_LDADD = supervisor/libsupervisor.la $(JANSSON_LIBS)

@@ -1,0 +1,371 @@
+/*
+ * One process of the VM.
+ *
+ * Records flood control: each process has a bucket of tokens, one for a record. When it is empty, records are
+ * dropped and counted, and the wire is read only every HOLD_US from then on, so that a process that does
+ * nothing but log costs the supervisor a bounded share of a processor, while what else it says still arrives.
+ */
+#include "supervisor/child_process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "supervisor/spawn.h"
+
+#define LOG_TOKENS_MAX	  200
+#define LOG_TOKENS_SECOND 50
+#define MESSAGES_AT_ONCE  64
+#define MESSAGES_AT_DEATH 1024
+#define HOLD_US		  100000
+#define CLOSED_WIRE_US	  2000000
+#define COUNTERS_MAX	  256
+/* A record's own time is believed if it is about now. */
+#define LOG_TIME_SLACK_US UINT64_C(10000000)
+
+static uint64_t time_us(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+const char *child_role_name(enum child_role role)
+{
+	static const char *const names[] = {"core", "blk", "net", "console"};
+
+	return names[role];
+}
+
+const char *child_role_program(enum child_role role)
+{
+	static const char *const names[] = {"atoll-core", "atoll-blk", "atoll-net", "atoll-console"};
+
+	return names[role];
+}
+
+const char *child_state_name(enum child_state state)
+{
+	static const char *const names[] = {"starting", "running", "stopping", "dead"};
+
+	return names[state];
+}
+
+void child_process_describe_end(const struct child_process *child, char *text, size_t size)
+{
+	if (child->broken != NULL)
+		snprintf(text, size, "was killed: %s", child->broken);
+	else if (child->wait_code == CLD_EXITED)
+		snprintf(text, size, "ended with status %d", child->wait_status);
+	else
+		snprintf(text, size, "was killed by signal %d (%s)", child->wait_status,
+			 strsignal(child->wait_status));
+}
+
+/* --- what it says --- */
+
+/* It did what no process of ours does. */
+static void child_break(struct child_process *child, const char *why)
+{
+	if (child->broken != NULL)
+		return;
+	child->broken = why;
+	loop_unwatch(child->control_watch);
+	child->control_watch = NULL;
+	child_process_kill(child);
+}
+
+static void child_print(struct child_process *child, enum log_level level, uint64_t when_us, const char *text)
+{
+	struct log_record record = {.level = level,
+				    .time_us = when_us,
+				    .program = child_role_program(child->role),
+				    .object = child->object,
+				    .text = text};
+
+	if (level <= log_get_level())
+		log_write_line(STDERR_FILENO, &record);
+}
+
+static void child_print_dropped(struct child_process *child)
+{
+	char text[64];
+
+	if (child->log_dropped == 0)
+		return;
+	snprintf(text, sizeof(text), "%u log records dropped: too many in a short time", child->log_dropped);
+	child->log_dropped = 0;
+	child_print(child, LOG_LEVEL_WARNING, time_us(CLOCK_REALTIME), text);
+}
+
+static bool child_log_allowed(struct child_process *child)
+{
+	uint64_t now = time_us(CLOCK_MONOTONIC);
+	uint64_t fresh = (now - child->log_refilled_us) * LOG_TOKENS_SECOND / 1000000;
+
+	if (fresh > 0) {
+		child->log_refilled_us = now;
+		child->log_tokens = child->log_tokens + fresh > LOG_TOKENS_MAX
+					    ? LOG_TOKENS_MAX
+					    : child->log_tokens + (unsigned)fresh;
+	}
+	if (child->log_tokens == 0)
+		return false;
+	child->log_tokens--;
+	return true;
+}
+
+static void child_take_record(struct child_process *child, const Atoll__Control__LogRecord *record)
+{
+	uint64_t now = time_us(CLOCK_REALTIME), when = record->time_us;
+	enum log_level level =
+		record->level <= LOG_LEVEL_DEBUG ? (enum log_level)record->level : LOG_LEVEL_DEBUG;
+
+	snprintf(child->last_text, sizeof(child->last_text), "%s", record->text);
+	if (when > now + LOG_TIME_SLACK_US || when + LOG_TIME_SLACK_US < now)
+		when = now;
+	if (!child_log_allowed(child)) {
+		child->log_dropped++;
+		return;
+	}
+	child_print_dropped(child);
+	child_print(child, level, when, child->last_text);
+}
+
+static void child_take_statistics(struct child_process *child, const Atoll__Control__Statistics *statistics)
+{
+	size_t count = statistics->n_counters < COUNTERS_MAX ? statistics->n_counters : COUNTERS_MAX;
+	struct child_counter *counters = calloc(count + 1, sizeof(*counters));
+
+	if (counters == NULL)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		snprintf(counters[i].name, sizeof(counters[i].name), "%s", statistics->counters[i]->name);
+		counters[i].value = statistics->counters[i]->value;
+	}
+	free(child->counters);
+	child->counters = counters;
+	child->counter_count = count;
+}
+
+static void child_take(struct child_process *child, const struct control_message *message)
+{
+	const Atoll__Control__Envelope *envelope = message->envelope;
+
+	if (message->fd_count != 0) {
+		child_break(child, "it sent descriptors");
+		return;
+	}
+	switch (envelope->body_case) {
+	case ATOLL__CONTROL__ENVELOPE__BODY_LOG_RECORD:
+		child_take_record(child, envelope->log_record);
+		return;
+	case ATOLL__CONTROL__ENVELOPE__BODY_READY:
+		if (child->state == CHILD_STARTING) {
+			child->state = CHILD_RUNNING;
+			child->ops->ready(child->owner, child);
+		} else if (child->state == CHILD_RUNNING) {
+			child_break(child, "it said twice that it is ready");
+		}
+		return;
+	case ATOLL__CONTROL__ENVELOPE__BODY_GUEST_EVENT:
+		if (child->role != CHILD_ROLE_CORE || child->state == CHILD_STARTING || child->told_event) {
+			child_break(child, "it told of the guest's end, and that is not its to tell now");
+			return;
+		}
+		child->told_event = true;
+		child->ops->guest_event(child->owner, child, envelope->guest_event);
+		return;
+	case ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS:
+		child_take_statistics(child, envelope->statistics);
+		child->ops->statistics(child->owner, child, envelope->serial);
+		return;
+	default:
+		child_break(child, "it sent a message that is the supervisor's to send");
+	}
+}
+
+/* Takes up to `count` messages. Returns 1 if more may wait, 0 at the end of the wire, -EAGAIN when it is
+ * empty, or -errno. */
+static int child_receive(struct child_process *child, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct control_message message;
+		int result = control_receive(child->control_fd, &message);
+
+		if (result <= 0)
+			return result;
+		child_take(child, &message);
+		control_message_clear(&message);
+		if (child->broken != NULL)
+			return 0;
+	}
+	return 1;
+}
+
+static void child_timer(void *argument)
+{
+	struct child_process *child = argument;
+
+	if (child->control_watch == NULL) {
+		/* Its wire is closed, and yet it lives. */
+		if (child->broken == NULL)
+			child->broken = "it closed its control wire and went on";
+		child_process_kill(child);
+	} else {
+		loop_watch_set_events(child->control_watch, LOOP_READ);
+	}
+}
+
+static void child_readable(int fd, unsigned events, void *argument)
+{
+	struct child_process *child = argument;
+	int result = child_receive(child, MESSAGES_AT_ONCE);
+
+	(void)fd;
+	(void)events;
+	if (child->broken != NULL)
+		return;
+	if (result == 1 && child->log_dropped > 0) {
+		loop_watch_set_events(child->control_watch, 0);
+		loop_timer_arm(child->timer, HOLD_US);
+	} else if (result == 0) {
+		/* It is about to end: its last act is to close this. */
+		loop_unwatch(child->control_watch);
+		child->control_watch = NULL;
+		loop_timer_arm(child->timer, CLOSED_WIRE_US);
+	} else if (result < 0 && result != -EAGAIN) {
+		child_break(child, "its control wire carried what is no message");
+	}
+}
+
+/* --- its end --- */
+
+static void child_exited(int fd, unsigned events, void *argument)
+{
+	struct child_process *child = argument;
+	siginfo_t info = {0};
+
+	(void)fd;
+	(void)events;
+	/* What it said before comes before its end: its last words, or that the guest ended. */
+	if (child->control_watch != NULL)
+		child_receive(child, MESSAGES_AT_DEATH);
+	if (waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+		return;
+	child_print_dropped(child);
+	child->wait_code = info.si_code;
+	child->wait_status = info.si_status;
+	child->state = CHILD_DEAD;
+	loop_unwatch(child->pid_watch);
+	loop_unwatch(child->control_watch);
+	child->pid_watch = child->control_watch = NULL;
+	loop_timer_disarm(child->timer);
+	close(child->control_fd);
+	child->control_fd = -1;
+	child->ops->died(child->owner, child);
+}
+
+void child_process_kill(struct child_process *child)
+{
+	if (child->state != CHILD_DEAD)
+		pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+}
+
+void child_process_shut_down(struct child_process *child)
+{
+	if (child->state == CHILD_STOPPING || child->state == CHILD_DEAD)
+		return;
+	child->state = CHILD_STOPPING;
+	/* EPIPE: it is ending by itself. */
+	if (control_send_order(child->control_fd, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN) == -EAGAIN)
+		child_break(child, "it does not read its control wire");
+}
+
+int child_process_send(struct child_process *child, Atoll__Control__Envelope *envelope, const int *fds,
+		       size_t fd_count)
+{
+	int result = child->state == CHILD_DEAD ? -EPIPE
+						: control_send(child->control_fd, envelope, fds, fd_count);
+
+	if (result < 0 && result != -EPIPE)
+		log_warning("cannot send to %s: %s: %s", child_role_program(child->role), child->object,
+			    strerror(-result));
+	return result;
+}
+
+/* --- its beginning --- */
+
+static int child_watch(struct child_process *child)
+{
+	child->control_watch =
+		loop_watch_fd(child->loop, child->control_fd, LOOP_READ, child_readable, child);
+	child->pid_watch = loop_watch_fd(child->loop, child->pidfd, LOOP_READ, child_exited, child);
+	child->timer = loop_watch_timer(child->loop, child_timer, child);
+	return child->control_watch != NULL && child->pid_watch != NULL && child->timer != NULL ? 0 : -ENOMEM;
+}
+
+int child_process_start(struct loop *loop, enum child_role role, unsigned index, const char *vm,
+			const char *id, const struct child_process_ops *ops, void *owner,
+			struct child_process **child)
+{
+	struct child_process *new_child = calloc(1, sizeof(*new_child));
+	char title[192];
+	int sockets[2], result;
+
+	if (new_child == NULL)
+		return -ENOMEM;
+	new_child->loop = loop;
+	new_child->ops = ops;
+	new_child->owner = owner;
+	new_child->role = role;
+	new_child->index = index;
+	new_child->log_tokens = LOG_TOKENS_MAX;
+	new_child->log_refilled_us = time_us(CLOCK_MONOTONIC);
+	new_child->pidfd = -1;
+	snprintf(new_child->id, sizeof(new_child->id), "%s", id);
+	snprintf(new_child->object, sizeof(new_child->object), id[0] != '\0' ? "%s/%s" : "%s%s", vm, id);
+	snprintf(title, sizeof(title), "%s: %s", child_role_program(role), new_child->object);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0) {
+		result = -errno;
+		free(new_child);
+		return result;
+	}
+	new_child->control_fd = sockets[0];
+	result = spawn_program(child_role_program(role), title, sockets[1], &new_child->pid,
+			       &new_child->pidfd);
+	close(sockets[1]);
+	if (result == 0)
+		result = child_watch(new_child);
+	if (result < 0) {
+		child_process_free(new_child);
+		return result;
+	}
+	*child = new_child;
+	return 0;
+}
+
+void child_process_free(struct child_process *child)
+{
+	loop_unwatch(child->control_watch);
+	loop_unwatch(child->pid_watch);
+	loop_unwatch(child->timer);
+	if (child->pidfd >= 0 && child->state != CHILD_DEAD) {
+		child_process_kill(child);
+		waitid(P_PIDFD, (id_t)child->pidfd, NULL, WEXITED);
+	}
+	if (child->pidfd >= 0)
+		close(child->pidfd);
+	if (child->control_fd >= 0)
+		close(child->control_fd);
+	free(child->counters);
+	free(child);
+}

@@ -1,0 +1,109 @@
+/*
+ * One process of the VM, as the supervisor sees it: its life, its control wire, its last words.
+ *
+ * The process may be in the guest's hands, so nothing that it sends is trusted: a message that it may not
+ * send, or not now, gets it killed; records beyond a rate are dropped and counted; nothing sent to it ever
+ * waits.
+ */
+#ifndef ATOLL_SUPERVISOR_CHILD_PROCESS_H
+#define ATOLL_SUPERVISOR_CHILD_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "common/control_wire.h"
+#include "common/log.h"
+#include "common/loop.h"
+
+enum child_role {
+	CHILD_ROLE_CORE,
+	CHILD_ROLE_BLK,
+	CHILD_ROLE_NET,
+	CHILD_ROLE_CONSOLE,
+};
+
+enum child_state {
+	CHILD_STARTING,
+	CHILD_RUNNING,	/* said that it is ready */
+	CHILD_STOPPING, /* was ordered to shut down */
+	CHILD_DEAD,
+};
+
+struct child_process;
+
+struct child_process_ops {
+	void (*ready)(void *owner, struct child_process *child);
+	/* From the core only, once. */
+	void (*guest_event)(void *owner, struct child_process *child,
+			    const Atoll__Control__GuestEvent *event);
+	void (*statistics)(void *owner, struct child_process *child, uint64_t serial);
+	/* It is reaped; everything that it had sent was taken. */
+	void (*died)(void *owner, struct child_process *child);
+};
+
+struct child_counter {
+	char name[48];
+	uint64_t value;
+};
+
+struct child_process {
+	TAILQ_ENTRY(child_process) link;
+	struct loop *loop;
+	const struct child_process_ops *ops;
+	void *owner;
+
+	enum child_role role;
+	unsigned index;	  /* of its kind in the config */
+	char id[32];	  /* of its device, "" for the core */
+	char object[128]; /* "web/root" */
+	enum child_state state;
+	pid_t pid;
+	int pidfd, control_fd;
+	int wait_code, wait_status; /* of waitid(2), once dead */
+	const char *broken;	    /* why it was killed by us, or NULL */
+	bool told_event;
+
+	char last_text[LOG_TEXT_MAX]; /* of its last log record */
+	/* The bucket that its records draw from. */
+	unsigned log_tokens;
+	uint64_t log_refilled_us;
+	unsigned log_dropped;
+
+	struct child_counter *counters; /* as last told */
+	size_t counter_count;
+
+	struct loop_watch *control_watch, *pid_watch;
+	struct loop_watch *timer; /* a control wire held back, or one that closed before its process ended */
+};
+
+TAILQ_HEAD(child_list, child_process);
+
+/*
+ * Starts the program of a role. control_fd, the supervisor's end, is non-blocking and the child's from here
+ * on. Returns 0 or -errno.
+ */
+int child_process_start(struct loop *loop, enum child_role role, unsigned index, const char *vm,
+			const char *id, const struct child_process_ops *ops, void *owner,
+			struct child_process **child);
+/* Frees a dead one; or kills it. */
+void child_process_free(struct child_process *child);
+
+/* Sends; a failure is logged. 0 or -errno. */
+int child_process_send(struct child_process *child, Atoll__Control__Envelope *envelope, const int *fds,
+		       size_t fd_count);
+/* Orders it to shut down, or kills it if the order cannot be given. */
+void child_process_shut_down(struct child_process *child);
+void child_process_kill(struct child_process *child);
+
+/* "atoll-blk" */
+const char *child_role_program(enum child_role role);
+/* "blk" */
+const char *child_role_name(enum child_role role);
+/* "starting" */
+const char *child_state_name(enum child_state state);
+/* How it ended: "ended with status 1", "was killed by signal 9 (Killed)", into text. */
+void child_process_describe_end(const struct child_process *child, char *text, size_t size);
+
+#endif

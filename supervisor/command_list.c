@@ -1,0 +1,151 @@
+/*
+ * atoll list: the running VMs and their processes, for people or as JSON.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/control_wire.h"
+#include "supervisor/commands.h"
+#include "supervisor/monitor_client.h"
+#include "supervisor/runtime_dir.h"
+
+typedef Atoll__Control__MonitorReply Reply;
+
+static uint64_t uptime_seconds(const Reply *reply)
+{
+	uint64_t now = (uint64_t)time(NULL), started = reply->started_us / 1000000;
+
+	return now > started ? now - started : 0;
+}
+
+static void list_print_text(const Reply *reply, pid_t pid)
+{
+	uint64_t seconds = uptime_seconds(reply);
+	char uptime[32];
+
+	if (seconds >= 86400)
+		snprintf(uptime, sizeof(uptime), "%ud %uh", (unsigned)(seconds / 86400),
+			 (unsigned)(seconds / 3600 % 24));
+	else if (seconds >= 3600)
+		snprintf(uptime, sizeof(uptime), "%uh %um", (unsigned)(seconds / 3600),
+			 (unsigned)(seconds / 60 % 60));
+	else
+		snprintf(uptime, sizeof(uptime), "%um %us", (unsigned)(seconds / 60),
+			 (unsigned)(seconds % 60));
+	printf("%-20s %8d  %-9s %s\n", reply->vm, (int)pid, reply->state, uptime);
+	for (size_t i = 0; i < reply->n_processes; i++) {
+		const Atoll__Control__ProcessState *process = reply->processes[i];
+		char what[64];
+
+		snprintf(what, sizeof(what), "  %s %s", process->role, process->id);
+		printf("%-20s %8u  %s\n", what, process->pid, process->state);
+	}
+}
+
+static json_t *list_process_json(const Atoll__Control__ProcessState *process)
+{
+	json_t *counters = json_object();
+
+	for (size_t i = 0; i < process->n_counters; i++)
+		json_object_set_new(counters, process->counters[i]->name,
+				    json_integer((json_int_t)process->counters[i]->value));
+	return json_pack("{s:s, s:s, s:i, s:s, s:o}", "role", process->role, "id", process->id, "pid",
+			 (int)process->pid, "state", process->state, "counters", counters);
+}
+
+static json_t *list_vm_json(const Reply *reply, pid_t pid)
+{
+	json_t *processes = json_array();
+
+	for (size_t i = 0; i < reply->n_processes; i++)
+		json_array_append_new(processes, list_process_json(reply->processes[i]));
+	return json_pack("{s:s, s:i, s:s, s:I, s:o}", "name", reply->vm, "pid", (int)pid, "state",
+			 reply->state, "uptime", (json_int_t)uptime_seconds(reply), "processes", processes);
+}
+
+/* One VM; a supervisor that ends or does not answer is left out, with a word about the latter. */
+static void list_vm(const char *name, json_t *json, bool *any)
+{
+	struct control_message message;
+	pid_t pid;
+	int fd = monitor_client_connect(name, &pid), result;
+
+	if (fd < 0) {
+		if (fd != -ENOENT && fd != -ECONNREFUSED && fd != -ENOTDIR)
+			report_error("%s: %s; see that the runtime directory is yours", name, strerror(-fd));
+		return;
+	}
+	result = monitor_client_ask(fd, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_QUERY, &message);
+	close(fd);
+	if (result < 0) {
+		if (result != -EPIPE)
+			report_error("%s: process %d does not answer: %s; end it with kill(1)", name,
+				     (int)pid, strerror(-result));
+		return;
+	}
+	if (json != NULL) {
+		json_array_append_new(json, list_vm_json(message.envelope->monitor_reply, pid));
+	} else {
+		if (!*any)
+			printf("%-20s %8s  %-9s %s\n", "NAME", "PID", "STATE", "UPTIME");
+		list_print_text(message.envelope->monitor_reply, pid);
+	}
+	*any = true;
+	control_message_clear(&message);
+}
+
+static int list_all(json_t *json)
+{
+	struct dirent **entries;
+	char path[PATH_MAX];
+	bool any = false;
+	int count, result = runtime_base_path(path, sizeof(path));
+
+	if (result < 0) {
+		report_error("list: no runtime directory: XDG_RUNTIME_DIR is not set; set it, or "
+			     "ATOLL_RUNTIME_DIR");
+		return EXIT_STATUS_HOST;
+	}
+	count = scandir(path, &entries, NULL, alphasort);
+	if (count < 0) {
+		if (errno == ENOENT)
+			return EXIT_STATUS_OK;
+		report_error("list: %s: %s; see that the runtime directory is yours", path, strerror(errno));
+		return EXIT_STATUS_HOST;
+	}
+	for (int i = 0; i < count; i++) {
+		list_vm(entries[i]->d_name, json, &any);
+		free(entries[i]);
+	}
+	free(entries);
+	return EXIT_STATUS_OK;
+}
+
+int command_list(int argc, char **argv)
+{
+	static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+	json_t *json = NULL;
+	int status;
+
+	while (command_option(argc, argv, options, &status) != -1)
+		if (json == NULL)
+			json = json_array();
+	if (status >= 0 || !command_operands(argc, argv, 0)) {
+		json_decref(json);
+		return status >= 0 ? status : EXIT_STATUS_USAGE;
+	}
+	status = list_all(json);
+	if (json != NULL) {
+		json_dumpf(json, stdout, JSON_INDENT(2));
+		putchar('\n');
+		json_decref(json);
+	}
+	return fflush(stdout) == 0 ? status : EXIT_STATUS_FAILED;
+}

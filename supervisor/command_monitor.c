@@ -1,0 +1,155 @@
+/*
+ * atoll stop, kill and reset: one order to a running VM.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/control_wire.h"
+#include "supervisor/commands.h"
+#include "supervisor/config_value.h"
+#include "supervisor/monitor_client.h"
+
+#define STOP_TIMEOUT_S	   60
+#define STOP_TIMEOUT_MAX_S 86400
+/* The supervisor's own bounds on an end, and some more. */
+#define END_TIMEOUT_MS 20000
+
+/* Connects, or reports why not. */
+static int order_connect(const char *name, pid_t *pid)
+{
+	int fd = monitor_client_connect(name, pid);
+
+	if (fd == -ENOENT)
+		report_error("%s: no VM of this name is running; see \"atoll list\"", name);
+	else if (fd < 0)
+		report_error("%s: cannot reach its supervisor: %s; see that the runtime directory is yours",
+			     name, strerror(-fd));
+	return fd;
+}
+
+/* Gives the order, or reports why not. -EPIPE is success of a kind: it has just ended. */
+static int order_give(int fd, const char *name, Atoll__Control__MonitorRequest__Command command)
+{
+	struct control_message message;
+	int result = monitor_client_ask(fd, command, &message);
+
+	if (result == -EPIPE)
+		return 0;
+	if (result < 0) {
+		report_error("%s: its supervisor does not answer: %s; end it with kill(1)", name,
+			     strerror(-result));
+		return result;
+	}
+	if (message.envelope->monitor_reply->error[0] != '\0') {
+		report_error("%s: %s", name, message.envelope->monitor_reply->error);
+		result = -EINVAL;
+	}
+	control_message_clear(&message);
+	return result;
+}
+
+static int order_kill(int fd, const char *name, pid_t pid)
+{
+	if (order_give(fd, name, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_KILL) < 0)
+		return EXIT_STATUS_FAILED;
+	if (monitor_client_wait_end(fd, END_TIMEOUT_MS) == 0)
+		return EXIT_STATUS_OK;
+	report_error("%s: it did not end in %d seconds; end process %d with kill -9", name,
+		     END_TIMEOUT_MS / 1000, (int)pid);
+	return EXIT_STATUS_FAILED;
+}
+
+static bool parse_timeout(const char *text, int *seconds)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	/* "30s" is what the config file would take. */
+	if (strcmp(end, "s") == 0)
+		end++;
+	if (errno != 0 || end == text || *end != '\0' || value < 0 || value > STOP_TIMEOUT_MAX_S) {
+		report_error("usage: --timeout=%s is not a time; give seconds, 0 to %d", text,
+			     STOP_TIMEOUT_MAX_S);
+		return false;
+	}
+	*seconds = (int)value;
+	return true;
+}
+
+int command_stop(int argc, char **argv)
+{
+	static const struct option options[] = {{"timeout", required_argument, NULL, 't'},
+						{NULL, 0, NULL, 0}};
+	int timeout = STOP_TIMEOUT_S, status, fd, result;
+	pid_t pid;
+
+	while (command_option(argc, argv, options, &status) != -1)
+		if (!parse_timeout(optarg, &timeout))
+			return EXIT_STATUS_USAGE;
+	if (status >= 0)
+		return status;
+	if (!command_operands(argc, argv, 1))
+		return EXIT_STATUS_USAGE;
+	fd = order_connect(argv[optind], &pid);
+	if (fd < 0)
+		return EXIT_STATUS_FAILED;
+	result = order_give(fd, argv[optind], ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_POWER_BUTTON);
+	status = EXIT_STATUS_FAILED;
+	if (result == 0)
+		status = monitor_client_wait_end(fd, timeout * 1000) == 0 ? EXIT_STATUS_OK
+									  : order_kill(fd, argv[optind], pid);
+	close(fd);
+	return status;
+}
+
+/* A command that takes a name and nothing else; the socket, or -1 with *status. */
+static int order_start(int argc, char **argv, int *status, pid_t *pid)
+{
+	int fd;
+
+	while (command_option(argc, argv, NULL, status) != -1)
+		;
+	if (*status >= 0)
+		return -1;
+	*status = EXIT_STATUS_USAGE;
+	if (!command_operands(argc, argv, 1))
+		return -1;
+	fd = order_connect(argv[optind], pid);
+	*status = EXIT_STATUS_FAILED;
+	return fd < 0 ? -1 : fd;
+}
+
+int command_kill(int argc, char **argv)
+{
+	int status, fd;
+	pid_t pid;
+
+	fd = order_start(argc, argv, &status, &pid);
+	if (fd < 0)
+		return status;
+	status = order_kill(fd, argv[optind], pid);
+	close(fd);
+	return status;
+}
+
+int command_reset(int argc, char **argv)
+{
+	int status, fd;
+	pid_t pid;
+
+	fd = order_start(argc, argv, &status, &pid);
+	if (fd < 0)
+		return status;
+	status = order_give(fd, argv[optind], ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_RESET) < 0
+			 ? EXIT_STATUS_FAILED
+			 : EXIT_STATUS_OK;
+	close(fd);
+	return status;
+}

@@ -1,0 +1,139 @@
+/*
+ * The config file of a VM: what it says, checked. See docs/man/atoll.yaml.5.
+ *
+ * A struct config is what libcyaml fills by the schema in config_schema.c, plus what is worked out from it.
+ * Nothing here touches the host; resources.c opens what a config names.
+ */
+#ifndef ATOLL_SUPERVISOR_CONFIG_H
+#define ATOLL_SUPERVISOR_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "supervisor/config_tree.h"
+#include "supervisor/problem.h"
+
+/* The first of each enum is the default. */
+enum config_console_type {
+	CONFIG_CONSOLE_SERIAL,
+	CONFIG_CONSOLE_VIRTIO,
+};
+
+enum config_console_output {
+	CONFIG_OUTPUT_STDIO,
+	CONFIG_OUTPUT_PTY,
+	CONFIG_OUTPUT_FILE,
+	CONFIG_OUTPUT_SOCKET,
+	CONFIG_OUTPUT_NULL,
+};
+
+enum config_on_reset {
+	CONFIG_ON_RESET_RESTART,
+	CONFIG_ON_RESET_EXIT,
+};
+
+enum config_on_panic {
+	CONFIG_ON_PANIC_EXIT,
+	CONFIG_ON_PANIC_RESTART,
+	CONFIG_ON_PANIC_HOLD,
+};
+
+enum config_restart_policy {
+	CONFIG_RESTART_ALWAYS,
+	CONFIG_RESTART_NEVER,
+};
+
+struct config_restart {
+	enum config_restart_policy policy;
+	char *backoff;
+	unsigned limit;
+	uint64_t backoff_us;
+};
+
+struct config_console {
+	char *id;
+	enum config_console_type type;
+	enum config_console_output output;
+	char *path; /* file: the file; socket: where it listens instead of the runtime folder; else NULL */
+	struct config_restart *restart;
+};
+
+struct config_disk {
+	char *id;
+	char *path;
+	bool readonly;
+	unsigned queues;
+	struct config_restart *restart;
+};
+
+struct config_network {
+	char *id;
+	char *tap;
+	char *mac;
+	struct config_restart *restart;
+	uint8_t mac_bytes[6];
+};
+
+struct config_boot {
+	char *kernel;
+	char *initrd; /* NULL: none */
+	char *cmdline;
+};
+
+struct config {
+	char *name;
+	unsigned cpus;
+	char *memory;
+	struct config_boot boot;
+	struct config_console *consoles;
+	unsigned consoles_count;
+	struct config_disk *disks;
+	unsigned disks_count;
+	struct config_network *networks;
+	unsigned networks_count;
+	struct config_restart *restart;
+	enum config_on_reset on_reset;
+	enum config_on_panic on_panic;
+	bool debug_exit;
+
+	uint64_t memory_bytes;
+};
+
+struct config_file {
+	const char *path;	  /* as the operator wrote it */
+	struct config *config;	  /* NULL when the text is so wrong that there is none */
+	struct config_tree *tree; /* which key stands on which line; needed while problems are looked for */
+};
+
+/*
+ * Reads and checks a file. Problems are added to *problems; file->config may be there nonetheless, and is
+ * then safe to look for more problems in. detached: without a terminal, so a console on stdio is a problem,
+ * and the default one is a pty. Returns 0, or -errno when the file cannot be read (reported as a problem
+ * too).
+ */
+int config_file_load(const char *path, bool detached, struct config_file *file, struct problems *problems);
+
+/* The same from memory; what the fuzzer feeds. */
+void config_file_parse(const uint8_t *text, size_t size, bool detached, struct config_file *file,
+		       struct problems *problems);
+
+/* Frees the tree of lines, which a running VM does not need. */
+void config_file_forget_lines(struct config_file *file);
+void config_file_clear(struct config_file *file);
+
+/* The line of a key, "disks[0].path" from a printf format; of its nearest parent when the file does not have
+ * it. */
+unsigned config_file_line(const struct config_file *file, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* A path as the file means it: relative ones start at the file's folder. The caller frees it; NULL: no
+ * memory. */
+char *config_file_path(const struct config_file *file, const char *path);
+
+/* --- config_check.c --- */
+
+/* Everything that the schema cannot say; works out the fields that libcyaml does not fill. */
+void config_check(struct config_file *file, bool detached, struct problems *problems);
+
+#endif

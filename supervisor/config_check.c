@@ -1,0 +1,271 @@
+/*
+ * What the schema cannot say about a config: ranges, names, ids that are used twice, keys that do not go
+ * together.
+ */
+#include "supervisor/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/config_value.h"
+
+/* One byte of APIC id, less the I/O APIC's and broadcast. KVM may allow fewer; the core says so then. */
+#define CPUS_MAX	254
+#define MEMORY_DEFAULT	(UINT64_C(256) << 20)
+#define MEMORY_MIN	(UINT64_C(2) << 20)
+#define MEMORY_MAX	(UINT64_C(192) << 30)
+#define MEMORY_UNIT	UINT64_C(4096)
+#define SERIAL_MAX	4 /* a PC's COM1 to COM4 */
+#define PCI_MAX		31
+#define QUEUES_MAX	32
+#define DISK_ID_MAX	20 /* virtio 1.2, 5.2.6: VIRTIO_BLK_T_GET_ID is 20 bytes */
+#define BACKOFF_DEFAULT UINT64_C(50000)
+#define BACKOFF_MAX	UINT64_C(5000000)
+#define LIMIT_DEFAULT	10
+#define LIMIT_MAX	1000
+
+struct check {
+	const struct config_file *file;
+	struct config *config;
+	struct problems *problems;
+};
+
+/* Adds `problem` about the key, quoting its value, if there is one. */
+static void check_value(struct check *check, const char *path, const char *value, const char *problem)
+{
+	if (problem != NULL)
+		problem_add(check->problems, config_file_line(check->file, "%s", path), path, "\"%.64s\" %s",
+			    value, problem);
+}
+
+static void check_range(struct check *check, const char *path, unsigned *value, unsigned otherwise,
+			unsigned min, unsigned max)
+{
+	if (!config_tree_has(check->file->tree, path))
+		*value = otherwise;
+	else if (*value < min || *value > max)
+		problem_add(check->problems, config_file_line(check->file, "%s", path), path,
+			    "%u is out of range; write %u to %u", *value, min, max);
+}
+
+static void check_memory(struct check *check)
+{
+	struct config *config = check->config;
+	const char *problem = NULL;
+
+	config->memory_bytes = MEMORY_DEFAULT;
+	if (config->memory == NULL)
+		return;
+	problem = value_parse_size(config->memory, &config->memory_bytes);
+	if (problem == NULL && config->memory_bytes < MEMORY_MIN)
+		problem = "is too little memory for any guest; write 2MiB or more, a Linux needs some 128MiB";
+	else if (problem == NULL && config->memory_bytes > MEMORY_MAX)
+		problem = "is more than a guest can have; write 192GiB or less";
+	else if (problem == NULL && config->memory_bytes % MEMORY_UNIT != 0)
+		problem = "is not a whole number of pages; write a multiple of 4KiB";
+	check_value(check, "memory", config->memory, problem);
+}
+
+static void check_restart(struct check *check, const char *owner, struct config_restart *restart)
+{
+	char path[64];
+	const char *problem;
+
+	if (restart == NULL)
+		return;
+	restart->backoff_us = BACKOFF_DEFAULT;
+	snprintf(path, sizeof(path), "%srestart.backoff", owner);
+	if (restart->backoff != NULL) {
+		problem = value_parse_time(restart->backoff, &restart->backoff_us);
+		if (problem == NULL && (restart->backoff_us == 0 || restart->backoff_us > BACKOFF_MAX))
+			problem = "is out of range; write 1ms to 5s";
+		check_value(check, path, restart->backoff, problem);
+	}
+	snprintf(path, sizeof(path), "%srestart.limit", owner);
+	check_range(check, path, &restart->limit, LIMIT_DEFAULT, 1, LIMIT_MAX);
+}
+
+/* The id at `index` of all devices, consoles first. */
+static const char *device_id(const struct config *config, unsigned index, char *path, size_t size)
+{
+	if (index < config->consoles_count) {
+		snprintf(path, size, "consoles[%u].id", index);
+		return config->consoles[index].id;
+	}
+	index -= config->consoles_count;
+	if (index < config->disks_count) {
+		snprintf(path, size, "disks[%u].id", index);
+		return config->disks[index].id;
+	}
+	index -= config->disks_count;
+	snprintf(path, size, "networks[%u].id", index);
+	return config->networks[index].id;
+}
+
+/* Commands name a device by its id alone, so it is unique over all kinds. */
+static void check_ids(struct check *check)
+{
+	const struct config *config = check->config;
+	unsigned count = config->consoles_count + config->disks_count + config->networks_count;
+	char path[64], earlier[64];
+
+	for (unsigned i = 0; i < count; i++) {
+		const char *id = device_id(config, i, path, sizeof(path));
+
+		check_value(check, path, id, value_check_id(id));
+		for (unsigned j = 0; j < i; j++) {
+			if (strcmp(id, device_id(config, j, earlier, sizeof(earlier))) != 0)
+				continue;
+			/* The complaint belongs to the one that stands further down. */
+			if (config_file_line(check->file, "%s", earlier) >
+			    config_file_line(check->file, "%s", path))
+				problem_add(check->problems, config_file_line(check->file, "%s", earlier),
+					    earlier,
+					    "the id \"%s\" is taken, on line %u; give each device an id of "
+					    "its own",
+					    id, config_file_line(check->file, "%s", path));
+			else
+				problem_add(check->problems, config_file_line(check->file, "%s", path), path,
+					    "the id \"%s\" is taken, on line %u; give each device an id of "
+					    "its own",
+					    id, config_file_line(check->file, "%s", earlier));
+			break;
+		}
+	}
+}
+
+static void check_console_path(struct check *check, unsigned index)
+{
+	const struct config_console *console = &check->config->consoles[index];
+	char path[64];
+
+	snprintf(path, sizeof(path), "consoles[%u].path", index);
+	if (console->output == CONFIG_OUTPUT_FILE && console->path == NULL)
+		problem_add(check->problems, config_file_line(check->file, "%s", path), path,
+			    "output: file needs a file; add path: FILE");
+	else if (console->path != NULL && console->output != CONFIG_OUTPUT_FILE &&
+		 console->output != CONFIG_OUTPUT_SOCKET)
+		problem_add(check->problems, config_file_line(check->file, "%s", path), path,
+			    "goes with output: file or socket only; remove it, or choose one of these");
+}
+
+static void check_consoles(struct check *check, bool detached)
+{
+	struct config *config = check->config;
+	unsigned serials = 0, on_stdio = 0;
+
+	for (unsigned i = 0; i < config->consoles_count; i++) {
+		const struct config_console *console = &config->consoles[i];
+		unsigned line = config_file_line(check->file, "consoles[%u].output", i);
+		char path[64];
+
+		snprintf(path, sizeof(path), "consoles[%u].", i);
+		check_restart(check, path, console->restart);
+		check_console_path(check, i);
+		snprintf(path, sizeof(path), "consoles[%u].output", i);
+		if (console->output == CONFIG_OUTPUT_STDIO && on_stdio++ == 1)
+			problem_add(check->problems, line, path,
+				    "a second console on stdio; write output: pty for one of them");
+		if (console->output == CONFIG_OUTPUT_STDIO && detached)
+			problem_add(check->problems, line, path,
+				    "stdio is not there with --detach; write output: pty");
+		snprintf(path, sizeof(path), "consoles[%u].type", i);
+		if (console->type == CONFIG_CONSOLE_SERIAL && serials++ == SERIAL_MAX)
+			problem_add(check->problems, config_file_line(check->file, "%s", path), path,
+				    "more than %d serial consoles; write type: virtio", SERIAL_MAX);
+	}
+}
+
+static void check_disks(struct check *check)
+{
+	for (unsigned i = 0; i < check->config->disks_count; i++) {
+		struct config_disk *disk = &check->config->disks[i];
+		char path[64];
+
+		snprintf(path, sizeof(path), "disks[%u].", i);
+		check_restart(check, path, disk->restart);
+		snprintf(path, sizeof(path), "disks[%u].queues", i);
+		check_range(check, path, &disk->queues, 1, 1, QUEUES_MAX);
+		snprintf(path, sizeof(path), "disks[%u].id", i);
+		if (strlen(disk->id) > DISK_ID_MAX)
+			check_value(check, path, disk->id,
+				    "is too long for a disk; the guest sees 20 characters at most");
+	}
+}
+
+static void check_networks(struct check *check)
+{
+	struct config *config = check->config;
+
+	for (unsigned i = 0; i < config->networks_count; i++) {
+		struct config_network *network = &config->networks[i];
+		char path[64];
+
+		snprintf(path, sizeof(path), "networks[%u].", i);
+		check_restart(check, path, network->restart);
+		snprintf(path, sizeof(path), "networks[%u].tap", i);
+		check_value(check, path, network->tap, value_check_interface(network->tap));
+		for (unsigned j = 0; j < i; j++) {
+			if (strcmp(network->tap, config->networks[j].tap) == 0)
+				check_value(
+					check, path, network->tap,
+					"is the tap of another network above; give each a tap of its own");
+		}
+		snprintf(path, sizeof(path), "networks[%u].mac", i);
+		value_derive_mac(config->name, network->id, network->mac_bytes);
+		if (network->mac != NULL)
+			check_value(check, path, network->mac,
+				    value_parse_mac(network->mac, network->mac_bytes));
+	}
+}
+
+static void check_pci(struct check *check)
+{
+	const struct config *config = check->config;
+	unsigned functions = config->disks_count + config->networks_count;
+
+	for (unsigned i = 0; i < config->consoles_count; i++)
+		functions += config->consoles[i].type == CONFIG_CONSOLE_VIRTIO;
+	if (functions > PCI_MAX)
+		problem_add(
+			check->problems, config_file_line(check->file, "disks"), "disks",
+			"%u disks, networks and virtio consoles; the PCI bus has room for %d of them in all",
+			functions, PCI_MAX);
+}
+
+/* Without the key there is one serial console. libcyaml frees it with the rest. */
+static void config_add_default_console(struct check *check, bool detached)
+{
+	struct config *config = check->config;
+
+	if (config_tree_has(check->file->tree, "consoles"))
+		return;
+	config->consoles = calloc(1, sizeof(*config->consoles));
+	if (config->consoles != NULL)
+		config->consoles[0].id = strdup("serial");
+	if (config->consoles == NULL || config->consoles[0].id == NULL) {
+		free(config->consoles);
+		config->consoles = NULL;
+		problem_add(check->problems, 1, "consoles", "out of memory; free some, and try again");
+		return;
+	}
+	config->consoles[0].output = detached ? CONFIG_OUTPUT_PTY : CONFIG_OUTPUT_STDIO;
+	config->consoles_count = 1;
+}
+
+void config_check(struct config_file *file, bool detached, struct problems *problems)
+{
+	struct check check = {file, file->config, problems};
+
+	check_value(&check, "name", file->config->name, value_check_name(file->config->name));
+	check_range(&check, "cpus", &file->config->cpus, 1, 1, CPUS_MAX);
+	check_memory(&check);
+	check_restart(&check, "", file->config->restart);
+	config_add_default_console(&check, detached);
+	check_ids(&check);
+	check_consoles(&check, detached);
+	check_disks(&check);
+	check_networks(&check);
+	check_pci(&check);
+}

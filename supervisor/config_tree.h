@@ -1,0 +1,34 @@
+/*
+ * The config file's text as YAML, before its values are taken: which key stands on which line, and whether
+ * the shape is that of the schema.
+ *
+ * libcyaml stops at the first fault and tells its line to a log only, so faults of shape are looked for here,
+ * all of them, against the very schema that libcyaml then loads by.
+ */
+#ifndef ATOLL_SUPERVISOR_CONFIG_TREE_H
+#define ATOLL_SUPERVISOR_CONFIG_TREE_H
+
+#include <cyaml/cyaml.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "supervisor/problem.h"
+
+struct config_tree;
+
+/*
+ * Parses the text and adds what is wrong with its shape to *problems. *loadable: libcyaml will take it,
+ * perhaps with unknown keys ignored. Returns NULL when there is no YAML mapping at all; then a problem was
+ * added.
+ */
+struct config_tree *config_tree_new(const uint8_t *text, size_t size, const cyaml_schema_value_t *schema,
+				    struct problems *problems, bool *loadable);
+void config_tree_free(struct config_tree *tree);
+
+/* The line of "disks[0].path", or of the nearest parent that exists; counted from 1. */
+unsigned config_tree_line(const struct config_tree *tree, const char *path);
+/* Whether the file has this key. */
+bool config_tree_has(const struct config_tree *tree, const char *path);
+
+#endif

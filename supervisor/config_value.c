@@ -1,0 +1,147 @@
+/*
+ * Values of the config file.
+ */
+#include "supervisor/config_value.h"
+
+#include <ctype.h>
+#include <net/if.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+/* Digits, then one of the units. */
+static const char *value_parse_scaled(const char *text, const struct unit *units, const char *no_number,
+				      const char *no_unit, const char *too_large, uint64_t *result)
+{
+	uint64_t value = 0;
+	const char *c = text;
+
+	if (!isdigit((unsigned char)*c))
+		return no_number;
+	for (; isdigit((unsigned char)*c); c++) {
+		if (__builtin_mul_overflow(value, UINT64_C(10), &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(*c - '0'), &value))
+			return too_large;
+	}
+	for (; units->name != NULL; units++) {
+		if (strcmp(c, units->name) != 0)
+			continue;
+		if (__builtin_mul_overflow(value, units->factor, &value))
+			return too_large;
+		*result = value;
+		return NULL;
+	}
+	return no_unit;
+}
+
+const char *value_parse_size(const char *text, uint64_t *bytes)
+{
+	static const struct unit units[] = {{"KiB", UINT64_C(1) << 10},
+					    {"MiB", UINT64_C(1) << 20},
+					    {"GiB", UINT64_C(1) << 30},
+					    {NULL, 0}};
+
+	return value_parse_scaled(text, units, "is not a size; write a whole number and a unit, as in 512MiB",
+				  "has no unit that is known; write KiB, MiB or GiB right after the number",
+				  "is larger than any machine; write a smaller size", bytes);
+}
+
+const char *value_parse_time(const char *text, uint64_t *us)
+{
+	static const struct unit units[] = {{"ms", 1000}, {"s", 1000000}, {NULL, 0}};
+
+	return value_parse_scaled(text, units, "is not a time; write a whole number and a unit, as in 50ms",
+				  "has no unit that is known; write ms or s right after the number",
+				  "is longer than any run; write a shorter time", us);
+}
+
+const char *value_parse_mac(const char *text, uint8_t mac[6])
+{
+	static const char *const form =
+		"is not a MAC address; write six bytes in hex, as in 52:54:00:12:34:56";
+	static const uint8_t zero[6];
+	uint8_t bytes[6];
+
+	if (strlen(text) != 17)
+		return form;
+	for (size_t i = 0; i < 6; i++) {
+		unsigned byte;
+
+		if (!isxdigit((unsigned char)text[3 * i]) || !isxdigit((unsigned char)text[3 * i + 1]) ||
+		    (i < 5 && text[3 * i + 2] != ':'))
+			return form;
+		sscanf(text + 3 * i, "%2x", &byte);
+		bytes[i] = (uint8_t)byte;
+	}
+	if (bytes[0] & 1)
+		return "is a group address; the first byte of a network card's own address is even";
+	if (memcmp(bytes, zero, sizeof(bytes)) == 0)
+		return "is no address at all; leave the key out to get one";
+	memcpy(mac, bytes, sizeof(bytes));
+	return NULL;
+}
+
+static bool value_matches(const char *text, const char *first, const char *others, size_t length_max)
+{
+	size_t length = strlen(text);
+
+	return length > 0 && length <= length_max && strchr(first, text[0]) != NULL &&
+	       strspn(text, others) == length;
+}
+
+#define LOWER  "abcdefghijklmnopqrstuvwxyz"
+#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+const char *value_check_name(const char *text)
+{
+	return value_matches(text, LOWER DIGITS, LOWER DIGITS "-", 63)
+		       ? NULL
+		       : "is not a name; use 1 to 63 of a-z, 0-9 and -, and no - at the front";
+}
+
+const char *value_check_id(const char *text)
+{
+	return value_matches(text, LOWER UPPER DIGITS, LOWER UPPER DIGITS "._-", 31)
+		       ? NULL
+		       : "is not an id; use 1 to 31 of a-z, A-Z, 0-9, ., _ and -, and a letter or digit at "
+			 "the front";
+}
+
+const char *value_check_interface(const char *text)
+{
+	size_t length = strlen(text);
+
+	/* As the kernel's dev_valid_name(). */
+	if (length == 0 || length >= IFNAMSIZ || strpbrk(text, "/: \t\n\v\f\r") != NULL ||
+	    strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+		return "is not the name of a network interface; it has 1 to 15 characters, none of them /, : "
+		       "or a "
+		       "space";
+	return NULL;
+}
+
+void value_derive_mac(const char *name, const char *id, uint8_t mac[6])
+{
+	/* FNV-1a: spreads names that differ in one character; nothing rests on it but few collisions. */
+	uint32_t hash = UINT32_C(2166136261);
+
+	/* The terminator of the name is hashed too: "a" "bc" and "ab" "c" differ. */
+	for (size_t i = 0; i <= strlen(name); i++)
+		hash = (hash ^ (uint8_t)name[i]) * UINT32_C(16777619);
+	for (size_t i = 0; i < strlen(id); i++)
+		hash = (hash ^ (uint8_t)id[i]) * UINT32_C(16777619);
+	/* Fold, since the high bits of this hash are the better ones. */
+	hash ^= hash >> 24;
+	mac[0] = 0x52;
+	mac[1] = 0x54;
+	mac[2] = 0x00;
+	mac[3] = (uint8_t)(hash >> 16);
+	mac[4] = (uint8_t)(hash >> 8);
+	mac[5] = (uint8_t)hash;
+}

@@ -1,0 +1,66 @@
+/*
+ * The asking side of the monitor.
+ */
+#include "supervisor/monitor_client.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "supervisor/runtime_dir.h"
+
+/* A supervisor answers at once, or after half a second if a process of its VM does not. */
+#define REPLY_TIMEOUT_MS 5000
+
+int monitor_client_connect(const char *name, pid_t *pid)
+{
+	int base_fd, result;
+
+	*pid = 0;
+	result = runtime_base_open(&base_fd, 0);
+	if (result < 0)
+		return result;
+	result = runtime_vm_find(base_fd, name, pid);
+	if (result == 1)
+		result = runtime_vm_connect(base_fd, name);
+	else if (result == 0)
+		result = -ENOENT;
+	close(base_fd);
+	return result;
+}
+
+int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command command,
+		       struct control_message *message)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__MonitorRequest request = ATOLL__CONTROL__MONITOR_REQUEST__INIT;
+	int result;
+
+	request.command = command;
+	envelope.serial = 1;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_MONITOR_REQUEST;
+	envelope.monitor_request = &request;
+	result = control_send(socket_fd, &envelope, NULL, 0);
+	if (result == 0)
+		result = control_receive_timeout(socket_fd, REPLY_TIMEOUT_MS, message);
+	if (result <= 0)
+		return result == 0 ? -EPIPE : result;
+	if (message->fd_count == 0 &&
+	    message->envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_MONITOR_REPLY)
+		return 0;
+	control_message_clear(message);
+	return -EPROTO;
+}
+
+int monitor_client_wait_end(int socket_fd, int timeout_ms)
+{
+	struct control_message message;
+	int result = control_receive_timeout(socket_fd, timeout_ms, &message);
+
+	if (result == 1) {
+		/* Nothing is said that was not asked for. */
+		control_message_clear(&message);
+		return -EPROTO;
+	}
+	return result;
+}

@@ -1,0 +1,25 @@
+/*
+ * The asking side of the monitor, for the commands about running VMs.
+ */
+#ifndef ATOLL_SUPERVISOR_MONITOR_CLIENT_H
+#define ATOLL_SUPERVISOR_MONITOR_CLIENT_H
+
+#include <sys/types.h>
+
+#include "common/control_wire.h"
+
+/*
+ * Connects to the VM of this name. Returns the socket, -ENOENT when none runs, or -errno. *pid is its
+ * supervisor's, 0 if unknown.
+ */
+int monitor_client_connect(const char *name, pid_t *pid);
+
+/* Sends a command and takes the reply into *message, to be cleared by the caller. 0, -EPROTO, -ETIMEDOUT,
+ * -EPIPE when the VM ended meanwhile, or -errno. */
+int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command command,
+		       struct control_message *message);
+
+/* Waits for the VM's end, at most timeout_ms. 0, -ETIMEDOUT or -errno. */
+int monitor_client_wait_end(int socket_fd, int timeout_ms);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * Problems of a config file, gathered so that one run names all of them.
+ *
+ * Each has the line and the key that it is about, and a text "PROBLEM; REMEDY". `atoll check` prints them as
+ * FILE:LINE: KEY: PROBLEM; REMEDY; `atoll run` the same as reports.
+ */
+#ifndef ATOLL_SUPERVISOR_PROBLEM_H
+#define ATOLL_SUPERVISOR_PROBLEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct problem {
+	unsigned line;
+	bool host; /* not the file's fault: the host lacks something, or a right on it */
+	char *key;
+	char *text;
+};
+
+struct problems {
+	struct problem *list;
+	size_t count;
+};
+
+/* Adds one; a problem that cannot be stored for want of memory ends the process. */
+void problem_add(struct problems *problems, unsigned line, const char *key, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void problem_add_host(struct problems *problems, unsigned line, const char *key, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Prints all in the order of their lines: as reports on stderr, or else as check's output on stdout. */
+void problems_print(const struct problems *problems, const char *file, bool as_reports);
+
+/* The status that they end a command with: 0 if there are none. */
+int problems_exit_status(const struct problems *problems);
+
+void problems_clear(struct problems *problems);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * What the operator is told when a command fails: one line on stderr, "atoll: WHAT: WHY; REMEDY".
+ *
+ * The log (common/log.h) tells what a running VM does, with times; a report is the answer to a command.
+ */
+#ifndef ATOLL_SUPERVISOR_REPORT_H
+#define ATOLL_SUPERVISOR_REPORT_H
+
+#include <stdio.h>
+
+/* Exit statuses of `atoll`; docs/man/atoll.1 is their documentation. */
+enum exit_status {
+	EXIT_STATUS_OK = 0,
+	EXIT_STATUS_FAILED = 1,
+	EXIT_STATUS_USAGE = 2, /* bad usage or bad config */
+	EXIT_STATUS_HOST = 3,  /* the host lacks something: KVM, a right */
+	EXIT_STATUS_PANIC = 4, /* the guest panicked */
+};
+
+/* Prints "atoll: " and the text as one line; control characters in it are written as \xNN. */
+void report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Writes text to a stream as one line, control characters as \xNN, in one write if the stream is buffered. */
+void report_line(FILE *stream, const char *text);
+
+#endif

@@ -1,0 +1,507 @@
+/*
+ * Opening host resources. Each function opens one kind, and says what is wrong in terms of the config's key.
+ * Files that consoles write are made last, and only when everything else was found in order: a refused VM
+ * leaves nothing.
+ */
+#include "supervisor/resources.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "common/disk_image.h"
+#include "common/image_lock.h"
+#include "common/kernel_image.h"
+#include "common/log.h"
+#include "common/tap.h"
+
+#define KVM_PATH "/dev/kvm"
+/* Guest RAM is sparse, so it may be more than the host has; a guest that wants this many times as much would
+ * be killed as soon as it used it. */
+#define MEMORY_OVERCOMMIT_MAX 8
+
+struct opening {
+	const struct config_file *file;
+	const struct config *config;
+	const struct runtime_dir *dir;
+	struct resources *resources;
+	struct problems *problems;
+};
+
+/* What to do about an errno of open(2). */
+static const char *open_remedy(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		return "see that the path is right; it starts at the config file's folder";
+	case EACCES:
+	case EPERM:
+		return "give this user the right to it, or run as one who has it";
+	case EROFS:
+		return "its file system is mounted read-only; write readonly: true, or move it";
+	case EBUSY:
+		return "unmount it, or end the program that uses it";
+	case EISDIR:
+		return "name a file";
+	case EMFILE:
+	case ENFILE:
+		return "raise the limit of open files (ulimit -n)";
+	default:
+		return "see that the host can open it";
+	}
+}
+
+/* A right that is missing is the host's matter, everything else the config's. */
+static void opening_fault(struct opening *opening, const char *key, const char *path, int error)
+{
+	unsigned line = config_file_line(opening->file, "%s", key);
+
+	if (error == EACCES || error == EPERM)
+		problem_add_host(opening->problems, line, key, "%s: %s; %s", path, strerror(error),
+				 open_remedy(error));
+	else
+		problem_add(opening->problems, line, key, "%s: %s; %s", path, strerror(error),
+			    open_remedy(error));
+}
+
+/* --- KVM and memory --- */
+
+static void open_kvm(struct opening *opening)
+{
+	int fd = open(KVM_PATH, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		problem_add_host(opening->problems, 1, "host", KVM_PATH ": %s; %s", strerror(errno),
+				 errno == EACCES || errno == EPERM
+					 ? "add this user to the group that owns it (often: usermod -aG kvm "
+					   "USER), and log in again"
+				 : errno == ENOENT || errno == ENODEV || errno == ENXIO
+					 ? "load kvm-intel or kvm-amd with modprobe, and see that "
+					   "virtualization is on in the "
+					   "firmware"
+					 : "see that this host's KVM works");
+		return;
+	}
+	if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
+		problem_add_host(opening->problems, 1, "host",
+				 KVM_PATH
+				 ": is not KVM, or not its stable interface; see that it is the character "
+				 "device 10:232");
+		close(fd);
+		return;
+	}
+	opening->resources->kvm_fd = fd;
+}
+
+static void check_host_memory(struct opening *opening)
+{
+	struct sysinfo info;
+	uint64_t host;
+
+	if (sysinfo(&info) < 0)
+		return;
+	host = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
+	if (opening->config->memory_bytes / MEMORY_OVERCOMMIT_MAX > host)
+		problem_add_host(opening->problems, config_file_line(opening->file, "memory"), "memory",
+				 "%s is more than %d times what this host has (%" PRIu64
+				 " MiB with swap); write less",
+				 opening->config->memory, MEMORY_OVERCOMMIT_MAX, host >> 20);
+}
+
+/* --- what boots --- */
+
+static int open_boot_file(struct opening *opening, const char *key, const char *name, char **path)
+{
+	struct stat status;
+	int fd;
+
+	*path = config_file_path(opening->file, name);
+	if (*path == NULL) {
+		opening_fault(opening, key, name, ENOMEM);
+		return -1;
+	}
+	/* Non-blocking: a fifo would make us wait for its writer. */
+	fd = open(*path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0 && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode)) {
+		problem_add(opening->problems, config_file_line(opening->file, "%s", key), key,
+			    "%s: not a regular file; name a file", *path);
+		close(fd);
+		return -1;
+	}
+	if (fd < 0)
+		opening_fault(opening, key, *path, errno);
+	return fd;
+}
+
+static void check_kernel(struct opening *opening, const char *path)
+{
+	const struct config *config = opening->config;
+	struct resources *resources = opening->resources;
+	struct kernel_image image;
+	struct stat initrd = {0};
+	const char *problem;
+	unsigned line = config_file_line(opening->file, "boot.kernel");
+
+	if (kernel_image_probe(resources->kernel_fd, &image, &problem) < 0) {
+		problem_add(opening->problems, line, "boot.kernel",
+			    "%s: %s; give a Linux bzImage, or an ELF file with a PVH note", path, problem);
+		return;
+	}
+	if (config->boot.cmdline != NULL && strlen(config->boot.cmdline) > image.cmdline_max)
+		problem_add(opening->problems, config_file_line(opening->file, "boot.cmdline"),
+			    "boot.cmdline", "%zu bytes, and this kernel takes %zu; make it shorter",
+			    strlen(config->boot.cmdline), image.cmdline_max);
+	if (resources->initrd_fd >= 0)
+		fstat(resources->initrd_fd, &initrd);
+	if (resources->initrd_fd >= 0 && initrd.st_size == 0)
+		problem_add(opening->problems, config_file_line(opening->file, "boot.initrd"), "boot.initrd",
+			    "the file is empty; give a ramdisk, or leave the key out");
+	if (kernel_image_place_initrd(&image, config->memory_bytes, (uint64_t)initrd.st_size) == 0)
+		problem_add(opening->problems, config_file_line(opening->file, "memory"), "memory",
+			    "%" PRIu64
+			    " MiB is too little for this kernel%s, which need up to address 0x%" PRIx64
+			    "; write more",
+			    config->memory_bytes >> 20, resources->initrd_fd >= 0 ? " and its initrd" : "",
+			    image.memory_end + (uint64_t)initrd.st_size);
+}
+
+static void open_boot(struct opening *opening)
+{
+	const struct config_boot *boot = &opening->config->boot;
+	char *kernel_path, *initrd_path = NULL;
+
+	opening->resources->kernel_fd = open_boot_file(opening, "boot.kernel", boot->kernel, &kernel_path);
+	if (boot->initrd != NULL)
+		opening->resources->initrd_fd =
+			open_boot_file(opening, "boot.initrd", boot->initrd, &initrd_path);
+	if (opening->resources->kernel_fd >= 0)
+		check_kernel(opening, kernel_path);
+	free(kernel_path);
+	free(initrd_path);
+}
+
+/* --- disks --- */
+
+static void open_disk(struct opening *opening, unsigned index)
+{
+	const struct config_disk *disk = &opening->config->disks[index];
+	struct image_lock_holder holder = {0};
+	struct disk_image image;
+	const char *problem;
+	char key[64], holder_text[IMAGE_LOCK_TEXT_MAX];
+	unsigned line;
+	char *path = config_file_path(opening->file, disk->path);
+	int fd, result;
+
+	snprintf(key, sizeof(key), "disks[%u].path", index);
+	line = config_file_line(opening->file, "%s", key);
+	if (path == NULL) {
+		opening_fault(opening, key, disk->path, ENOMEM);
+		return;
+	}
+	result = disk_image_open(path, disk->readonly, &fd);
+	if (result < 0) {
+		opening_fault(opening, key, path, -result);
+		goto free_path;
+	}
+	if (disk_image_probe(fd, disk->readonly, &image, &problem) < 0) {
+		problem_add(opening->problems, line, key, "%s: %s", path, problem);
+		goto close_image;
+	}
+	result = image_lock(fd, disk->readonly ? IMAGE_LOCK_READ : IMAGE_LOCK_WRITE, &holder);
+	if (result == -EBUSY) {
+		image_lock_describe(&holder, holder_text, sizeof(holder_text));
+		problem_add(opening->problems, line, key, "%s: %s", path, holder_text);
+	} else if (result < 0) {
+		problem_add(opening->problems, line, key,
+			    "%s: cannot lock it: %s; move it to a file system with locks", path,
+			    strerror(-result));
+	} else {
+		opening->resources->disk_fds[index] = fd;
+		goto free_path;
+	}
+close_image:
+	close(fd);
+free_path:
+	free(path);
+}
+
+/* --- networks --- */
+
+static void open_network(struct opening *opening, unsigned index)
+{
+	const char *name = opening->config->networks[index].tap;
+	struct network_resource *network = &opening->resources->networks[index];
+	const char *problem = NULL;
+	struct tap tap;
+	char key[64];
+	unsigned line;
+	int result;
+
+	snprintf(key, sizeof(key), "networks[%u].tap", index);
+	line = config_file_line(opening->file, "%s", key);
+	result = tap_open(name, &tap, &problem);
+	if (result == -EPERM || result == -EACCES) {
+		problem_add_host(opening->problems, line, key, "%s: %s", name, problem);
+	} else if (result < 0) {
+		problem_add(opening->problems, line, key, "%s: %s", name, problem);
+	} else {
+		network->fd = tap.fd;
+		network->interface_index = if_nametoindex(name);
+		network->mtu = tap.mtu;
+		network->link_up = tap.up;
+	}
+}
+
+/* --- consoles --- */
+
+static int open_pty(struct opening *opening, const struct config_console *console, int *console_fd)
+{
+	char slave[64], entry[64];
+	struct termios raw;
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), result;
+
+	if (fd < 0)
+		return -errno;
+	if (grantpt(fd) < 0 || unlockpt(fd) < 0 || tcgetattr(fd, &raw) < 0) {
+		result = -errno;
+		goto close_pty;
+	}
+	/* Through the master this sets the other side, and stays when nobody has that open. */
+	cfmakeraw(&raw);
+	if (tcsetattr(fd, TCSANOW, &raw) < 0 || ptsname_r(fd, slave, sizeof(slave)) != 0) {
+		result = -errno;
+		goto close_pty;
+	}
+	snprintf(entry, sizeof(entry), "console-%s", console->id);
+	result = opening->dir != NULL ? runtime_dir_link(opening->dir, slave, entry) : 0;
+	if (result == 0) {
+		*console_fd = fd;
+		return 0;
+	}
+close_pty:
+	close(fd);
+	return result;
+}
+
+/* A socket file that nobody listens on is what a killed program left; one that somebody does is refused. */
+static int clear_stale_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat status;
+	int fd, result;
+
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(status.st_mode))
+		return -EEXIST;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	result = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	close(fd);
+	return result == -ECONNREFUSED ? 0 : -EADDRINUSE;
+}
+
+/* A listening socket at a path of the operator's choice, and the link to it where others look. */
+static int open_socket_at(struct opening *opening, unsigned index, const char *path, const char *entry,
+			  int *console_fd)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char absolute[PATH_MAX];
+	int fd, result = clear_stale_socket(path);
+
+	if (result < 0)
+		return result;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	if (opening->dir == NULL)
+		return 0;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	strcpy(address.sun_path, path);
+	unlink(path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		result = -errno;
+		close(fd);
+		return result;
+	}
+	opening->resources->console_paths[index] = strdup(path);
+	if (listen(fd, 16) < 0 || realpath(path, absolute) == NULL)
+		result = -errno;
+	else
+		result = runtime_dir_link(opening->dir, absolute, entry);
+	if (result < 0) {
+		close(fd);
+		return result;
+	}
+	*console_fd = fd;
+	return 0;
+}
+
+/* For check: whether run could make or write the file. */
+static int check_output_file(const char *path)
+{
+	char folder[PATH_MAX];
+	char *slash;
+
+	if (access(path, F_OK) == 0)
+		return access(path, W_OK) < 0 ? -errno : 0;
+	if (snprintf(folder, sizeof(folder), "%s", path) >= (int)sizeof(folder))
+		return -ENAMETOOLONG;
+	slash = strrchr(folder, '/');
+	if (slash == NULL)
+		strcpy(folder, ".");
+	else
+		slash[slash == folder] = '\0';
+	return access(folder, W_OK | X_OK) < 0 ? -errno : 0;
+}
+
+static int open_output_file(struct opening *opening, const char *path, int *console_fd)
+{
+	if (opening->dir == NULL)
+		return check_output_file(path);
+	*console_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+	return *console_fd < 0 ? -errno : 0;
+}
+
+/* One in the runtime folder, which is ours. */
+static int open_socket(struct opening *opening, const char *entry, int *console_fd)
+{
+	int fd = opening->dir != NULL ? runtime_dir_listen(opening->dir, entry, SOCK_STREAM) : -1;
+
+	if (opening->dir != NULL && fd < 0)
+		return fd;
+	*console_fd = fd;
+	return 0;
+}
+
+static void open_console(struct opening *opening, unsigned index)
+{
+	const struct config_console *console = &opening->config->consoles[index];
+	char *path = console->path != NULL ? config_file_path(opening->file, console->path) : NULL;
+	int *fd = &opening->resources->console_fds[index];
+	char key[64], entry[64];
+	unsigned line;
+	int result = 0;
+
+	snprintf(entry, sizeof(entry), "console-%s", console->id);
+	snprintf(key, sizeof(key), "consoles[%u].%s", index, path != NULL ? "path" : "output");
+	line = config_file_line(opening->file, "%s", key);
+	switch (console->output) {
+	case CONFIG_OUTPUT_PTY:
+		result = open_pty(opening, console, fd);
+		break;
+	case CONFIG_OUTPUT_FILE:
+		/* Without a path there is a problem already. */
+		result = path != NULL ? open_output_file(opening, path, fd) : 0;
+		break;
+	case CONFIG_OUTPUT_SOCKET:
+		result = path != NULL ? open_socket_at(opening, index, path, entry, fd)
+				      : open_socket(opening, entry, fd);
+		break;
+	case CONFIG_OUTPUT_STDIO:
+	case CONFIG_OUTPUT_NULL:
+		break;
+	}
+	if (result == -EADDRINUSE)
+		problem_add(opening->problems, line, key,
+			    "%s: another program listens there; end it, or choose another path", path);
+	else if (result == -EEXIST)
+		problem_add(opening->problems, line, key,
+			    "%s: there is a file that is no socket; remove it, or choose another path", path);
+	else if (result < 0)
+		opening_fault(opening, key, path != NULL ? path : entry, -result);
+	free(path);
+}
+
+/* --- all of them --- */
+
+static bool resources_allocate(struct resources *resources, const struct config *config)
+{
+	*resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
+	resources->disk_fds = malloc((config->disks_count + 1) * sizeof(*resources->disk_fds));
+	resources->networks = calloc(config->networks_count + 1, sizeof(*resources->networks));
+	resources->console_fds = malloc((config->consoles_count + 1) * sizeof(*resources->console_fds));
+	resources->console_paths = calloc(config->consoles_count + 1, sizeof(*resources->console_paths));
+	if (resources->disk_fds == NULL || resources->networks == NULL || resources->console_fds == NULL ||
+	    resources->console_paths == NULL)
+		return false;
+	resources->disk_count = config->disks_count;
+	resources->network_count = config->networks_count;
+	resources->console_count = config->consoles_count;
+	for (unsigned i = 0; i < config->disks_count; i++)
+		resources->disk_fds[i] = -1;
+	for (unsigned i = 0; i < config->networks_count; i++)
+		resources->networks[i].fd = -1;
+	for (unsigned i = 0; i < config->consoles_count; i++)
+		resources->console_fds[i] = -1;
+	return true;
+}
+
+void resources_open(const struct config_file *file, const struct runtime_dir *dir,
+		    struct resources *resources, struct problems *problems)
+{
+	struct opening opening = {file, file->config, dir, resources, problems};
+
+	if (!resources_allocate(resources, file->config)) {
+		problem_add_host(problems, 1, "host", "out of memory; free some, and try again");
+		return;
+	}
+	open_kvm(&opening);
+	check_host_memory(&opening);
+	open_boot(&opening);
+	for (unsigned i = 0; i < resources->disk_count; i++)
+		open_disk(&opening, i);
+	for (unsigned i = 0; i < resources->network_count; i++)
+		open_network(&opening, i);
+	if (dir != NULL && problems->count > 0)
+		return;
+	for (unsigned i = 0; i < resources->console_count; i++)
+		open_console(&opening, i);
+}
+
+static void fd_close(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void resources_close(struct resources *resources)
+{
+	fd_close(resources->kvm_fd);
+	fd_close(resources->kernel_fd);
+	fd_close(resources->initrd_fd);
+	for (unsigned i = 0; i < resources->disk_count; i++)
+		fd_close(resources->disk_fds[i]);
+	for (unsigned i = 0; i < resources->network_count; i++)
+		fd_close(resources->networks[i].fd);
+	for (unsigned i = 0; i < resources->console_count; i++) {
+		fd_close(resources->console_fds[i]);
+		if (resources->console_paths[i] != NULL)
+			unlink(resources->console_paths[i]);
+		free(resources->console_paths[i]);
+	}
+	free(resources->disk_fds);
+	free(resources->networks);
+	free(resources->console_fds);
+	free(resources->console_paths);
+	*resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
+}

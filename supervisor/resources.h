@@ -1,0 +1,45 @@
+/*
+ * Host resources: everything of the host that a VM uses, opened here and by nobody else.
+ *
+ * They are opened once, before any process of the VM exists, live as long as the supervisor, and travel to
+ * the processes as descriptors; a process that is started again gets the same ones.
+ */
+#ifndef ATOLL_SUPERVISOR_RESOURCES_H
+#define ATOLL_SUPERVISOR_RESOURCES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "supervisor/config.h"
+#include "supervisor/problem.h"
+#include "supervisor/runtime_dir.h"
+
+struct network_resource {
+	int fd; /* the tap's queue */
+	unsigned interface_index;
+	uint32_t mtu;
+	bool link_up;
+};
+
+struct resources {
+	int kvm_fd;
+	int kernel_fd;
+	int initrd_fd; /* -1: none */
+	int *disk_fds;
+	struct network_resource *networks;
+	int *console_fds;     /* the pty's master, the file or the listening socket; -1: none */
+	char **console_paths; /* of a listening socket outside of the runtime folder, to be unlinked; else
+				 NULL */
+	unsigned disk_count, network_count, console_count;
+};
+
+/*
+ * Opens what the config names; adds to *problems what cannot be. dir: where sockets and links of consoles go;
+ * NULL: for `check`, which opens the same and then closes it again, and makes no file. Call resources_close()
+ * afterwards in any case.
+ */
+void resources_open(const struct config_file *file, const struct runtime_dir *dir,
+		    struct resources *resources, struct problems *problems);
+void resources_close(struct resources *resources);
+
+#endif

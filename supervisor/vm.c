@@ -1,0 +1,440 @@
+/*
+ * One VM's life. Everything happens in callbacks of the loop; vm_end() is the one way into STOPPING, and
+ * vm_settle() the one way out of it.
+ */
+#include "supervisor/vm.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "supervisor/report.h"
+
+#define SECOND UINT64_C(1000000)
+
+/* From its start to "ready". */
+#define READY_TIMEOUT_US (30 * SECOND)
+/* To write back what a guest was told is written may take a slow disk this long. */
+#define STOP_TIMEOUT_US (10 * SECOND)
+/* Who kills does not want to wait. */
+#define KILL_TIMEOUT_US (2 * SECOND)
+/* For a stdout that nobody reads, once all processes have ended. */
+#define DRAIN_TIMEOUT_US (5 * SECOND)
+
+static void vm_settle(struct vm *vm);
+
+const char *vm_state_name(enum vm_state state)
+{
+	static const char *const names[] = {"starting", "running", "held", "stopping"};
+
+	return names[state];
+}
+
+/* --- the end --- */
+
+/*
+ * Every process is to end. exit_status is what the run ends with if it is not started anew; the first caller
+ * decides both, except that nothing is started anew once somebody wanted the end.
+ */
+static void vm_end(struct vm *vm, int exit_status, bool relaunch, uint64_t timeout_us)
+{
+	struct child_process *child;
+
+	if (vm->state == VM_STOPPING) {
+		if (vm->relaunch && !relaunch) {
+			vm->relaunch = false;
+			vm->exit_status = exit_status;
+		}
+	} else {
+		vm->state = VM_STOPPING;
+		vm->exit_status = exit_status;
+		vm->relaunch = relaunch;
+		loop_timer_disarm(vm->ready_timer);
+		loop_timer_disarm(vm->power_timer);
+		loop_timer_arm(vm->stop_timer, timeout_us);
+		TAILQ_FOREACH (child, &vm->children, link)
+			child_process_shut_down(child);
+	}
+	vm_settle(vm);
+}
+
+/* The VM cannot go on; the first such message is the cause, later ones follow from it. */
+static void __attribute__((format(printf, 2, 3))) vm_fail(struct vm *vm, const char *format, ...)
+{
+	char text[LOG_TEXT_MAX + 256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (vm->state != VM_STOPPING || vm->relaunch)
+		report_error("%s: %s", vm->config->name, text);
+	vm_end(vm, EXIT_STATUS_FAILED, false, STOP_TIMEOUT_US);
+}
+
+static bool vm_processes_left(const struct vm *vm)
+{
+	const struct child_process *child;
+
+	TAILQ_FOREACH (child, &vm->children, link)
+		if (child->state != CHILD_DEAD)
+			return true;
+	return false;
+}
+
+static void vm_free_processes(struct vm *vm)
+{
+	struct child_process *child;
+
+	while ((child = TAILQ_FIRST(&vm->children)) != NULL) {
+		TAILQ_REMOVE(&vm->children, child, link);
+		child_process_free(child);
+	}
+}
+
+/* Goes on from STOPPING when nothing of the run is left. */
+static void vm_settle(struct vm *vm)
+{
+	if (vm->state != VM_STOPPING || vm->over || vm_processes_left(vm))
+		return;
+	if (vm->relay != NULL && relay_busy(vm->relay)) {
+		/* vm_console_drained() comes next, or the timer. */
+		loop_timer_arm(vm->stop_timer, DRAIN_TIMEOUT_US);
+		return;
+	}
+	loop_timer_disarm(vm->stop_timer);
+	if (vm->relaunch) {
+		/* Not from here: a process that has just died is still in its callback. */
+		loop_timer_arm(vm->ready_timer, 0);
+		return;
+	}
+	vm->over = true;
+	vm->ops->ended(vm->owner, vm->exit_status);
+}
+
+void vm_console_drained(struct vm *vm)
+{
+	vm_settle(vm);
+}
+
+static void vm_stop_timer(void *argument)
+{
+	struct vm *vm = argument;
+	struct child_process *child;
+
+	if (!vm_processes_left(vm)) {
+		log_warning("nobody reads standard output: the end of the console is lost");
+		relay_free(vm->relay);
+		vm->relay = NULL;
+		vm->relaunch = false;
+		vm_settle(vm);
+		return;
+	}
+	TAILQ_FOREACH (child, &vm->children, link) {
+		if (child->state == CHILD_DEAD)
+			continue;
+		log_warning("%s: %s did not end in time and is killed", child_role_program(child->role),
+			    child->object);
+		child_process_kill(child);
+	}
+}
+
+/* --- what the processes tell --- */
+
+static void vm_child_ready(void *owner, struct child_process *child)
+{
+	struct vm *vm = owner;
+	struct child_process *other, *core = TAILQ_FIRST(&vm->children);
+
+	log_info("%s: %s is ready", child_role_program(child->role), child->object);
+	if (vm->state != VM_STARTING)
+		return;
+	TAILQ_FOREACH (other, &vm->children, link)
+		if (other->state != CHILD_RUNNING)
+			return;
+	loop_timer_disarm(vm->ready_timer);
+	if (control_send_order(core->control_fd, ATOLL__CONTROL__ORDER__KIND__KIND_START) < 0) {
+		/* It has just died; that is told when it is reaped. */
+		return;
+	}
+	vm->state = VM_RUNNING;
+	log_info("all processes are ready; the guest starts");
+	if (!vm->was_running) {
+		vm->was_running = true;
+		vm->ops->running(vm->owner);
+	}
+}
+
+static void vm_guest_reset(struct vm *vm, const char *what)
+{
+	bool again = vm->config->on_reset == CONFIG_ON_RESET_RESTART;
+
+	log_notice("%s; the VM %s", what, again ? "starts anew" : "ends (on-reset: exit)");
+	vm_end(vm, EXIT_STATUS_OK, again, STOP_TIMEOUT_US);
+}
+
+static void vm_guest_panicked(struct vm *vm)
+{
+	switch (vm->config->on_panic) {
+	case CONFIG_ON_PANIC_EXIT:
+		report_error("%s: the guest panicked; see its console for the reason", vm->config->name);
+		vm_end(vm, EXIT_STATUS_PANIC, false, STOP_TIMEOUT_US);
+		return;
+	case CONFIG_ON_PANIC_RESTART:
+		log_notice("the guest panicked; the VM starts anew (on-panic: restart)");
+		vm_end(vm, EXIT_STATUS_PANIC, true, STOP_TIMEOUT_US);
+		return;
+	case CONFIG_ON_PANIC_HOLD:
+		log_notice(
+			"the guest panicked; the VM is held (on-panic: hold): end it with \"atoll kill %s\"",
+			vm->config->name);
+		vm->state = VM_HELD;
+		loop_timer_disarm(vm->power_timer);
+		return;
+	}
+}
+
+static void vm_guest_event(void *owner, struct child_process *child, const Atoll__Control__GuestEvent *event)
+{
+	struct vm *vm = owner;
+
+	(void)child;
+	if (vm->state == VM_STOPPING)
+		return;
+	switch (event->kind) {
+	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF:
+		log_info("the guest powered off");
+		vm_end(vm, EXIT_STATUS_OK, false, STOP_TIMEOUT_US);
+		return;
+	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET:
+		vm_guest_reset(vm, "the guest reset the machine");
+		return;
+	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_TRIPLE_FAULT:
+		vm_guest_reset(vm, "the guest reset the machine by a triple fault");
+		return;
+	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC:
+		vm_guest_panicked(vm);
+		return;
+	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_DEBUG_EXIT:
+		if (!vm->config->debug_exit)
+			break;
+		log_info("the guest ended through its debug-exit port with status %u", event->status & 0xff);
+		vm_end(vm, (int)(event->status & 0xff), false, STOP_TIMEOUT_US);
+		return;
+	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE:
+		vm_fail(vm, "the machine failed: %s; see atoll-core's log lines above",
+			event->detail[0] != '\0' ? event->detail : "no reason was given");
+		return;
+	default:
+		break;
+	}
+	vm_fail(vm, "atoll-core told of an end that there is not (%d); this is a fault of Atoll",
+		(int)event->kind);
+}
+
+static void vm_child_statistics(void *owner, struct child_process *child, uint64_t serial)
+{
+	struct vm *vm = owner;
+
+	(void)child;
+	vm->ops->statistics(vm->owner, serial);
+}
+
+static void vm_child_died(void *owner, struct child_process *child)
+{
+	struct vm *vm = owner;
+	char how[128];
+
+	child_process_describe_end(child, how, sizeof(how));
+	/* A held VM's core has nothing more to do; what it had told is all that is kept of it. */
+	if (vm->state == VM_HELD) {
+		log_notice("%s: %s %s while the VM is held", child_role_program(child->role), child->object,
+			   how);
+		return;
+	}
+	if (vm->state != VM_STOPPING) {
+		vm_fail(vm, "%s: %s %s%s: %s%s%s", child_role_program(child->role), child->object, how,
+			vm->was_running ? "" : " during start-up", child->last_text[0] != '\0' ? "\"" : "",
+			child->last_text[0] != '\0' ? child->last_text : "it left no log record",
+			child->last_text[0] != '\0' ? "\"; see its log lines above"
+						    : "; run with -vv for more");
+		return;
+	}
+	if (child->broken != NULL || child->wait_code != CLD_EXITED || child->wait_status != 0)
+		log_warning("%s: %s %s", child_role_program(child->role), child->object, how);
+	vm_settle(vm);
+}
+
+static const struct child_process_ops vm_child_ops = {vm_child_ready, vm_guest_event, vm_child_statistics,
+						      vm_child_died};
+
+/* --- the beginning --- */
+
+void vm_launch(struct vm *vm)
+{
+	struct timespec now;
+
+	vm_free_processes(vm);
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (vm->started_us == 0)
+		vm->started_us = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
+	vm->state = VM_STARTING;
+	vm->relaunch = false;
+	loop_timer_arm(vm->ready_timer, READY_TIMEOUT_US);
+	/* What went wrong has been reported. */
+	if (vm_start_processes(vm, &vm_child_ops) < 0)
+		vm_end(vm, EXIT_STATUS_FAILED, false, KILL_TIMEOUT_US);
+}
+
+static void vm_ready_timer(void *argument)
+{
+	struct vm *vm = argument;
+	struct child_process *child;
+
+	if (vm->state == VM_STOPPING) {
+		/* Armed by vm_settle(); somebody may have wanted the end since. */
+		if (vm->relaunch)
+			vm_launch(vm);
+		else
+			vm_settle(vm);
+		return;
+	}
+	TAILQ_FOREACH (child, &vm->children, link)
+		if (child->state == CHILD_STARTING)
+			break;
+	if (child == NULL)
+		return;
+	vm_fail(vm, "%s: %s was not ready after %d seconds; %s%s", child_role_program(child->role),
+		child->object, (int)(READY_TIMEOUT_US / SECOND),
+		child->last_text[0] != '\0' ? "it last said: " : "run with -vv for more", child->last_text);
+}
+
+static void vm_power_timer(void *argument)
+{
+	vm_kill(argument, EXIT_STATUS_FAILED, "the guest did not power off in time");
+}
+
+int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struct resources *resources,
+	    const struct vm_ops *ops, void *owner)
+{
+	*vm = (struct vm){.loop = loop, .config = config, .resources = resources, .ops = ops, .owner = owner};
+	TAILQ_INIT(&vm->children);
+	vm->ready_timer = loop_watch_timer(loop, vm_ready_timer, vm);
+	vm->stop_timer = loop_watch_timer(loop, vm_stop_timer, vm);
+	vm->power_timer = loop_watch_timer(loop, vm_power_timer, vm);
+	if (vm->ready_timer == NULL || vm->stop_timer == NULL || vm->power_timer == NULL) {
+		vm_release(vm);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void vm_release(struct vm *vm)
+{
+	vm_free_processes(vm);
+	loop_unwatch(vm->ready_timer);
+	loop_unwatch(vm->stop_timer);
+	loop_unwatch(vm->power_timer);
+	vm->ready_timer = vm->stop_timer = vm->power_timer = NULL;
+}
+
+/* --- orders --- */
+
+void vm_kill(struct vm *vm, int exit_status, const char *why)
+{
+	if (vm->state != VM_STOPPING)
+		log_notice("the VM is ended: %s", why);
+	vm_end(vm, exit_status, false, KILL_TIMEOUT_US);
+}
+
+void vm_power_button(struct vm *vm, uint64_t timeout_us)
+{
+	struct child_process *core = TAILQ_FIRST(&vm->children);
+
+	/* A guest that does not run cannot heed it. */
+	if (vm->state == VM_STARTING || vm->state == VM_HELD) {
+		vm_kill(vm, vm->state == VM_HELD ? EXIT_STATUS_PANIC : EXIT_STATUS_FAILED,
+			"it was stopped while no guest was running");
+		return;
+	}
+	if (vm->state == VM_STOPPING) {
+		vm_end(vm, EXIT_STATUS_OK, false, STOP_TIMEOUT_US);
+		return;
+	}
+	control_send_order(core->control_fd, ATOLL__CONTROL__ORDER__KIND__KIND_POWER_BUTTON);
+	if (timeout_us > 0)
+		loop_timer_arm(vm->power_timer, timeout_us);
+}
+
+int vm_reset(struct vm *vm)
+{
+	if (vm->state == VM_STOPPING)
+		return -EBUSY;
+	log_notice("the VM is reset");
+	vm_end(vm, EXIT_STATUS_OK, true, KILL_TIMEOUT_US);
+	return 0;
+}
+
+void vm_console_resize(struct vm *vm, unsigned columns, unsigned rows)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__ConsoleResize resize = ATOLL__CONTROL__CONSOLE_RESIZE__INIT;
+	struct child_process *child;
+
+	vm->columns = columns;
+	vm->rows = rows;
+	resize.columns = columns;
+	resize.rows = rows;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_RESIZE;
+	envelope.console_resize = &resize;
+	TAILQ_FOREACH (child, &vm->children, link) {
+		if (child->role != CHILD_ROLE_CONSOLE || child->state == CHILD_DEAD)
+			continue;
+		/* A UART has no size. */
+		if (vm->config->consoles[child->index].output == CONFIG_OUTPUT_STDIO &&
+		    vm->config->consoles[child->index].type == CONFIG_CONSOLE_VIRTIO)
+			child_process_send(child, &envelope, NULL, 0);
+	}
+}
+
+void vm_link_changed(struct vm *vm, unsigned interface_index, bool up)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__LinkState link = ATOLL__CONTROL__LINK_STATE__INIT;
+	struct child_process *child;
+
+	link.up = up;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_LINK_STATE;
+	envelope.link_state = &link;
+	for (unsigned i = 0; i < vm->resources->network_count; i++) {
+		struct network_resource *network = &vm->resources->networks[i];
+
+		if (network->interface_index != interface_index || network->link_up == up)
+			continue;
+		network->link_up = up;
+		log_info("the tap of network %s is %s", vm->config->networks[i].id, up ? "up" : "down");
+		TAILQ_FOREACH (child, &vm->children, link)
+			if (child->role == CHILD_ROLE_NET && child->index == i)
+				child_process_send(child, &envelope, NULL, 0);
+	}
+}
+
+unsigned vm_request_statistics(struct vm *vm, uint64_t serial)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__StatisticsRequest request = ATOLL__CONTROL__STATISTICS_REQUEST__INIT;
+	struct child_process *child;
+	unsigned asked = 0;
+
+	envelope.serial = serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS_REQUEST;
+	envelope.statistics_request = &request;
+	TAILQ_FOREACH (child, &vm->children, link)
+		if (child->state == CHILD_RUNNING && child_process_send(child, &envelope, NULL, 0) == 0)
+			asked++;
+	return asked;
+}
