@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -26,6 +27,9 @@ static const struct serial_port serial_places[] = {
 	{0x2e8, 7},
 };
 #define SERIAL_PLACES (sizeof(serial_places) / sizeof(serial_places[0]))
+
+/* How long the queues of all devices may take to stop at the end. */
+#define QUIESCE_SECONDS 5
 
 struct device {
 	TAILQ_ENTRY(device) entry;
@@ -129,11 +133,23 @@ void device_set_cancel(struct device_set *set)
 	}
 }
 
+static time_t monotonic_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 void device_set_quiesce(struct device_set *set)
 {
+	time_t deadline = monotonic_seconds() + QUIESCE_SECONDS;
 	struct device *device;
 
 	TAILQ_FOREACH (device, &set->devices, entry) {
+		/* The ones left are ended by the supervisor, finished or not. */
+		if (monotonic_seconds() >= deadline)
+			break;
 		if (device->virtio != NULL)
 			virtio_pci_quiesce(device->virtio);
 	}

@@ -123,14 +123,6 @@ static void msix_close_all(struct msix *msix)
 	}
 }
 
-void msix_reset(struct msix *msix)
-{
-	pthread_mutex_lock(&msix->lock);
-	msix->control = 0;
-	msix_close_all(msix);
-	pthread_mutex_unlock(&msix->lock);
-}
-
 void msix_free(struct msix *msix)
 {
 	if (msix == NULL)

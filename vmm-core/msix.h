@@ -26,9 +26,6 @@ int msix_new(struct irq_router *irqs, unsigned vectors, struct msix **msix);
 /* No vCPU runs. */
 void msix_free(struct msix *msix);
 
-/* Back to how it was made: everything masked, nothing pending. */
-void msix_reset(struct msix *msix);
-
 /* The capability's message control word was written. */
 void msix_control(struct msix *msix, uint16_t control);
 

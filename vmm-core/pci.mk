@@ -8,4 +8,5 @@ vmm_core_libcore_la_SOURCES += \
 	vmm-core/serial_port.c vmm-core/serial_port.h \
 	vmm-core/vfio_user_client.c vmm-core/vfio_user_client.h \
 	vmm-core/vhost_user_frontend.c vmm-core/vhost_user_frontend.h \
-	vmm-core/virtio_pci.c vmm-core/virtio_pci.h vmm-core/virtio_pci_spec.h
+	vmm-core/virtio_pci.c vmm-core/virtio_pci.h vmm-core/virtio_pci_device.h vmm-core/virtio_pci_spec.h \
+	vmm-core/virtio_pci_common.c

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/vfio_user_message.h"
@@ -41,10 +42,19 @@ static int client_fail(struct vfio_user_client *client, int error)
 	return error;
 }
 
+static time_t monotonic_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 /* Waits for the reply to the message `id`; it stays in the stream. The lock is held. */
 static int client_reply(struct vfio_user_client *client, uint16_t id, uint16_t command,
 			struct vfio_user_message *message)
 {
+	time_t started = 0;
 	int result;
 
 	for (;;) {
@@ -53,6 +63,11 @@ static int client_reply(struct vfio_user_client *client, uint16_t id, uint16_t c
 		result = vfio_user_stream_next(&client->stream, message);
 		if (result != 0)
 			break;
+		/* The kernel bounds one wait; a reply that comes in drops has a bound too. */
+		if (started == 0)
+			started = monotonic_seconds();
+		else if (monotonic_seconds() - started > CLIENT_TIMEOUT_MS / 1000)
+			return client_fail(client, -ETIMEDOUT);
 		received = vfio_user_stream_receive(&client->stream, 0);
 		if (received <= 0)
 			return client_fail(client, received == 0 ? -EPIPE : (int)received);

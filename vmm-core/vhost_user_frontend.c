@@ -139,22 +139,25 @@ static int frontend_get_u64(struct vhost_user_frontend *frontend, uint32_t reque
 
 /* --- The back end's channel --- */
 
-/* A notice; we acknowledge what asks for it, and refuse what we did not negotiate. */
+/*
+ * A notice; we acknowledge what asks for it, and refuse what we did not negotiate. The acknowledgement comes
+ * before what follows from the notice: a back end with one thread waits for it and answers no other question.
+ */
 static int channel_notice(struct vhost_user_frontend *frontend)
 {
 	const struct vhost_user_message *message = &frontend->channel_receiver.message;
-	uint64_t answer = 1;
+	bool config_changed = message->header.request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
+	uint64_t answer = config_changed ? 0 : 1;
+	int result = 0;
 
-	if (message->header.request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG) {
-		if (message->header.size != 0 || message->fd_count != 0)
-			return -EPROTO;
-		answer = 0;
+	if (config_changed && (message->header.size != 0 || message->fd_count != 0))
+		return -EPROTO;
+	if ((message->header.flags & VHOST_USER_NEED_REPLY_FLAG) != 0)
+		result = vhost_user_send(frontend->channel_fd, message->header.request, VHOST_USER_REPLY_FLAG,
+					 &answer, sizeof(answer), NULL, 0, 0);
+	if (result == 0 && config_changed)
 		frontend->ops->config_changed(frontend->owner);
-	}
-	if ((message->header.flags & VHOST_USER_NEED_REPLY_FLAG) == 0)
-		return 0;
-	return vhost_user_send(frontend->channel_fd, message->header.request, VHOST_USER_REPLY_FLAG, &answer,
-			       sizeof(answer), NULL, 0, 0);
+	return result;
 }
 
 static void channel_readable(int fd, unsigned events, void *argument)

@@ -6,4 +6,5 @@ include tests/unit/base.mk
 include tests/unit/blk.mk
 include tests/unit/machine.mk
 include tests/unit/net.mk
+include tests/unit/pci.mk
 include tests/unit/queue.mk
