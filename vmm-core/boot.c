@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "vmm-core/chipset.h"
 #include "vmm-core/machine_layout.h"
 
 int boot_read(int fd, void *data, uint64_t size, uint64_t offset)
@@ -110,6 +111,29 @@ static int boot_load_cmdline(const char *cmdline, const struct kernel_image *ima
 	return 0;
 }
 
+/*
+ * Linux on hardware-reduced ACPI without EFI does not use the reset register: it goes back to real mode and
+ * jumps to the firmware's reset vector (arch/x86/kernel/reboot.c, BOOT_EFI and then BOOT_BIOS). All the
+ * firmware that it finds there is this, which resets.
+ */
+static void boot_write_reset_vector(const struct guest_ram *ram)
+{
+	static const uint8_t code[] = {
+		0xb0,
+		CHIPSET_RESET_VALUE, /* mov $6, %al */
+		0xba,
+		LAYOUT_PORT_RESET_CONTROL & 0xff,
+		LAYOUT_PORT_RESET_CONTROL >> 8, /* mov $0xcf9, %dx */
+		0xee,				/* out %al, %dx */
+		0xfa,
+		0xf4, /* cli; hlt */
+		0xeb,
+		0xfc, /* jmp to cli */
+	};
+
+	memcpy(guest_ram_range(ram, LAYOUT_RESET_VECTOR, sizeof(code)), code, sizeof(code));
+}
+
 int boot_load(const struct boot_source *source, const struct guest_ram *ram, struct boot_entry *entry)
 {
 	struct boot_loaded loaded = {.rsdp = source->rsdp};
@@ -129,6 +153,7 @@ int boot_load(const struct boot_source *source, const struct guest_ram *ram, str
 	    (result = boot_load_initrd(source->initrd_fd, ram, &loaded)) < 0 ||
 	    (result = boot_load_cmdline(source->cmdline, &loaded.image, ram)) < 0)
 		return result;
+	boot_write_reset_vector(ram);
 	if (loaded.image.kind == KERNEL_IMAGE_BZIMAGE)
 		return boot_linux_prepare(source->kernel_fd, &loaded, ram, entry);
 	return boot_pvh_prepare(&loaded, ram, entry);

@@ -200,7 +200,7 @@ static int machine_write_tables(struct machine *machine)
 		.mmio64_start = layout_mmio64_start(guest_ram_end(&machine->core.ram)),
 		.mmio64_size = LAYOUT_MMIO64_SIZE,
 	};
-	uint64_t size = LAYOUT_ONE_MIB - LAYOUT_BIOS_START;
+	uint64_t size = LAYOUT_RESET_VECTOR - LAYOUT_BIOS_START;
 	void *area = guest_ram_range(&machine->core.ram, LAYOUT_BIOS_START, size);
 	struct serial_port ports[ACPI_SERIAL_PORTS_MAX];
 	unsigned count = ACPI_SERIAL_PORTS_MAX;

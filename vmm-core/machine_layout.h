@@ -14,6 +14,7 @@
 /* Guest-physical memory. RAM: [0, LAYOUT_HOLE_START) and, for larger guests, from LAYOUT_HIGH_RAM_START. */
 #define LAYOUT_EBDA_START     UINT64_C(0x9fc00) /* end of usable low RAM, as PCs have it */
 #define LAYOUT_BIOS_START     UINT64_C(0xe0000) /* RSDP and ACPI tables, reserved in e820 */
+#define LAYOUT_RESET_VECTOR   UINT64_C(0xffff0) /* real mode's f000:fff0; the end of the BIOS area */
 #define LAYOUT_ONE_MIB	      UINT64_C(0x100000)
 #define LAYOUT_HOLE_START     UINT64_C(0xc0000000)
 #define LAYOUT_MMIO32_START   UINT64_C(0xc0000000) /* PCI window below 4 GiB */

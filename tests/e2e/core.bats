@@ -32,6 +32,12 @@ end() {
 	[[ $output == *"end KIND_RESET 0 keyboard controller"* ]]
 }
 
+@test "reset through a jump to the firmware's reset vector" {
+	end v
+	[ "$status" = 0 ]
+	[[ $output == *"end KIND_RESET 0 port 0xcf9"* ]]
+}
+
 @test "triple fault" {
 	end t
 	[ "$status" = 0 ]

@@ -5,6 +5,7 @@
  *     t  triple fault                         p  panic, pvpanic             d  debug exit with 21
  *     e  an instruction that KVM cannot run   b  waits for the power button, then powers off
  *     u  reads and writes where nobody is, then debug exit with 1 if it read ones
+ *     v  reset, by a jump to the firmware's reset vector in real mode
  *     h  halts for ever
  */
 	.section .note.pvh, "a", @note
@@ -37,6 +38,8 @@ start:
 	je button
 	cmpb $'u', %bl
 	je nobody
+	cmpb $'v', %bl
+	je vector
 halt:
 	cli
 	hlt
@@ -95,6 +98,35 @@ nobody:
 	movb $1, %al
 	outb %al, $0xf4
 	jmp halt
+
+/* As Linux does it: 16-bit segments, then real mode. */
+vector:
+	movl $real, %esi
+	movl $0x7000, %edi
+	movl $(real_end - real), %ecx
+	rep movsb
+	lgdt gdt_pointer
+	movw $0x10, %ax
+	movw %ax, %ss
+	movw %ax, %ds
+	ljmpl $8, $0x7000		/* the copy below 64 KiB, where IP can follow */
+	.code16
+real:
+	movl %cr0, %eax
+	andl $0xfffffffe, %eax
+	movl %eax, %cr0
+	ljmpw $0xf000, $0xfff0
+real_end:
+	.code32
+
+	.align 8
+gdt:
+	.quad 0
+	.quad 0x00009b000000ffff	/* 16-bit code */
+	.quad 0x000093000000ffff	/* 16-bit data */
+gdt_pointer:
+	.word gdt_pointer - gdt - 1
+	.long gdt
 
 	.align 8
 no_idt:
