@@ -8,3 +8,4 @@ include tests/unit/machine.mk
 include tests/unit/net.mk
 include tests/unit/pci.mk
 include tests/unit/queue.mk
+include tests/unit/console.mk

@@ -1,0 +1,12 @@
+# The register wire, and atoll-console.
+if HAVE_CMOCKA
+console_tests = tests/unit/test_vfio_user tests/unit/test_uart16550
+TESTS += $(console_tests)
+check_PROGRAMS += $(console_tests)
+tests_unit_test_uart16550_SOURCES = tests/unit/test_uart16550.c
+tests_unit_test_uart16550_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_uart16550_LDADD = dev-console/libconsole.la $(UNIT_LIBS)
+tests_unit_test_vfio_user_SOURCES = tests/unit/test_vfio_user.c
+tests_unit_test_vfio_user_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_vfio_user_LDADD = $(UNIT_LIBS)
+endif
