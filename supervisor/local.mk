@@ -31,3 +31,5 @@ supervisor_atoll_SOURCES = \
 	supervisor/command_list.c supervisor/command_monitor.c supervisor/command_run.c
 supervisor_atoll_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
 supervisor_atoll_LDADD = supervisor/libsupervisor.la $(JANSSON_LIBS)
+
+dist_man_MANS += docs/man/atoll.1 docs/man/atoll.yaml.5
