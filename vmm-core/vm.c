@@ -17,7 +17,9 @@
 #include "common/log.h"
 #include "vmm-core/machine_layout.h"
 
-#define KVM_REMEDY "use a newer kernel, or a host whose KVM has it"
+/* APIC ids in the tables have 8 bits, and 255 is everybody. */
+#define VM_CPUS_MAX 254
+#define KVM_REMEDY  "use a newer kernel, or a host whose KVM has it"
 
 struct capability {
 	int number;
@@ -64,9 +66,11 @@ static int vm_check_cpus(int kvm_fd, unsigned cpus)
 
 	if (most <= 0)
 		most = 4; /* KVM api.rst, 4.7, for hosts that do not tell */
+	if (most > VM_CPUS_MAX)
+		most = VM_CPUS_MAX;
 	if (cpus >= 1 && cpus <= (unsigned)most)
 		return 0;
-	log_error("cpus: %u wanted, KVM of this host takes 1 to %d; lower \"cpus\"", cpus, most);
+	log_error("cpus: %u wanted, this host takes 1 to %d; lower \"cpus\"", cpus, most);
 	return -EINVAL;
 }
 

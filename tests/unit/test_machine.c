@@ -229,6 +229,8 @@ static void linux_gets_its_boot_params(void **state)
 	assert_int_equal(params->e820_entries, 4);
 	assert_int_equal(params->sentinel, 0);
 	assert_int_equal(*(uint8_t *)guest_ram_range(&ram, entry.rip, 1), 0xc3);
+	/* Where Linux jumps to reset: code, not zeros. */
+	assert_memory_equal(guest_ram_range(&ram, 0xffff0, 6), "\xb0\x06\xba\xf9\x0c\xee", 6);
 	/* 3.5 GiB is mapped to itself. */
 	pml4 = guest_ram_range(&ram, LAYOUT_PAGE_TABLES, 4096);
 	directory = guest_ram_range(
