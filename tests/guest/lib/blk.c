@@ -17,6 +17,8 @@ bool blk_start(struct blk *blk, uint64_t wanted, unsigned size, bool indirect)
 		return false;
 	if (indirect && virtio_has(&blk->device, VIRTIO_F_INDIRECT_DESC))
 		virtqueue_use_indirect(&blk->queue);
+	if (blk->take_vector)
+		virtio_vector(&blk->device, 0, 1);
 	virtio_start(&blk->device);
 	virtio_config_read(&blk->device, BLK_CONFIG_CAPACITY, &blk->sectors, sizeof(blk->sectors));
 	return true;

@@ -64,6 +64,7 @@ struct blk {
 	struct virtio_device device;
 	struct virtqueue queue;
 	uint64_t sectors;
+	bool take_vector; /* give queue 0 vector 1, masked: some back ends signal without asking first */
 	struct blk_request request; /* of blk_do() */
 };
 

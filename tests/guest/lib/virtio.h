@@ -60,6 +60,7 @@ struct virtqueue {
 	uint16_t
 		chain[VIRTQUEUE_SIZE_MAX]; /* descriptors of the request that starts here; 0: not in flight */
 	struct virtq_desc *indirect; /* tables of INDIRECT_MAX for each head, when negotiated and wanted */
+	bool interrupts;	     /* are wanted */
 	uint64_t kicks, kicks_spared;
 };
 #define INDIRECT_MAX 64

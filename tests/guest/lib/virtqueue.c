@@ -156,6 +156,9 @@ int virtqueue_take(struct virtqueue *queue, uint32_t *length)
 		at = queue->descriptors[at].next;
 	}
 	queue->chain[head] = 0;
+	/* An unwanted interrupt stays half a round of the indices away. */
+	if (!queue->interrupts && !(queue->used_idx & 0xfff))
+		virtqueue_interrupts(queue, false);
 	return (int)head;
 }
 
@@ -179,6 +182,7 @@ volatile uint16_t *virtqueue_avail_event(struct virtqueue *queue)
 
 void virtqueue_interrupts(struct virtqueue *queue, bool wanted)
 {
+	queue->interrupts = wanted;
 	if (virtio_has(queue->device, VIRTIO_F_EVENT_IDX))
 		*virtqueue_used_event(queue) = (uint16_t)(wanted ? queue->used_idx : queue->used_idx - 1);
 	else
