@@ -115,14 +115,15 @@ static void pci_bar_update(struct pci_function *function)
 		.space = EXIT_SPACE_MMIO,
 		.base = wanted,
 		.size = function->bar_size,
-		.ops = &function->ops->bar,
 		.owner = function->device,
 		.name = function->name,
 	};
 	int result;
 
+	/* The host bridge has no BAR, and no ops. */
 	if (function->bar_size == 0 || wanted == function->bar_address)
 		return;
+	range.ops = &function->ops->bar;
 	if (function->bar_address != 0) {
 		exit_router_release(router, EXIT_SPACE_MMIO, function->bar_address);
 		function->bar_address = 0;
