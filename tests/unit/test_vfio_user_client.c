@@ -1,0 +1,506 @@
+/*
+ * The vfio-user client, and a serial port over it, against a server in a thread that keeps the protocol or
+ * breaks it at one reply. Linked with --wrap=setsockopt, so that silence is told sooner.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "common/fd_passing.h"
+#include "common/vfio_user_message.h"
+#include "tests/unit/fake_core.h"
+#include "vmm-core/serial_port.h"
+#include "vmm-core/vfio_user_client.h"
+
+int __real_setsockopt(int fd, int level, int option, const void *value, socklen_t size);
+int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t size);
+
+static bool impatient; /* wait less long than the client says */
+
+int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+{
+	struct timeval soon = {.tv_usec = 50000};
+
+	return __real_setsockopt(fd, level, option, impatient ? &soon : value, size);
+}
+
+/* --- The server --- */
+
+enum lie {
+	LIE_NONE,
+	LIE_SILENCE,
+	LIE_HANG_UP,
+	LIE_HALF,
+	LIE_SHORT,
+	LIE_SMALL_SIZE, /* a message size below the header's */
+	LIE_HUGE,
+	LIE_OTHER_ID,
+	LIE_OTHER_COMMAND,
+	LIE_NOT_A_REPLY,
+	LIE_DESCRIPTOR,
+	LIES,
+	LIE_ERROR, /* a well-formed refusal */
+};
+
+struct server {
+	enum lie lie;
+	uint16_t lie_at;
+	uint64_t region_size;
+	uint32_t irqs;
+	uint16_t minor;
+
+	uint8_t registers[8];
+	int irq_fd;
+	_Atomic unsigned reads;
+	_Atomic unsigned writes;
+	_Atomic unsigned replies_to_writes;
+
+	int socket_fd;
+	pthread_t thread;
+};
+
+static void check(bool good)
+{
+	if (!good)
+		abort();
+}
+
+static void send_bytes(struct server *server, const void *bytes, size_t size, int fd)
+{
+	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = size};
+
+	fd_send(server->socket_fd, &iov, 1, &fd, fd >= 0 ? 1 : 0, 0);
+}
+
+static void reply(struct server *server, const struct vfio_user_header *request, const void *payload,
+		  size_t size)
+{
+	struct {
+		struct vfio_user_header header;
+		uint8_t payload[512];
+	} message = {.header = {.message_id = request->message_id,
+				.command = request->command,
+				.message_size = (uint32_t)(sizeof(message.header) + size),
+				.flags = VFIO_USER_FLAG_TYPE_REPLY}};
+	enum lie lie = request->command == server->lie_at ? server->lie : LIE_NONE;
+	int fd = -1;
+
+	memcpy(message.payload, payload, size);
+	switch (lie) {
+	case LIE_SILENCE:
+		return;
+	case LIE_HANG_UP:
+		shutdown(server->socket_fd, SHUT_RDWR);
+		return;
+	case LIE_HALF:
+		send_bytes(server, &message, 7, -1);
+		return;
+	case LIE_SHORT:
+		size = size > 0 ? size - 1 : 0;
+		message.header.message_size = (uint32_t)(sizeof(message.header) + size);
+		/* Replies without a payload cannot be shorter. */
+		if (request->command == VFIO_USER_DEVICE_SET_IRQS)
+			message.header.message_size--;
+		break;
+	case LIE_SMALL_SIZE:
+		message.header.message_size = 3;
+		break;
+	case LIE_HUGE:
+		message.header.message_size = 0x7fffffff;
+		break;
+	case LIE_OTHER_ID:
+		message.header.message_id++;
+		break;
+	case LIE_OTHER_COMMAND:
+		message.header.command++;
+		break;
+	case LIE_NOT_A_REPLY:
+		message.header.flags = VFIO_USER_FLAG_TYPE_COMMAND;
+		break;
+	case LIE_DESCRIPTOR:
+		fd = STDERR_FILENO;
+		break;
+	case LIE_ERROR:
+		message.header.flags |= VFIO_USER_FLAG_ERROR;
+		message.header.error = EINVAL;
+		message.header.message_size = sizeof(message.header);
+		size = 0;
+		break;
+	default:
+		break;
+	}
+	send_bytes(server, &message, sizeof(message.header) + size, fd);
+}
+
+static void serve_access(struct server *server, struct vfio_user_message *message)
+{
+	struct {
+		struct vfio_user_region_access access;
+		uint8_t data[8];
+	} answer;
+	bool write = message->header.command == VFIO_USER_REGION_WRITE;
+
+	check(message->payload_size >= sizeof(answer.access));
+	memcpy(&answer.access, message->payload, sizeof(answer.access));
+	check(answer.access.offset + answer.access.count <= sizeof(server->registers));
+	if (write) {
+		check(message->payload_size == sizeof(answer.access) + answer.access.count);
+		memcpy(server->registers + answer.access.offset, message->payload + sizeof(answer.access),
+		       answer.access.count);
+		atomic_fetch_add(&server->writes, 1);
+		if ((message->header.flags & VFIO_USER_FLAG_NO_REPLY) != 0)
+			return;
+		atomic_fetch_add(&server->replies_to_writes, 1);
+		reply(server, &message->header, &answer.access, sizeof(answer.access));
+		return;
+	}
+	atomic_fetch_add(&server->reads, 1);
+	memcpy(answer.data, server->registers + answer.access.offset, answer.access.count);
+	reply(server, &message->header, &answer, sizeof(answer.access) + answer.access.count);
+}
+
+static void serve(struct server *server, struct vfio_user_message *message)
+{
+	struct vfio_user_version version = {.minor = server->minor};
+	struct vfio_user_device_info info = {.argsz = sizeof(info), .num_regions = 1};
+	struct vfio_user_region_info region = {.argsz = sizeof(region), .size = server->region_size};
+
+	info.num_irqs = server->irqs;
+	switch (message->header.command) {
+	case VFIO_USER_VERSION:
+		reply(server, &message->header, &version, sizeof(version));
+		break;
+	case VFIO_USER_DEVICE_GET_INFO:
+		reply(server, &message->header, &info, sizeof(info));
+		break;
+	case VFIO_USER_DEVICE_GET_REGION_INFO:
+		reply(server, &message->header, &region, sizeof(region));
+		break;
+	case VFIO_USER_DEVICE_SET_IRQS:
+		check(message->fd_count == 1);
+		server->irq_fd = message->fds[0];
+		message->fds[0] = -1;
+		reply(server, &message->header, "", 0);
+		break;
+	case VFIO_USER_REGION_READ:
+	case VFIO_USER_REGION_WRITE:
+		serve_access(server, message);
+		break;
+	default:
+		abort();
+	}
+}
+
+static void *run(void *argument)
+{
+	struct server *server = argument;
+	struct vfio_user_stream stream;
+	struct vfio_user_message message;
+
+	check(vfio_user_stream_init(&stream, server->socket_fd, 4096) == 0);
+	while (vfio_user_stream_receive(&stream, 0) > 0) {
+		while (vfio_user_stream_next(&stream, &message) == 1) {
+			serve(server, &message);
+			vfio_user_message_clear(&message);
+		}
+	}
+	vfio_user_stream_clear(&stream);
+	return NULL;
+}
+
+static int server_start(struct server *server, enum lie lie, uint16_t lie_at)
+{
+	int pair[2];
+
+	*server = (struct server){.lie = lie,
+				  .lie_at = lie_at,
+				  .region_size = 8,
+				  .irqs = 1,
+				  .minor = VFIO_USER_VERSION_MINOR,
+				  .irq_fd = -1};
+	check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	server->socket_fd = pair[0];
+	return pair[1];
+}
+
+static void server_go(struct server *server)
+{
+	check(pthread_create(&server->thread, NULL, run, server) == 0);
+}
+
+static void server_join(struct server *server)
+{
+	pthread_join(server->thread, NULL);
+	close(server->socket_fd);
+	if (server->irq_fd >= 0)
+		close(server->irq_fd);
+}
+
+/* --- The client --- */
+
+static void a_session(void **state)
+{
+	struct vfio_user_client *client;
+	struct server server;
+	int socket_fd = server_start(&server, LIE_NONE, 0);
+	int irq_fd = eventfd(0, EFD_CLOEXEC);
+	uint64_t size;
+	eventfd_t count;
+	uint8_t byte;
+
+	(void)state;
+	server_go(&server);
+	assert_int_equal(vfio_user_client_new(socket_fd, &client), 0);
+	assert_int_equal(vfio_user_client_irqs(client), 1);
+	assert_int_equal(vfio_user_client_region_size(client, 0, &size), 0);
+	assert_int_equal(size, 8);
+	assert_int_equal(vfio_user_client_region_size(client, 1, &size), 0);
+	assert_int_equal(size, 0);
+	assert_int_equal(vfio_user_client_set_irq(client, 0, irq_fd), 0);
+	eventfd_write(server.irq_fd, 1);
+	assert_int_equal(eventfd_read(irq_fd, &count), 0);
+	/* Writes are posted, and a read sees all that were before it. */
+	for (unsigned i = 0; i < 1000; i++) {
+		byte = (uint8_t)i;
+		assert_int_equal(vfio_user_client_write(client, 0, i % 8, &byte, 1), 0);
+	}
+	assert_int_equal(vfio_user_client_read(client, 0, 7, &byte, 1), 0);
+	assert_int_equal(byte, (uint8_t)999);
+	assert_int_equal(server.writes, 1000);
+	assert_int_equal(server.replies_to_writes, 0);
+	vfio_user_client_free(client);
+	server_join(&server);
+	close(irq_fd);
+}
+
+static int whole_life(int socket_fd, struct vfio_user_client **client)
+{
+	int irq_fd = eventfd(0, EFD_CLOEXEC);
+	uint64_t size;
+	uint8_t byte = 0x5a;
+	int result;
+
+	*client = NULL;
+	result = vfio_user_client_new(socket_fd, client);
+	if (result < 0)
+		close(socket_fd);
+	if (result == 0)
+		result = vfio_user_client_region_size(*client, 0, &size);
+	if (result == 0)
+		result = vfio_user_client_set_irq(*client, 0, irq_fd);
+	if (result == 0)
+		result = vfio_user_client_read(*client, 0, 0, &byte, 1);
+	if (result < 0)
+		assert_int_equal(byte, 0x5a);
+	close(irq_fd);
+	return result;
+}
+
+static int expected(enum lie lie)
+{
+	switch (lie) {
+	case LIE_SILENCE:
+	case LIE_HALF:
+		return -ETIMEDOUT;
+	case LIE_HANG_UP:
+		return -EPIPE;
+	default:
+		return -EPROTO;
+	}
+}
+
+static void every_lie_at_every_reply(void **state)
+{
+	static const uint16_t commands[] = {
+		VFIO_USER_VERSION,	   VFIO_USER_DEVICE_GET_INFO, VFIO_USER_DEVICE_GET_REGION_INFO,
+		VFIO_USER_DEVICE_SET_IRQS, VFIO_USER_REGION_READ,
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		for (enum lie lie = LIE_SILENCE; lie < LIES; lie++) {
+			struct vfio_user_client *client;
+			struct server server;
+			int socket_fd = server_start(&server, lie, commands[i]);
+			uint8_t byte;
+			int result;
+
+			server_go(&server);
+			impatient = expected(lie) == -ETIMEDOUT;
+			result = whole_life(socket_fd, &client);
+			impatient = false;
+			if (result != expected(lie))
+				fail_msg("lie %d at command %u: %d", lie, commands[i], result);
+			if (client != NULL) {
+				unsigned reads = server.reads;
+
+				assert_int_equal(vfio_user_client_read(client, 0, 0, &byte, 1), result);
+				assert_int_equal(vfio_user_client_write(client, 0, 0, &byte, 1), result);
+				assert_int_equal(server.reads, reads);
+			}
+			vfio_user_client_free(client);
+			server_join(&server);
+		}
+	}
+}
+
+static void a_refusal_is_no_end(void **state)
+{
+	struct vfio_user_client *client;
+	struct server server;
+	int socket_fd = server_start(&server, LIE_ERROR, VFIO_USER_REGION_READ);
+	uint8_t byte = 1;
+
+	(void)state;
+	server_go(&server);
+	assert_int_equal(whole_life(socket_fd, &client), -EINVAL);
+	assert_int_equal(vfio_user_client_write(client, 0, 3, &byte, 1), 0);
+	assert_int_equal(vfio_user_client_read(client, 0, 3, &byte, 1), -EINVAL);
+	assert_int_equal(server.registers[3], 1);
+	vfio_user_client_free(client);
+	server_join(&server);
+}
+
+static void a_version_above_ours(void **state)
+{
+	struct vfio_user_client *client;
+	struct server server;
+	int socket_fd = server_start(&server, LIE_NONE, 0);
+
+	(void)state;
+	server.minor = VFIO_USER_VERSION_MINOR + 1;
+	server_go(&server);
+	assert_int_equal(whole_life(socket_fd, &client), -EPROTO);
+	server_join(&server);
+}
+
+static void *read_once(void *argument)
+{
+	static int result;
+	uint8_t byte;
+
+	result = vfio_user_client_read(argument, 0, 0, &byte, 1);
+	return &result;
+}
+
+static void cancelling_wakes_who_waits(void **state)
+{
+	struct vfio_user_client *client;
+	struct server server;
+	int socket_fd = server_start(&server, LIE_SILENCE, VFIO_USER_REGION_READ);
+	pthread_t reader;
+	void *result;
+	uint8_t byte;
+
+	(void)state;
+	server_go(&server);
+	assert_int_equal(vfio_user_client_new(socket_fd, &client), 0);
+	pthread_create(&reader, NULL, read_once, client);
+	while (server.reads == 0)
+		usleep(100);
+	vfio_user_client_cancel(client);
+	pthread_join(reader, &result);
+	assert_int_equal(*(int *)result, -ESHUTDOWN);
+	assert_int_equal(vfio_user_client_write(client, 0, 0, &byte, 1), -ESHUTDOWN);
+	vfio_user_client_free(client);
+	server_join(&server);
+}
+
+/* --- The serial port --- */
+
+static void a_serial_port(void **state)
+{
+	struct serial_device *serial;
+	struct server server;
+	struct core core;
+	int socket_fd = server_start(&server, LIE_NONE, 0);
+
+	(void)state;
+	fake_core_new(&core);
+	server_go(&server);
+	assert_int_equal(serial_device_new(&core, "serial", 0x3f8, 4, socket_fd, &serial), 0);
+	assert_int_equal(fake_kvm.irqfd_count, 1);
+	assert_int_equal(fake_kvm.irqfds[0].gsi, 4);
+	guest_out(&core, 0x3f8, 'A', 1);
+	/* A word is a byte to each of two registers. */
+	guest_out(&core, 0x3fb, 0x1234, 2);
+	assert_int_equal(guest_in(&core, 0x3f8, 1), 'A');
+	assert_int_equal(guest_in(&core, 0x3fb, 2), 0x1234);
+	assert_int_equal(guest_in(&core, 0x3ff, 2), 0xffff);
+	serial_device_free(serial);
+	assert_int_equal(fake_kvm.irqfd_count, 0);
+	assert_int_equal(guest_in(&core, 0x3f8, 1), 0xff);
+	server_join(&server);
+	assert_int_equal(fake_end.calls, 0);
+	fake_core_free(&core);
+}
+
+static void a_serial_port_that_dies(void **state)
+{
+	struct serial_device *serial;
+	struct server server;
+	struct core core;
+	int socket_fd = server_start(&server, LIE_HANG_UP, VFIO_USER_REGION_READ);
+
+	(void)state;
+	fake_core_new(&core);
+	server_go(&server);
+	assert_int_equal(serial_device_new(&core, "serial", 0x3f8, 4, socket_fd, &serial), 0);
+	assert_int_equal(guest_in(&core, 0x3fd, 1), 0xff);
+	assert_true(fake_end.calls > 0);
+	assert_int_equal(fake_end.kind, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE);
+	assert_non_null(strstr(fake_end.detail, "device serial: a register access failed"));
+	serial_device_free(serial);
+	server_join(&server);
+	fake_core_free(&core);
+}
+
+static void what_is_no_uart(void **state)
+{
+	struct serial_device *serial;
+	struct server server;
+	struct core core;
+
+	(void)state;
+	fake_core_new(&core);
+	for (unsigned i = 0; i < 2; i++) {
+		int socket_fd = server_start(&server, LIE_NONE, 0);
+
+		server.region_size = i == 0 ? 4096 : 8;
+		server.irqs = i == 0 ? 1 : 0;
+		server_go(&server);
+		assert_int_equal(serial_device_new(&core, "serial", 0x3f8, 4, socket_fd, &serial), -EPROTO);
+		server_join(&server);
+		assert_int_equal(fake_kvm.irqfd_count, 0);
+	}
+	fake_core_free(&core);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_session),
+		cmocka_unit_test(every_lie_at_every_reply),
+		cmocka_unit_test(a_refusal_is_no_end),
+		cmocka_unit_test(a_version_above_ours),
+		cmocka_unit_test(cancelling_wakes_who_waits),
+		cmocka_unit_test(a_serial_port),
+		cmocka_unit_test(a_serial_port_that_dies),
+		cmocka_unit_test(what_is_no_uart),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
