@@ -20,12 +20,14 @@ vm_type() {
 # vm_expect NAME SECONDS PATTERN: waits until the console printed PATTERN (extended regular expression) after what an
 # earlier vm_expect saw.
 vm_expect() {
-	local seen=vm_seen_$1 pid=vm_pid_$1 deadline=$((SECONDS + $2)) line
+	local seen=vm_seen_$1 pid=vm_pid_$1 deadline=$((SECONDS + $2)) line text
+	local LC_ALL=C # lengths are in bytes
 	while :; do
 		line=$(tail -c "+$((${!seen} + 1))" "$1.out" | grep -aobE -m 1 -- "$3")
 		if [ -n "$line" ]; then
 			# From the end of the line that matched.
-			eval "vm_seen_$1=$((${!seen} + ${line%%:*} + ${#line} - ${#line%%:*} - 1))"
+			text=${line#*:}
+			eval "vm_seen_$1=$((${!seen} + ${line%%:*} + ${#text}))"
 			return 0
 		fi
 		if ! kill -0 "${!pid}" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
