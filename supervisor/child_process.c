@@ -276,8 +276,10 @@ static void child_exited(int fd, unsigned events, void *argument)
 
 void child_process_kill(struct child_process *child)
 {
-	if (child->state != CHILD_DEAD)
-		pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
+	if (child->state == CHILD_DEAD)
+		return;
+	child->killed = true;
+	pidfd_send_signal(child->pidfd, SIGKILL, NULL, 0);
 }
 
 void child_process_shut_down(struct child_process *child)

@@ -64,6 +64,7 @@ struct child_process {
 	int wait_code, wait_status; /* of waitid(2), once dead */
 	const char *broken;	    /* why it was killed by us, or NULL */
 	bool told_event;
+	bool killed; /* by us */
 
 	char last_text[LOG_TEXT_MAX]; /* of its last log record */
 	/* The bucket that its records draw from. */

@@ -14,7 +14,7 @@
 #define CPUS_MAX	254
 #define MEMORY_DEFAULT	(UINT64_C(256) << 20)
 #define MEMORY_MIN	(UINT64_C(2) << 20)
-#define MEMORY_MAX	(UINT64_C(192) << 30)
+#define MEMORY_MAX	(UINT64_C(512) << 30)
 #define MEMORY_UNIT	UINT64_C(4096)
 #define SERIAL_MAX	4 /* a PC's COM1 to COM4 */
 #define PCI_MAX		31
@@ -53,17 +53,21 @@ static void check_memory(struct check *check)
 {
 	struct config *config = check->config;
 	const char *problem = NULL;
+	uint64_t bytes = 0;
 
+	/* Also when the value is wrong: that is enough said about memory then. */
 	config->memory_bytes = MEMORY_DEFAULT;
 	if (config->memory == NULL)
 		return;
-	problem = value_parse_size(config->memory, &config->memory_bytes);
-	if (problem == NULL && config->memory_bytes < MEMORY_MIN)
+	problem = value_parse_size(config->memory, &bytes);
+	if (problem == NULL && bytes < MEMORY_MIN)
 		problem = "is too little memory for any guest; write 2MiB or more, a Linux needs some 128MiB";
-	else if (problem == NULL && config->memory_bytes > MEMORY_MAX)
-		problem = "is more than a guest can have; write 192GiB or less";
-	else if (problem == NULL && config->memory_bytes % MEMORY_UNIT != 0)
+	else if (problem == NULL && bytes > MEMORY_MAX)
+		problem = "is more than a guest can have; write 512GiB or less";
+	else if (problem == NULL && bytes % MEMORY_UNIT != 0)
 		problem = "is not a whole number of pages; write a multiple of 4KiB";
+	if (problem == NULL)
+		config->memory_bytes = bytes;
 	check_value(check, "memory", config->memory, problem);
 }
 

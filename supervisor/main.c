@@ -169,8 +169,10 @@ int main(int argc, char **argv)
 	char **operands;
 	int status, count;
 
-	if (open_standard_descriptors() < 0)
+	if (open_standard_descriptors() < 0) {
+		report_error("/dev/null: %s; mount /dev as other programs need it", strerror(errno));
 		return EXIT_STATUS_HOST;
+	}
 	signal(SIGPIPE, SIG_IGN);
 	process_title_init(argc, argv);
 	log_identify("atoll", "");

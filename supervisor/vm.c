@@ -24,6 +24,17 @@
 #define KILL_TIMEOUT_US (2 * SECOND)
 /* For a stdout that nobody reads, once all processes have ended. */
 #define DRAIN_TIMEOUT_US (5 * SECOND)
+/* One process's death makes others fail; their complaint may be here before the death is. */
+#define CAUSE_US (SECOND / 10)
+
+/* How likely a thing is the cause of everything else that goes wrong in the same moment. */
+enum cause_weight {
+	CAUSE_QUIET_END = 1, /* a process ended with status 0, unasked: its wire ended */
+	CAUSE_COMPLAINT,     /* the core says that the machine failed */
+	CAUSE_CORE_FAILED,   /* the core ended with an error, perhaps a device's */
+	CAUSE_DEVICE_FAILED,
+	CAUSE_KILLED, /* by a signal: nobody else's fault */
+};
 
 static void vm_settle(struct vm *vm);
 
@@ -55,6 +66,7 @@ static void vm_end(struct vm *vm, int exit_status, bool relaunch, uint64_t timeo
 		vm->relaunch = relaunch;
 		loop_timer_disarm(vm->ready_timer);
 		loop_timer_disarm(vm->power_timer);
+		loop_timer_disarm(vm->cause_timer);
 		loop_timer_arm(vm->stop_timer, timeout_us);
 		TAILQ_FOREACH (child, &vm->children, link)
 			child_process_shut_down(child);
@@ -74,6 +86,38 @@ static void __attribute__((format(printf, 2, 3))) vm_fail(struct vm *vm, const c
 	if (vm->state != VM_STOPPING || vm->relaunch)
 		report_error("%s: %s", vm->config->name, text);
 	vm_end(vm, EXIT_STATUS_FAILED, false, STOP_TIMEOUT_US);
+}
+
+static void vm_fail_cause(void *argument)
+{
+	struct vm *vm = argument;
+
+	if (vm->state != VM_STOPPING)
+		vm_fail(vm, "%s", vm->cause);
+}
+
+/* The VM cannot go on; why is told when everything that went wrong at the same time is known. */
+static void __attribute__((format(printf, 3, 4)))
+vm_suspect(struct vm *vm, enum cause_weight weight, const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+	int length;
+
+	if (vm->state == VM_STOPPING || weight <= vm->cause_weight)
+		return;
+	va_start(arguments, format);
+	length = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		return;
+	if (vm->cause_weight == 0)
+		loop_timer_arm(vm->cause_timer, CAUSE_US);
+	free(vm->cause);
+	vm->cause = text;
+	vm->cause_weight = weight;
+	if (weight == CAUSE_KILLED)
+		vm_fail_cause(vm);
 }
 
 static bool vm_processes_left(const struct vm *vm)
@@ -226,8 +270,8 @@ static void vm_guest_event(void *owner, struct child_process *child, const Atoll
 		vm_end(vm, (int)(event->status & 0xff), false, STOP_TIMEOUT_US);
 		return;
 	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE:
-		vm_fail(vm, "the machine failed: %s; see atoll-core's log lines above",
-			event->detail[0] != '\0' ? event->detail : "no reason was given");
+		vm_suspect(vm, CAUSE_COMPLAINT, "the machine failed: %s; see atoll-core's log lines above",
+			   event->detail[0] != '\0' ? event->detail : "no reason was given");
 		return;
 	default:
 		break;
@@ -244,6 +288,15 @@ static void vm_child_statistics(void *owner, struct child_process *child, uint64
 	vm->ops->statistics(vm->owner, serial);
 }
 
+static enum cause_weight vm_death_weight(const struct child_process *child)
+{
+	if (child->broken != NULL || child->wait_code != CLD_EXITED)
+		return CAUSE_KILLED;
+	if (child->wait_status == 0)
+		return CAUSE_QUIET_END;
+	return child->role == CHILD_ROLE_CORE ? CAUSE_CORE_FAILED : CAUSE_DEVICE_FAILED;
+}
+
 static void vm_child_died(void *owner, struct child_process *child)
 {
 	struct vm *vm = owner;
@@ -257,14 +310,16 @@ static void vm_child_died(void *owner, struct child_process *child)
 		return;
 	}
 	if (vm->state != VM_STOPPING) {
-		vm_fail(vm, "%s: %s %s%s: %s%s%s", child_role_program(child->role), child->object, how,
-			vm->was_running ? "" : " during start-up", child->last_text[0] != '\0' ? "\"" : "",
-			child->last_text[0] != '\0' ? child->last_text : "it left no log record",
-			child->last_text[0] != '\0' ? "\"; see its log lines above"
-						    : "; run with -vv for more");
+		vm_suspect(vm, vm_death_weight(child), "%s: %s %s%s: %s%s%s", child_role_program(child->role),
+			   child->object, how, vm->was_running ? "" : " during start-up",
+			   child->last_text[0] != '\0' ? "\"" : "",
+			   child->last_text[0] != '\0' ? child->last_text : "it left no log record",
+			   child->last_text[0] != '\0' ? "\"; see its log lines above"
+						       : "; run with -vv for more");
 		return;
 	}
-	if (child->broken != NULL || child->wait_code != CLD_EXITED || child->wait_status != 0)
+	/* What we killed has been told of, or was not worth a word. */
+	if (!child->killed && (child->wait_code != CLD_EXITED || child->wait_status != 0))
 		log_warning("%s: %s %s", child_role_program(child->role), child->object, how);
 	vm_settle(vm);
 }
@@ -276,6 +331,7 @@ static const struct child_process_ops vm_child_ops = {vm_child_ready, vm_guest_e
 
 void vm_launch(struct vm *vm)
 {
+	struct child_process *child;
 	struct timespec now;
 
 	vm_free_processes(vm);
@@ -284,10 +340,15 @@ void vm_launch(struct vm *vm)
 		vm->started_us = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
 	vm->state = VM_STARTING;
 	vm->relaunch = false;
+	vm->cause_weight = 0;
 	loop_timer_arm(vm->ready_timer, READY_TIMEOUT_US);
 	/* What went wrong has been reported. */
-	if (vm_start_processes(vm, &vm_child_ops) < 0)
+	if (vm_start_processes(vm, &vm_child_ops) < 0) {
+		/* Those that were started wait for words that will not come. */
+		TAILQ_FOREACH (child, &vm->children, link)
+			child_process_kill(child);
 		vm_end(vm, EXIT_STATUS_FAILED, false, KILL_TIMEOUT_US);
+	}
 }
 
 static void vm_ready_timer(void *argument)
@@ -326,7 +387,9 @@ int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struc
 	vm->ready_timer = loop_watch_timer(loop, vm_ready_timer, vm);
 	vm->stop_timer = loop_watch_timer(loop, vm_stop_timer, vm);
 	vm->power_timer = loop_watch_timer(loop, vm_power_timer, vm);
-	if (vm->ready_timer == NULL || vm->stop_timer == NULL || vm->power_timer == NULL) {
+	vm->cause_timer = loop_watch_timer(loop, vm_fail_cause, vm);
+	if (vm->cause_timer == NULL || vm->ready_timer == NULL || vm->stop_timer == NULL ||
+	    vm->power_timer == NULL) {
 		vm_release(vm);
 		return -ENOMEM;
 	}
@@ -339,7 +402,10 @@ void vm_release(struct vm *vm)
 	loop_unwatch(vm->ready_timer);
 	loop_unwatch(vm->stop_timer);
 	loop_unwatch(vm->power_timer);
-	vm->ready_timer = vm->stop_timer = vm->power_timer = NULL;
+	loop_unwatch(vm->cause_timer);
+	vm->ready_timer = vm->stop_timer = vm->power_timer = vm->cause_timer = NULL;
+	free(vm->cause);
+	vm->cause = NULL;
 }
 
 /* --- orders --- */

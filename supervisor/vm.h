@@ -54,6 +54,10 @@ struct vm {
 
 	int exit_status;
 	bool relaunch, was_running, over;
+	/* Something went wrong: the likeliest cause so far, while others may still show. */
+	char *cause;
+	unsigned cause_weight;
+	struct loop_watch *cause_timer;
 	struct loop_watch *ready_timer; /* a process that never gets ready */
 	struct loop_watch *stop_timer;	/* one that never ends; then a stdout that nobody reads */
 	struct loop_watch *power_timer; /* a guest that does not heed its power button */

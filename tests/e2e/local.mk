@@ -18,3 +18,9 @@ e2e-helpers: tests/e2e/helpers/end_guest
 tests/e2e/helpers/end_guest: tests/e2e/helpers/end_guest.S
 	$(AM_V_GEN)$(MKDIR_P) tests/e2e/helpers && $(CC) -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000 -Wl,--section-start=.note.pvh=0x101000 -Wl,-e,start \
 		-Wl,--build-id=none -Wl,-n -o $@ $<
+
+# The supervisor, with real processes and with ones that misbehave.
+EXTRA_DIST += tests/e2e/vm.bash tests/e2e/cli.bats tests/e2e/config.bats tests/e2e/life.bats
+E2E_HELPERS += tests/e2e/helpers/fake_child
+tests_e2e_helpers_fake_child_SOURCES = tests/e2e/helpers/fake_child.c
+tests_e2e_helpers_fake_child_LDADD = common/libcommon.la

@@ -9,3 +9,4 @@ include tests/unit/net.mk
 include tests/unit/pci.mk
 include tests/unit/queue.mk
 include tests/unit/console.mk
+include tests/unit/supervisor.mk

@@ -1,0 +1,86 @@
+#!/usr/bin/env bats
+# The command line of atoll.
+
+load vm.bash
+bats_require_minimum_version 1.5.0
+setup() { vm_setup; }
+teardown() { vm_teardown; }
+
+# usage ARGUMENT...: refused with status 2 and one line.
+usage() {
+	run --separate-stderr "$atoll" "$@"
+	echo "$*: $status: $output$stderr"
+	[ "$status" = 2 ] && [ -z "$output" ] && [ "$(wc -l <<<"$stderr")" = 1 ] && [[ $stderr == "atoll: usage: "*";"* ]]
+}
+
+
+
+@test "help and version" {
+	run --separate-stderr "$atoll" --help
+	[ "$status" = 0 ] && [ -z "$stderr" ] && [[ $output == Usage:* ]]
+	run "$atoll" -h
+	[ "$status" = 0 ]
+	run "$atoll" --version
+	[ "$status" = 0 ] && [[ $output =~ ^atoll\ [0-9]+\.[0-9]+ ]]
+	for command in run check list stop kill reset; do
+		run --separate-stderr "$atoll" $command --help
+		[ "$status" = 0 ] && [ -z "$stderr" ] && [[ $output == "Usage: atoll $command "* ]]
+		run "$atoll" $command --version
+		[ "$status" = 0 ]
+	done
+}
+
+@test "bad usage is one line and status 2" {
+	usage
+	usage frobnicate
+	usage --frobnicate
+	usage run
+	usage run a b
+	usage run -x a
+	usage run --frobnicate a
+	usage run --detach=yes a
+	usage run --log-file
+	usage run --log-file=log a
+	usage check
+	usage check a b
+	usage list a
+	usage list --jso=n
+	usage stop
+	usage stop --timeout a
+	usage stop --timeout=soon a
+	usage stop --timeout=-1 a
+	usage kill
+	usage kill a b
+	usage reset
+}
+
+@test "a name that does not run is one line and status 1" {
+	for command in stop kill reset; do
+		for name in nobody ../x 'a b' ''; do
+			run --separate-stderr "$atoll" $command "$name"
+			[ "$status" = 1 ] && [ "$stderr" = "atoll: $name: no VM of this name is running; see \"atoll list\"" ]
+		done
+	done
+}
+
+@test "list of nothing" {
+	run "$atoll" list
+	[ "$status" = 0 ] && [ -z "$output" ]
+	run "$atoll" list --json
+	[ "$status" = 0 ] && [ "$(jq -c . <<<"$output")" = "[]" ]
+}
+
+@test "no runtime directory is status 3" {
+	config web </dev/null
+	run --separate-stderr setpriv --reuid=65534 --clear-groups env -u ATOLL_RUNTIME_DIR -u XDG_RUNTIME_DIR "$atoll" list
+	[ "$status" = 3 ] && [[ $stderr == *"XDG_RUNTIME_DIR is not set; set it, or ATOLL_RUNTIME_DIR" ]]
+	ATOLL_RUNTIME_DIR=/nonexistent/x run --separate-stderr "$atoll" run web.yaml </dev/null
+	[ "$status" = 3 ] && [[ $stderr == "atoll: web.yaml:1: host: runtime directory /nonexistent/x: No such file or directory;"* ]]
+}
+
+@test "closed standard descriptors are no danger" {
+	config web o </dev/null
+	run "$atoll" run web.yaml <&- >&- 2>&-
+	[ "$status" = 0 ]
+	nothing_left web
+}

@@ -1,0 +1,209 @@
+/*
+ * A process of a VM that does what no real one does. A copy of this program stands in the place of one of the
+ * family; the file beside it, with ".mode" behind the name, says what it does:
+ *
+ *   good       is ready, and ends when ordered; a core powers off when its button is pressed
+ *   die        logs a line and ends with status 7 at once        silent    the same, without the line
+ *   crash      is killed by SIGABRT before it is ready           late      is ready, and ends with status 7
+ * then never      is never ready                                    stuck     is ready, and deaf to orders
+ *   garbage    sends bytes that are no message                   descriptor  sends one with a log record
+ *   twice      says twice that it is ready                       impostor  tells of the guest's end, though
+ * no core supervisor sends a supervisor's message                      close     closes its control wire and
+ * lives on flood      is ready, and logs without end                    forge     logs control characters
+ *   huge       sends a packet larger than any message
+ *   panic, reset, off: a core whose guest ends so, at once
+ *   failure    a core whose machine fails
+ *
+ * Descriptors other than 0 to 3 at its start, or another environment than it should have, make it log "LEAK".
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/control_wire.h"
+
+#define WIRE 3
+
+static const char *mode_read(void)
+{
+	static char mode[32];
+	char path[PATH_MAX];
+	ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 8);
+	FILE *file;
+
+	if (size < 0)
+		return "good";
+	strcpy(path + size, ".mode");
+	file = fopen(path, "re");
+	if (file == NULL || fscanf(file, "%31s", mode) != 1)
+		strcpy(mode, "good");
+	if (file != NULL)
+		fclose(file);
+	return mode;
+}
+
+static int say(const char *text, const int *fds, size_t count)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__LogRecord record = ATOLL__CONTROL__LOG_RECORD__INIT;
+
+	record.level = 1;
+	record.text = (char *)text;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_LOG_RECORD;
+	envelope.log_record = &record;
+	return control_send(WIRE, &envelope, fds, count);
+}
+
+static void check_surroundings(void)
+{
+	DIR *list = opendir("/proc/self/fd");
+	struct dirent *entry;
+	char text[300];
+
+	while (list != NULL && (entry = readdir(list)) != NULL) {
+		if (entry->d_name[0] == '.' || atoi(entry->d_name) <= WIRE ||
+		    atoi(entry->d_name) == dirfd(list))
+			continue;
+		snprintf(text, sizeof(text), "LEAK: descriptor %s is open", entry->d_name);
+		say(text, NULL, 0);
+	}
+	if (list != NULL)
+		closedir(list);
+	if (environ[0] == NULL || strcmp(environ[0], "ATOLL_CONTROL_FD=3") != 0 || environ[1] != NULL)
+		say("LEAK: the environment", NULL, 0);
+}
+
+static void wait_for_ever(void)
+{
+	for (;;)
+		pause();
+}
+
+/* Takes messages until the order to end or the end of the wire; a core's guest heeds its button. */
+static int serve(void)
+{
+	for (;;) {
+		struct control_message message;
+		int result = control_receive_timeout(WIRE, -1, &message);
+		Atoll__Control__Order__Kind kind = ATOLL__CONTROL__ORDER__KIND__KIND_UNSPECIFIED;
+
+		if (result <= 0)
+			return 0;
+		if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ORDER)
+			kind = message.envelope->order->kind;
+		control_message_clear(&message);
+		if (kind == ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN)
+			return 0;
+		if (kind == ATOLL__CONTROL__ORDER__KIND__KIND_POWER_BUTTON) {
+			control_send_guest_event(WIRE, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0,
+						 "");
+			return 0;
+		}
+	}
+}
+
+static void misbehave_before_ready(const char *mode)
+{
+	static char bytes[100000];
+	int fd = STDIN_FILENO;
+
+	if (strcmp(mode, "die") == 0) {
+		say("these are my last words", NULL, 0);
+		exit(7);
+	}
+	if (strcmp(mode, "silent") == 0)
+		exit(7);
+	if (strcmp(mode, "crash") == 0)
+		abort();
+	if (strcmp(mode, "never") == 0)
+		wait_for_ever();
+	if (strcmp(mode, "garbage") == 0)
+		send(WIRE, "\xff\xff\xff\xff garbage", 12, 0);
+	if (strcmp(mode, "huge") == 0)
+		send(WIRE, bytes, sizeof(bytes), 0);
+	if (strcmp(mode, "descriptor") == 0)
+		say("take this", &fd, 1);
+	if (strcmp(mode, "supervisor") == 0)
+		control_send_order(WIRE, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN);
+	if (strcmp(mode, "close") == 0) {
+		close(WIRE);
+		wait_for_ever();
+	}
+	if (strcmp(mode, "forge") == 0)
+		say("one line\n2026-01-01T00:00:00.000000Z error atoll: web: forged \033[31mred", NULL, 0);
+}
+
+static void misbehave_when_ready(const char *mode)
+{
+	if (strcmp(mode, "twice") == 0)
+		control_send_ready(WIRE);
+	if (strcmp(mode, "impostor") == 0)
+		control_send_guest_event(WIRE, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0, "");
+	if (strcmp(mode, "late") == 0) {
+		say("these are my late words", NULL, 0);
+		exit(7);
+	}
+	if (strcmp(mode, "stuck") == 0)
+		wait_for_ever();
+	while (strcmp(mode, "flood") == 0) {
+		if (say("water, water everywhere", NULL, 0) == -EPIPE)
+			exit(0);
+	}
+}
+
+static int end_guest(const char *mode)
+{
+	static const struct {
+		const char *mode;
+		Atoll__Control__GuestEvent__Kind kind;
+	} ends[] = {{"panic", ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC},
+		    {"reset", ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET},
+		    {"off", ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF},
+		    {"failure", ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE},
+		    {"unknown", (Atoll__Control__GuestEvent__Kind)99}};
+	struct control_message message;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (strcmp(mode, ends[i].mode) != 0)
+			continue;
+		/* The order to start. */
+		if (control_receive_timeout(WIRE, -1, &message) > 0)
+			control_message_clear(&message);
+		control_send_guest_event(WIRE, ends[i].kind, 0, "the test said so");
+		return 1;
+	}
+	return 0;
+}
+
+int main(void)
+{
+	const char *mode = mode_read();
+	struct control_message message;
+	unsigned devices = 0;
+
+	check_surroundings();
+	fcntl(WIRE, F_SETFL, O_NONBLOCK);
+	signal(SIGTERM, SIG_IGN);
+	/* The configuration; a core's devices too. */
+	do {
+		if (control_receive_timeout(WIRE, 10000, &message) <= 0)
+			return 1;
+		if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE)
+			devices = message.envelope->core_configure->devices + 1;
+		control_message_clear(&message);
+	} while (devices > 1 && devices-- > 0);
+	misbehave_before_ready(mode);
+	control_send_ready(WIRE);
+	misbehave_when_ready(mode);
+	if (end_guest(mode))
+		return 0;
+	return serve();
+}

@@ -1,0 +1,366 @@
+#!/usr/bin/env bats
+# The life of a VM as the supervisor leads it: real processes and bare-metal guests first, then processes that
+# misbehave (helpers/fake_child.c).
+
+load vm.bash
+bats_require_minimum_version 1.5.0
+
+setup() { vm_setup; }
+teardown() { vm_teardown; }
+
+# ends LETTER STATUS [YAML]: the guest that ends so ends `run` with that status, and nothing is left.
+ends() {
+	config web "$1" <<<"${3:-}"
+	run --separate-stderr timeout 20 "$atoll" run web.yaml </dev/null
+	echo "$1: $status: $stderr"
+	[ "$status" = "$2" ]
+	nothing_left web
+}
+
+@test "the guest's ends have their exit statuses" {
+	ends o 0
+	ends r 0 "on-reset: exit"
+	[[ $stderr == *"the guest reset the machine; the VM ends (on-reset: exit)"* ]]
+	ends t 0 "on-reset: exit"
+	[[ $stderr == *"triple fault"* ]]
+	ends p 4
+	[[ $stderr == *"atoll: web: the guest panicked; "* ]]
+	ends d 43 "debug-exit: true"
+	ends e 1
+	[[ $stderr == *"atoll: web: the machine failed: "*"; "* ]]
+}
+
+@test "titles of the processes explain them" {
+	truncate -s 1M image
+	config web <<<$'disks:\n  - id: root\n    path: image'
+	"$atoll" run --detach web.yaml
+	for title in "atoll: web" "atoll-core: web" "atoll-blk: web/root" "atoll-console: web/serial"; do
+		ps -eo args= | grep -qx "$title" || { echo "no $title"; ps -eo args=; false; }
+	done
+	[ "$("$atoll" list --json | jq -r '.[0].processes[] | .role + " " + .id + " " + .state' | sort | tr '\n' ',')" = \
+		"blk root running,console serial running,core  running," ]
+	"$atoll" list | grep -qE '^web +[0-9]+ +running'
+	"$atoll" list --json | jq -e '.[0].processes[] | select(.role == "blk") | .counters | has("reads")'
+	[ "$(stat -c %a run/web)" = 700 ]
+	"$atoll" kill web
+	nothing_left web
+	ps -eo args= | grep -E '^atoll(-[a-z]+)?: web' && false || true
+}
+
+@test "stop presses the power button; kill does not ask" {
+	config web b </dev/null
+	"$atoll" run --detach --log-file=log web.yaml
+	timeout 10 "$atoll" stop web
+	nothing_left web
+	! grep -q "killed by a command" log
+	config web h </dev/null
+	"$atoll" run --detach --log-file=log web.yaml
+	timeout 15 "$atoll" stop --timeout=1 web
+	nothing_left web
+	grep -q "killed by a command" log
+	"$atoll" run --detach web.yaml
+	timeout 10 "$atoll" kill web
+	nothing_left web
+}
+
+@test "reset gives the guest new processes and the same name" {
+	config web h </dev/null
+	"$atoll" run --detach web.yaml
+	before=$("$atoll" list --json | jq -c '[.[0].pid, .[0].processes[0].pid]')
+	"$atoll" reset web
+	wait_until 10 running web
+	wait_until 10 sh -c "[ \"\$('$atoll' list --json | jq '.[0].processes[0].pid')\" != $(jq '.[1]' <<<"$before") ]"
+	[ "$("$atoll" list --json | jq '.[0].pid')" = "$(jq '.[0]' <<<"$before")" ]
+	"$atoll" kill web
+	nothing_left web
+}
+
+@test "SIGTERM presses the button, a second one ends it; SIGINT and SIGHUP are the same; SIGQUIT ends it" {
+	config web b </dev/null
+	for signal in TERM INT HUP; do
+		# A background job of a shell without job control ignores SIGINT; ours takes it all the same.
+		"$atoll" run web.yaml </dev/null 2>err &
+		pid=$!
+		wait_until 10 running web
+		kill -$signal $pid
+		wait $pid
+		nothing_left web
+	done
+	config web h </dev/null
+	for signals in "TERM TERM" QUIT; do
+		"$atoll" run web.yaml </dev/null 2>err &
+		pid=$!
+		wait_until 10 running web
+		for signal in $signals; do
+			kill -$signal $pid
+			# Two that are pending at once are one.
+			[ "$signals" = QUIT ] || wait_until 5 grep -q "asking the guest" err
+		done
+		status=0
+		wait $pid || status=$?
+		[ $status = 1 ]
+		nothing_left web
+	done
+}
+
+@test "a supervisor that is killed takes its processes along, and the next one finds nothing in its way" {
+	truncate -s 1M image
+	config web h <<<$'disks:\n  - id: root\n    path: image'
+	"$atoll" run --detach web.yaml
+	kill -9 "$(cat run/web/pid)"
+	wait_until 10 no_process_of web
+	"$atoll" run --detach web.yaml
+	running web
+	kill -9 "$(cat run/web/pid)"
+	wait_until 10 no_process_of web
+	# list cleans up too.
+	[ -z "$("$atoll" list)" ]
+	nothing_left web
+}
+
+@test "whichever process is killed, all end, with status 1 and a word" {
+	truncate -s 1M image
+	config web h <<<$'disks:\n  - id: root\n    path: image'
+	for role in core blk console; do
+		"$atoll" run web.yaml </dev/null 2>err &
+		pid=$!
+		wait_until 10 running web
+		victim=$("$atoll" list --json | jq ".[0].processes[] | select(.role == \"$role\") | .pid")
+		kill -9 "$victim"
+		status=0
+		wait $pid || status=$?
+		cat err
+		[ $status = 1 ]
+		grep -q "^atoll: web: atoll-$role: web.* was killed by signal 9" err
+		nothing_left web
+	done
+}
+
+@test "a detached VM has a session of its own, no terminal, and a pty that is there" {
+	config web h </dev/null
+	"$atoll" run --detach web.yaml
+	pid=$(cat run/web/pid)
+	[ "$(ps -o sid= -p "$pid" | tr -d ' ')" = "$pid" ]
+	[ "$(readlink /proc/$pid/fd/0)" = /dev/null ]
+	[ "$(readlink /proc/$pid/fd/1)" = /dev/null ]
+	[ "$(readlink /proc/$pid/fd/2)" = "$(realpath run)/web/log" ]
+	[ -c "$(readlink run/web/console-serial)" ]
+	"$atoll" kill web
+	nothing_left web
+}
+
+@test "consoles on a file, a socket and a socket elsewhere" {
+	config web h <<-END
+		consoles:
+		  - {id: a, output: file, path: out}
+		  - {id: b, output: socket}
+		  - {id: c, output: socket, path: sock}
+		  - {id: d, output: null}
+	END
+	"$atoll" run --detach web.yaml
+	[ -f out ] && [ -S run/web/console-b ] && [ -S sock ]
+	[ "$(readlink run/web/console-c)" = "$(realpath sock)" ]
+	socat -u OPEN:/dev/null UNIX-CONNECT:run/web/console-c
+	"$atoll" kill web
+	nothing_left web
+	[ ! -e sock ]
+}
+
+# --- the terminal ---
+
+# on_terminal COMMAND: runs it with a terminal that script(1) makes; keys come from the pipe "keys".
+on_terminal() {
+	[ -p keys ] || mkfifo keys
+	script -qec "stty -a >before; $1; echo status=\$? >status; stty -a >after" typescript <keys >screen 2>&1 &
+	terminal=$!
+	exec 7>keys
+}
+
+terminal_end() {
+	exec 7>&-
+	wait $terminal || true
+	cat status
+	diff before after
+}
+
+@test "a terminal is raw while the VM runs, and restored at its end" {
+	config web h </dev/null
+	on_terminal "$atoll run web.yaml"
+	wait_until 10 running web
+	tty=$(readlink "/proc/$(cat run/web/pid)/fd/0")
+	stty -a -F "$tty" | grep -qe '-icanon' && stty -a -F "$tty" | grep -qe '-isig'
+	printf '\001h' >&7
+	wait_until 5 grep -q "Ctrl-a x  end the VM" screen
+	printf '\001x' >&7
+	wait_until 10 test -s status
+	terminal_end
+	[ "$(cat status)" = status=0 ]
+	nothing_left web
+}
+
+@test "a terminal is restored after signals and after a failure" {
+	config web h </dev/null
+	for signal in QUIT ABRT SEGV; do
+		rm -f status
+		on_terminal "$atoll run web.yaml"
+		wait_until 10 running web
+		kill -$signal "$(cat run/web/pid)"
+		wait_until 10 test -s status
+		terminal_end
+		wait_until 5 no_process_of web
+		"$atoll" list
+	done
+	rm -f status
+	on_terminal "$atoll run web.yaml"
+	wait_until 10 running web
+	kill -9 "$("$atoll" list --json | jq '.[0].processes[0].pid')"
+	wait_until 10 test -s status
+	terminal_end
+	[ "$(cat status)" = status=1 ]
+	nothing_left web
+}
+
+@test "a terminal is given back while the supervisor is stopped" {
+	config web h </dev/null
+	on_terminal "$atoll run web.yaml"
+	wait_until 10 running web
+	pid=$(cat run/web/pid)
+	tty=$(readlink "/proc/$pid/fd/0")
+	kill -TSTP "$pid"
+	wait_until 5 grep -q '^State:.T' "/proc/$pid/status"
+	stty -a -F "$tty" | grep -qe ' icanon'
+	kill -CONT "$pid"
+	wait_until 5 sh -c "stty -a -F '$tty' | grep -qe '-icanon'"
+	printf '\001x' >&7
+	wait_until 10 test -s status
+	terminal_end
+	nothing_left web
+}
+
+# --- processes that misbehave ---
+
+# misbehaves PROGRAM=MODE PATTERN [SECONDS]: run ends with 1 and this line within a second, and nothing is left.
+misbehaves() {
+	local start=$EPOCHREALTIME took
+	truncate -s 1M image
+	config web <<<$'disks:\n  - id: root\n    path: image'
+	fake "$1"
+	run --separate-stderr timeout 60 "$atoll" run web.yaml </dev/null
+	took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
+	echo "$1: $status after $took ms: $stderr"
+	[ "$status" = 1 ]
+	[[ $stderr == *"atoll: web: "$2 ]]
+	[[ $stderr != *LEAK* ]]
+	[ $took -lt $((${3:-1} * 1000)) ]
+	nothing_left web
+}
+
+@test "a child that dies during start-up ends run with its last log line, within a second" {
+	misbehaves blk=die 'atoll-blk: web/root ended with status 7 during start-up: "these are my last words"; *'
+	misbehaves core=die 'atoll-core: web ended with status 7 during start-up: "these are my last words"; *'
+	misbehaves console=silent 'atoll-console: web/serial ended with status 7 during start-up: it left no log record; *'
+	misbehaves blk=crash 'atoll-blk: web/root was killed by signal 6 (Aborted) during start-up: *'
+}
+
+@test "a program that is not there ends run" {
+	fake
+	rm libexec/atoll-blk
+	truncate -s 1M image
+	config web <<<$'disks:\n  - id: root\n    path: image'
+	run --separate-stderr "$atoll" run web.yaml </dev/null
+	[ "$status" = 1 ] && [ "$(wc -l <<<"$stderr")" = 1 ]
+	[[ $stderr == "atoll: web: cannot start $PWD/libexec/atoll-blk: No such file or directory; install Atoll as a whole,"* ]]
+	nothing_left web
+	run "$atoll" run --detach web.yaml
+	[ "$status" = 1 ]
+	nothing_left web
+}
+
+@test "a child that breaks the control wire is killed, and the VM ends" {
+	misbehaves blk=garbage 'atoll-blk: web/root was killed: its control wire carried what is no message*'
+	misbehaves blk=huge 'atoll-blk: web/root was killed: its control wire carried what is no message*'
+	misbehaves blk=descriptor 'atoll-blk: web/root was killed: it sent descriptors*'
+	misbehaves blk=twice 'atoll-blk: web/root was killed: it said twice that it is ready*'
+	misbehaves blk=impostor 'atoll-blk: web/root was killed: it told of the guest*'
+	misbehaves core=supervisor 'atoll-core: web was killed: it sent a message that is the supervisor*'
+	misbehaves core=unknown 'atoll-core told of an end that there is not (*'
+	misbehaves core=failure 'the machine failed: the test said so; *'
+	misbehaves console=close 'atoll-console: web/serial was killed: it closed its control wire and went on*' 4
+}
+
+@test "a child that is never ready ends run after its time; a signal does at once" {
+	misbehaves blk=never 'atoll-blk: web/root was not ready after 30 seconds; *' 45
+	"$atoll" run web.yaml </dev/null 2>err &
+	pid=$!
+	wait_until 10 running web starting
+	kill -TERM $pid
+	wait $pid && false || [ $? = 1 ]
+	nothing_left web
+}
+
+@test "a child that is deaf to orders is killed in time" {
+	fake console=stuck
+	config web </dev/null
+	"$atoll" run --detach --log-file=log web.yaml
+	start=$SECONDS
+	timeout 20 "$atoll" kill web
+	[ $((SECONDS - start)) -le 4 ]
+	grep -q "atoll-console: web/serial did not end in time and is killed" log
+	nothing_left web
+	# Also when the guest powered off: then it has ten seconds, and the status is the guest's.
+	echo off >libexec/atoll-core.mode
+	run timeout 30 "$atoll" run web.yaml </dev/null
+	[ "$status" = 0 ]
+	nothing_left web
+}
+
+@test "a flood of log records fills neither the disk nor the supervisor's time" {
+	fake console=flood
+	config web </dev/null
+	"$atoll" run --detach --log-file=log web.yaml
+	wait_until 10 grep -q "log records dropped" log
+	before=$(stat -c %s log)
+	ticks() { awk '{ print $14 + $15 }' "/proc/$(cat run/web/pid)/stat"; }
+	used=$(ticks)
+	deadline=$((SECONDS + 3))
+	while [ $SECONDS -lt $deadline ]; do
+		# And it answers meanwhile.
+		timeout 5 "$atoll" list | grep -q '^web'
+		read -r -t 0.2 <> <(:) || :
+	done
+	used=$(($(ticks) - used))
+	grown=$(($(stat -c %s log) - before))
+	echo "log grew by $grown bytes; $used ticks"
+	[ $grown -lt 200000 ]
+	[ $used -lt 150 ]
+	timeout 10 "$atoll" kill web
+	nothing_left web
+}
+
+@test "a record cannot forge a line, nor drive the terminal" {
+	fake console=forge core=off
+	config web </dev/null
+	run --separate-stderr "$atoll" run web.yaml </dev/null
+	[ "$status" = 0 ]
+	[[ $stderr == *'one line\x0a2026-01-01T00:00:00.000000Z error atoll: web: forged \x1b[31mred'* ]]
+	! grep -q '^2026-01-01' <<<"$stderr"
+}
+
+@test "panics and resets as the config says" {
+	fake core=panic
+	config web <<<"on-panic: hold"
+	"$atoll" run --detach web.yaml
+	wait_until 5 running web held
+	"$atoll" stop web
+	nothing_left web
+	fake core=reset
+	config web <<<"on-reset: exit"
+	run "$atoll" run web.yaml </dev/null
+	[ "$status" = 0 ]
+	# Over and over, and still to be ended.
+	config web </dev/null
+	"$atoll" run --detach --log-file=log web.yaml
+	wait_until 10 sh -c '[ $(grep -c "starts anew" log) -gt 5 ]'
+	timeout 10 "$atoll" kill web
+	nothing_left web
+}

@@ -1,0 +1,76 @@
+# What the bats files about `atoll` share: folders of their own, configs, waiting, and looking for what is left behind.
+
+# For setup(): an empty folder to work in, a runtime directory, a kernel that never ends by itself.
+vm_setup() {
+	mkdir "$BATS_TEST_TMPDIR/work"
+	cd "$BATS_TEST_TMPDIR/work"
+	export ATOLL_RUNTIME_DIR=$PWD/run
+	atoll=${ATOLL:?}
+	[ -w /dev/kvm ] || skip "no /dev/kvm here, or no right to it"
+	cp "${ATOLL_HELPER_DIR:?}/end_guest" kernel
+}
+
+# For teardown(): nothing of a failed test goes on.
+vm_teardown() {
+	local pid
+	for pid in "$ATOLL_RUNTIME_DIR"/*/pid; do
+		[ -e "$pid" ] && kill -9 "$(cat "$pid")" 2>/dev/null
+	done
+	for pid in $(jobs -p); do kill -9 "$pid" 2>/dev/null; done
+	return 0
+}
+
+# config NAME [LETTER]: NAME.yaml with what end_guest is to do (h: halt for ever); more YAML on stdin.
+config() {
+	cat >"$1.yaml" <<END
+name: $1
+memory: 16MiB
+boot:
+  kernel: kernel
+  cmdline: ${2:-h}
+END
+	[ -t 0 ] || cat >>"$1.yaml"
+}
+
+# wait_until SECONDS COMMAND...
+wait_until() {
+	local deadline=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $deadline ] || { echo "waited in vain: $*"; return 1; }
+		read -r -t 0.05 <> <(:) || :
+	done
+}
+
+# fake PROGRAM=MODE...: a libexec folder in which these are fake_child in that mode, and the others too, as good.
+fake() {
+	local role pair
+	mkdir -p libexec
+	for role in core blk net console; do
+		cp "$ATOLL_HELPER_DIR/fake_child" "libexec/atoll-$role"
+		echo good >"libexec/atoll-$role.mode"
+	done
+	for pair in "$@"; do echo "${pair#*=}" >"libexec/atoll-${pair%=*}.mode"; done
+	export ATOLL_LIBEXEC_DIR=$PWD/libexec
+}
+
+# Processes that run a program of the family for the VM of this name.
+processes_of() {
+	local process
+	for process in /proc/[0-9]*; do
+		tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -qE "^atoll(-[a-z]+)?: $1(/|\$| )" && echo "${process#/proc/}"
+	done
+	return 0
+}
+
+no_process_of() { [ -z "$(processes_of "$1")" ]; }
+
+# nothing_left NAME: no process, no entry in the runtime directory.
+nothing_left() {
+	local left
+	left=$(processes_of "$1")
+	[ -z "$left" ] || { echo "processes are left: $left"; return 1; }
+	[ -z "$(ls -A "$ATOLL_RUNTIME_DIR" 2>/dev/null)" ] || { echo "left in the runtime directory:"; ls -lR "$ATOLL_RUNTIME_DIR"; return 1; }
+}
+
+running() { [ "$("$atoll" list --json | jq -r ".[] | select(.name == \"$1\") | .state")" = "${2:-running}" ]; }

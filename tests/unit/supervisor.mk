@@ -1,0 +1,11 @@
+# The supervisor: its config, its runtime directory, its terminal.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_config tests/unit/test_supervisor
+TESTS += tests/unit/test_config tests/unit/test_supervisor
+tests_unit_test_config_SOURCES = tests/unit/test_config.c
+tests_unit_test_config_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_config_LDADD = supervisor/libsupervisor.la $(UNIT_LIBS)
+tests_unit_test_supervisor_SOURCES = tests/unit/test_supervisor.c
+tests_unit_test_supervisor_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_supervisor_LDADD = supervisor/libsupervisor.la $(UNIT_LIBS)
+endif

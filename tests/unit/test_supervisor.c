@@ -1,0 +1,394 @@
+/*
+ * The supervisor's parts that need no VM: keys behind Ctrl-a, the runtime directory, the relay.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/loop.h"
+#include "supervisor/relay.h"
+#include "supervisor/runtime_dir.h"
+#include "supervisor/terminal.h"
+
+/* --- keys --- */
+
+static void keys_expect(struct terminal_keys *keys, const char *typed, size_t size, const char *passed,
+			size_t taken, enum terminal_command command)
+{
+	enum terminal_command told;
+	char out[64];
+	size_t out_size;
+
+	assert_int_equal(terminal_keys_filter(keys, typed, size, out, &out_size, &told), taken);
+	assert_int_equal(told, command);
+	assert_int_equal(out_size, strlen(passed));
+	assert_memory_equal(out, passed, out_size);
+}
+
+static void test_keys(void **state)
+{
+	struct terminal_keys keys = {0};
+
+	(void)state;
+	keys_expect(&keys, "hello\r", 6, "hello\r", 6, TERMINAL_COMMAND_NONE);
+	keys_expect(&keys, "a\001xb", 4, "a", 3, TERMINAL_COMMAND_END);
+	keys_expect(&keys, "a\001hb", 4, "a", 3, TERMINAL_COMMAND_HELP);
+	keys_expect(&keys, "\001a\001\001", 4, "\001\001", 4, TERMINAL_COMMAND_NONE);
+	keys_expect(&keys, "1\001z2", 4, "12", 4, TERMINAL_COMMAND_NONE);
+	/* Over two reads. */
+	keys_expect(&keys, "q\001", 2, "q", 2, TERMINAL_COMMAND_NONE);
+	keys_expect(&keys, "x", 1, "", 1, TERMINAL_COMMAND_END);
+	keys_expect(&keys, "x", 1, "x", 1, TERMINAL_COMMAND_NONE);
+	keys_expect(&keys, "", 0, "", 0, TERMINAL_COMMAND_NONE);
+}
+
+/* --- runtime directory --- */
+
+static char base[64];
+
+static int base_make(void **state)
+{
+	(void)state;
+	strcpy(base, "/tmp/atoll-test-XXXXXX");
+	assert_non_null(mkdtemp(base));
+	setenv("ATOLL_RUNTIME_DIR", base, 1);
+	return 0;
+}
+
+static int base_remove(void **state)
+{
+	(void)state;
+	return rmdir(base);
+}
+
+static void test_runtime_dir(void **state)
+{
+	struct runtime_dir dir, second;
+	struct stat status;
+	char path[128], text[16] = "";
+	pid_t holder = -1;
+	int fd;
+
+	(void)state;
+	assert_int_equal(runtime_dir_take("web", &dir, &holder), 0);
+	snprintf(path, sizeof(path), "%s/web", base);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0700);
+	strcat(path, "/pid");
+	fd = open(path, O_RDONLY);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	assert_int_equal(atoi(text), getpid());
+	/* flock(2) holds between descriptions, so also within one process. */
+	assert_int_equal(runtime_dir_take("web", &second, &holder), -EBUSY);
+	assert_int_equal(holder, getpid());
+	assert_int_equal(runtime_vm_find(dir.base_fd, "web", &holder), 1);
+	assert_int_equal(runtime_vm_find(dir.base_fd, "other", &holder), 0);
+	assert_int_equal(runtime_vm_find(dir.base_fd, "../web", &holder), 0);
+	assert_int_equal(runtime_dir_link(&dir, "/dev/null", "console-a"), 0);
+	fd = runtime_dir_listen(&dir, RUNTIME_CONTROL_SOCKET, SOCK_SEQPACKET);
+	assert_true(fd >= 0);
+	int client = runtime_vm_connect(dir.base_fd, "web");
+
+	assert_true(client >= 0);
+	close(client);
+	close(fd);
+	runtime_dir_remove(&dir);
+	snprintf(path, sizeof(path), "%s/web", base);
+	assert_int_equal(access(path, F_OK), -1);
+	/* And once more is harmless. */
+	runtime_dir_remove(&dir);
+}
+
+/* A supervisor that was killed leaves everything. */
+static void leave_stale(void)
+{
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct runtime_dir dir;
+		pid_t holder;
+
+		if (runtime_dir_take("web", &dir, &holder) == 0 &&
+		    runtime_dir_listen(&dir, RUNTIME_CONTROL_SOCKET, SOCK_SEQPACKET) >= 0)
+			_exit(0);
+		_exit(1);
+	}
+	int status;
+
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void test_runtime_stale(void **state)
+{
+	struct runtime_dir dir;
+	char path[128];
+	pid_t holder;
+	int base_fd, fd;
+
+	(void)state;
+	leave_stale();
+	assert_int_equal(runtime_dir_take("web", &dir, &holder), 0);
+	/* What it left would be in the way. */
+	fd = runtime_dir_listen(&dir, RUNTIME_CONTROL_SOCKET, SOCK_SEQPACKET);
+	assert_true(fd >= 0);
+	close(fd);
+	runtime_dir_remove(&dir);
+
+	leave_stale();
+	assert_int_equal(runtime_base_open(&base_fd, 0), 0);
+	assert_int_equal(runtime_vm_find(base_fd, "web", &holder), 0);
+	close(base_fd);
+	snprintf(path, sizeof(path), "%s/web", base);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Only ever one of many that try at once has it. */
+static void test_runtime_race(void **state)
+{
+	char path[128];
+	FILE *owners;
+	int order[2];
+	char go;
+
+	(void)state;
+	assert_int_equal(pipe(order), 0);
+	snprintf(path, sizeof(path), "%s/owner", base);
+	for (int i = 0; i < 8; i++) {
+		if (fork() != 0)
+			continue;
+		close(order[1]);
+		if (read(order[0], &go, 1) != 0)
+			_exit(2);
+		for (int round = 0; round < 200; round++) {
+			struct runtime_dir dir;
+			pid_t holder;
+			int fd;
+
+			if (runtime_dir_take("race", &dir, &holder) < 0)
+				continue;
+			/* Were there two owners, the second would find the first's mark. */
+			fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+			if (fd < 0)
+				_exit(1);
+			close(fd);
+			unlink(path);
+			runtime_dir_remove(&dir);
+		}
+		_exit(0);
+	}
+	close(order[0]);
+	close(order[1]);
+	for (int i = 0; i < 8; i++) {
+		int status;
+
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	owners = fopen(path, "r");
+	assert_null(owners);
+	snprintf(path, sizeof(path), "%s/race", base);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* --- relay --- */
+
+static bool drained;
+static struct loop *loop;
+
+static void relay_command(void *owner, enum terminal_command command)
+{
+	(void)owner;
+	(void)command;
+}
+
+static void relay_drained(void *owner)
+{
+	(void)owner;
+	drained = true;
+	loop_stop(loop);
+}
+
+static const struct relay_ops relay_ops = {relay_command, relay_drained};
+
+static void fill(char *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		data[i] = (char)(i * 7 + i / 251);
+}
+
+#define TRANSFER 300000
+
+/* The console process: sends back what it gets, as many bytes as are to come, and ends. */
+static pid_t echo_start(int fd)
+{
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		char data[1000];
+		size_t total = 0;
+
+		alarm(20);
+		while (total < TRANSFER) {
+			ssize_t size = recv(fd, data, sizeof(data), 0);
+
+			if (size <= 0 || send(fd, data, (size_t)size, 0) != size)
+				_exit(1);
+			total += (size_t)size;
+		}
+		_exit(0);
+	}
+	return child;
+}
+
+/* Everything that stands on in_fd comes out of out_fd, through the echo, before `drained`. */
+static void relay_run(int in_fd, int out_fd)
+{
+	struct relay *relay;
+	int sockets[2], status;
+	pid_t child;
+
+	drained = false;
+	loop = loop_new();
+	assert_non_null(loop);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+	child = echo_start(sockets[1]);
+	close(sockets[1]);
+	assert_int_equal(relay_new(loop, in_fd, out_fd, false, &relay_ops, NULL, &relay), 0);
+	assert_int_equal(relay_attach(relay, sockets[0]), 0);
+	assert_true(relay_busy(relay));
+	assert_int_equal(loop_run(loop), 0);
+	assert_true(drained);
+	assert_false(relay_busy(relay));
+	relay_free(relay);
+	loop_free(loop);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static char sent[TRANSFER], received[TRANSFER + 1];
+
+static int temporary_file(void)
+{
+	char path[] = "/tmp/atoll-test-XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	return fd;
+}
+
+static void test_relay_files(void **state)
+{
+	int in_fd = temporary_file(), out_fd = temporary_file();
+
+	(void)state;
+	fill(sent, sizeof(sent));
+	assert_int_equal(write(in_fd, sent, sizeof(sent)), sizeof(sent));
+	lseek(in_fd, 0, SEEK_SET);
+	/* Written from where the file's position is, which the shell's >> and ours share. */
+	assert_int_equal(write(out_fd, "x", 1), 1);
+	relay_run(in_fd, out_fd);
+	assert_int_equal(pread(out_fd, received, sizeof(received), 1), sizeof(sent));
+	assert_memory_equal(received, sent, sizeof(sent));
+	close(in_fd);
+	close(out_fd);
+}
+
+/* A writer and a slow reader on pipes; descriptors keep their flags. */
+static void test_relay_pipes(void **state)
+{
+	int in[2], out[2], status;
+	pid_t writer, reader;
+
+	(void)state;
+	fill(sent, sizeof(sent));
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(out), 0);
+	writer = fork();
+	if (writer == 0) {
+		size_t done = 0;
+
+		while (done < sizeof(sent)) {
+			ssize_t size = write(in[1], sent + done, sizeof(sent) - done);
+
+			if (size <= 0)
+				_exit(1);
+			done += (size_t)size;
+		}
+		_exit(0);
+	}
+	reader = fork();
+	if (reader == 0) {
+		size_t done = 0;
+		ssize_t size;
+
+		close(out[1]);
+		alarm(20);
+		while (done < sizeof(received) &&
+		       (size = read(out[0], received + done, sizeof(received) - done)) > 0) {
+			done += (size_t)size;
+			/* The pipe is full most of the time. */
+			usleep(100);
+		}
+		_exit(done == sizeof(sent) && memcmp(sent, received, sizeof(sent)) == 0 ? 0 : 1);
+	}
+	close(in[1]);
+	close(out[0]);
+	relay_run(in[0], out[1]);
+	assert_int_equal(fcntl(out[1], F_GETFL) & O_NONBLOCK, 0);
+	assert_int_equal(fcntl(in[0], F_GETFL) & O_NONBLOCK, 0);
+	close(in[0]);
+	close(out[1]);
+	assert_int_equal(waitpid(writer, &status, 0), writer);
+	assert_int_equal(status, 0);
+	assert_int_equal(waitpid(reader, &status, 0), reader);
+	assert_int_equal(status, 0);
+}
+
+/* A reader that has gone: the VM's output is dropped, and the run ends nonetheless. */
+static void test_relay_closed_out(void **state)
+{
+	int in_fd = temporary_file(), out[2];
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(write(in_fd, sent, sizeof(sent)), sizeof(sent));
+	lseek(in_fd, 0, SEEK_SET);
+	assert_int_equal(pipe(out), 0);
+	close(out[0]);
+	relay_run(in_fd, out[1]);
+	close(in_fd);
+	close(out[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test_setup_teardown(test_runtime_dir, base_make, base_remove),
+		cmocka_unit_test_setup_teardown(test_runtime_stale, base_make, base_remove),
+		cmocka_unit_test_setup_teardown(test_runtime_race, base_make, base_remove),
+		cmocka_unit_test(test_relay_files),
+		cmocka_unit_test(test_relay_pipes),
+		cmocka_unit_test(test_relay_closed_out),
+	};
+
+	return cmocka_run_group_tests_name("supervisor", tests, NULL, NULL);
+}
