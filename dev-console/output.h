@@ -77,7 +77,7 @@ int output_drain(struct output *output, int timeout_ms);
 
 /* Whether ops->input is called when there is input. */
 void output_want_input(struct output *output, bool wanted);
-/* Reads input; returns the bytes, 0 when there is none now. */
+/* Reads input into iov, which has room for a byte at least; returns the bytes, 0 when there is none now. */
 size_t output_read(struct output *output, const struct iovec *iov, size_t count);
 
 const struct output_counters *output_counters(const struct output *output);

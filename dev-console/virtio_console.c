@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "common/log.h"
 #include "common/virtio_spec.h"
@@ -22,6 +23,9 @@
 #include "dev-console/virtio_console_spec.h"
 
 #define CONSOLE_DRAIN_MS 1000
+/* Chains taken at one kick. A driver that never stops shall not keep us from everything else: we then kick
+ * ourselves. */
+#define CONSOLE_BATCH 1024
 
 struct virtio_console {
 	struct loop *loop;
@@ -75,10 +79,10 @@ static bool console_take_chain(struct virtio_console *console)
 	return true;
 }
 
-/* Takes chains until the ring is empty (true) or the output is full (false). */
-static bool console_transmit_ring(struct virtio_console *console)
+/* Takes chains until the ring is empty (true), or the output full or the budget used up (false). */
+static bool console_transmit_ring(struct virtio_console *console, unsigned *budget)
 {
-	for (;;) {
+	for (; *budget > 0; (*budget)--) {
 		if (!console->transmitting) {
 			if (virtqueue_pop(console->transmitq, &console->transmit_chain) <= 0)
 				return true;
@@ -90,19 +94,23 @@ static bool console_transmit_ring(struct virtio_console *console)
 		console->transmitting = false;
 		console->transmitted = 0;
 	}
+	return false;
 }
 
 static void console_transmit(struct virtio_console *console)
 {
 	struct virtqueue *queue = console->transmitq;
+	unsigned budget = CONSOLE_BATCH;
 	bool empty;
 
 	if (queue == NULL || virtqueue_broken(queue) != NULL)
 		return;
 	virtqueue_disable_kicks(queue);
 	do
-		empty = console_transmit_ring(console);
+		empty = console_transmit_ring(console, &budget);
 	while (empty && virtqueue_broken(queue) == NULL && virtqueue_enable_kicks(queue));
+	if (budget == 0)
+		eventfd_write(virtqueue_kick_fd(queue), 1);
 	virtqueue_complete(queue);
 	output_flush(console->output);
 	if (virtqueue_broken(queue) != NULL)
@@ -127,16 +135,21 @@ static void console_output_room(void *owner)
 /* --- Receive queue: the guest's input --- */
 
 /* Reads input into the driver's buffers. Returns whether more input may be had now. */
-static bool console_receive_ring(struct virtio_console *console)
+static bool console_receive_ring(struct virtio_console *console, unsigned *budget)
 {
 	struct virtqueue_chain *chain = &console->receive_chain;
 	size_t size;
 
-	while (virtqueue_pop(console->receiveq, chain) > 0) {
-		size = output_read(console->output, chain->iov + chain->out_count, chain->in_count);
-		if (size == 0 && chain->in_bytes > 0) {
-			virtqueue_rewind(console->receiveq, 1);
-			return false;
+	for (; *budget > 0 && virtqueue_pop(console->receiveq, chain) > 0; (*budget)--) {
+		/* A read of nothing would look like the end of input: a buffer without room is given back as
+		 * it is. */
+		size = 0;
+		if (chain->in_bytes > 0) {
+			size = output_read(console->output, chain->iov + chain->out_count, chain->in_count);
+			if (size == 0) {
+				virtqueue_rewind(console->receiveq, 1);
+				return false;
+			}
 		}
 		virtqueue_push(console->receiveq, chain->head, (uint32_t)size);
 		/* A buffer that was not filled has had all there was. */
@@ -149,6 +162,7 @@ static bool console_receive_ring(struct virtio_console *console)
 static void console_receive(struct virtio_console *console)
 {
 	struct virtqueue *queue = console->receiveq;
+	unsigned budget = CONSOLE_BATCH;
 	bool more;
 
 	if (queue == NULL || virtqueue_broken(queue) != NULL) {
@@ -158,8 +172,10 @@ static void console_receive(struct virtio_console *console)
 	virtqueue_disable_kicks(queue);
 	/* While there is input left the driver is asked for buffers; else a kick would tell nothing. */
 	do
-		more = console_receive_ring(console);
-	while (more && virtqueue_broken(queue) == NULL && virtqueue_enable_kicks(queue));
+		more = console_receive_ring(console, &budget);
+	while (more && budget > 0 && virtqueue_broken(queue) == NULL && virtqueue_enable_kicks(queue));
+	if (budget == 0)
+		eventfd_write(virtqueue_kick_fd(queue), 1);
 	output_want_input(console->output, !more);
 	virtqueue_complete(queue);
 	if (virtqueue_broken(queue) != NULL)

@@ -1,6 +1,6 @@
 # The register wire, and atoll-console.
 if HAVE_CMOCKA
-console_tests = tests/unit/test_vfio_user tests/unit/test_output tests/unit/test_serial tests/unit/test_uart16550
+console_tests = tests/unit/test_vfio_user tests/unit/test_output tests/unit/test_virtio_console tests/unit/test_serial tests/unit/test_uart16550
 TESTS += $(console_tests)
 check_PROGRAMS += $(console_tests)
 tests_unit_test_uart16550_SOURCES = tests/unit/test_uart16550.c
@@ -15,4 +15,7 @@ tests_unit_test_output_LDADD = dev-console/libconsole.la $(UNIT_LIBS)
 tests_unit_test_serial_SOURCES = tests/unit/test_serial.c
 tests_unit_test_serial_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_serial_LDADD = dev-console/libconsole.la $(UNIT_LIBS)
+tests_unit_test_virtio_console_SOURCES = tests/unit/test_virtio_console.c
+tests_unit_test_virtio_console_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_virtio_console_LDADD = dev-console/libconsole.la $(UNIT_LIBS)
 endif
