@@ -105,10 +105,7 @@ void guest_main(void)
 	measure_disk("read-128k-8", BLK_T_IN, LARGE, 8, true);
 	measure_port("uart-lsr", LSR);
 	measure_port("uart-scr", SCR);
-	if (option("hold")) {
-		print("idle\n");
-		while (!(in8(LSR) & 1))
-			WAIT_UNTIL(false, 0.02);
-	}
+	if (option("hold"))
+		guest_hold("idle");
 	guest_exit(GUEST_PASSED);
 }

@@ -24,3 +24,7 @@ EXTRA_DIST += tests/e2e/vm.bash tests/e2e/cli.bats tests/e2e/config.bats tests/e
 E2E_HELPERS += tests/e2e/helpers/fake_child
 tests_e2e_helpers_fake_child_SOURCES = tests/e2e/helpers/fake_child.c
 tests_e2e_helpers_fake_child_LDADD = common/libcommon.la
+
+# Bare-metal guests under atoll run.
+EXTRA_DIST += tests/e2e/guest.bash tests/e2e/guest-blk.bats tests/e2e/guest-console.bats tests/e2e/guest-net.bats \
+	tests/e2e/guest-pci.bats

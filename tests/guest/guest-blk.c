@@ -7,6 +7,7 @@
  *
  *   id=NAME       what GET_ID says of disk 0
  *   abuse=KIND    one violation of the ring's rules instead of the tests: see abuses[]
+ *   steady=N      instead of the tests: N numbered requests between two holds, "# begin" and "# end"
  *   many=N        numbered requests (default 20000), enough=... to let the ring's 16-bit indices wrap when
  * above 65536
  */
@@ -521,6 +522,13 @@ void guest_main(void)
 		guest_fail("there is no disk");
 	has_second = blk_find(1, &second) && blk_start(&second, ALL_FEATURES, 64, false);
 	has_readonly = blk_find(2, &readonly) && blk_start(&readonly, ALL_FEATURES, 64, false);
+	if (option("steady")) {
+		test(blk_start(&disk, ALL_FEATURES, 128, true), "the disk starts");
+		guest_hold("# begin");
+		test_numbered("steadily", option_number("steady", 1000));
+		guest_hold("# end");
+		return;
+	}
 	if (option("abuse"))
 		test_abuse(option("abuse"));
 

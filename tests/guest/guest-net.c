@@ -5,6 +5,7 @@
  *   mac0=.. mac1=..   what the NICs must say (52:54:00:00:00:01)
  *   count=N           numbered datagrams each way (default 2000)
  *   lenient           skips what stops or ends QEMU: a chain that is no frame
+ *   steady=N          instead of the tests: N datagrams each way between two holds, "# begin" and "# end"
  *   gso               segmentation offload: needs taps; QEMU's hub has none
  */
 #include "tests/guest/lib/net.h"
@@ -491,6 +492,13 @@ void guest_main(void)
 		guest_fail("there are not two NICs");
 	if (!test(start_both(PLAIN | MERGEABLE | VIRTIO_BIT(NET_F_MTU), 1526), "both NICs start"))
 		guest_end();
+	if (option("steady")) {
+		start_both(PLAIN | MERGEABLE | RINGS, 1526);
+		guest_hold("# begin");
+		test_echo("steadily", (uint32_t)option_number("steady", 1000));
+		guest_hold("# end");
+		return;
+	}
 	test_configuration();
 	test_arp();
 	test_echo("plain rings", count);

@@ -32,6 +32,8 @@ bool test(bool passed, const char *format, ...) __attribute__((format(printf, 2,
 _Noreturn void guest_end(void); /* the plan, and the debug-exit */
 _Noreturn void guest_fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* "Bail out!" */
 _Noreturn void guest_exit(uint8_t value);
+/* Prints the line `word` and waits for a byte of input, so that somebody can look at the VM from outside. */
+void guest_hold(const char *word);
 
 /* The command line (platform.c): "name=value" words. option() gives the value ("" for a bare name) or NULL.
  */

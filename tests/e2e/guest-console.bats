@@ -1,0 +1,69 @@
+#!/usr/bin/env bats
+# The UART and virtio-console, driven by hand: registers and interrupts, and nothing lost in either direction.
+
+setup() {
+	. "$BATS_TEST_DIRNAME/guest.bash"
+	guest_setup
+}
+teardown() { guest_teardown; }
+
+# pattern COUNT: what the guests send and expect on the UART.
+pattern() {
+	python3 -c 'import sys
+sys.stdout.write("".join("\n" if i % 64 == 63 else chr(97 + i % 23) for i in range(int(sys.argv[1]))))' "$1"
+}
+
+# echoes WORDS: types 16 KiB into the guest as fast as it takes them; each byte must come back.
+echoes() {
+	guest_config guest-console "echo=16384 $1"
+	vm_start guest vm.yaml
+	vm_expect guest 10 '^# echo'
+	pattern 16384 >&"$vm_in_guest"
+	status=0
+	vm_wait guest 60 || status=$?
+	grep -E '^(not )?ok' guest.out
+	[ $status = 33 ]
+	tr -d '\r' <guest.out | sed -n '/^# echo/,/^ok/p' | sed '1d;$d' | head -c 16384 | cmp - <(pattern 16384)
+}
+
+@test "registers, loopback, FIFO, every kind of interrupt" {
+	guest_config guest-console ''
+	guest_run
+	guest_passed
+}
+
+@test "16 KiB of input, polled: none lost" { echoes ''; }
+@test "16 KiB of input, by interrupt: none lost" { echoes interrupts; }
+
+@test "64 KiB of output into a file: none lost" {
+	guest_config guest-console 'flood=65536' 'consoles:' '  - {id: serial, type: serial, output: file, path: serial.log}'
+	guest_run
+	[ "$status" = 33 ]
+	tr -d '\r' <serial.log | sed '1d' | head -c 65536 | cmp - <(pattern 65536)
+}
+
+@test "virtio-console: 256 KiB each way over a socket" {
+	guest_config guest-console 'virtio=262144' 'consoles:' '  - {id: serial, type: serial, output: stdio}' \
+		'  - {id: port, type: virtio, output: socket}'
+	vm_start guest vm.yaml
+	vm_expect guest 10 '^# virtio-console ready'
+	python3 - run/guest/console-port <<'END'
+import socket, sys, threading
+want = bytes((i * 7 + i // 256) & 255 for i in range(262144))
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.settimeout(20)
+threading.Thread(target=s.sendall, args=(want,), daemon=True).start()
+got = b""
+while len(got) < len(want):
+    chunk = s.recv(65536)
+    if not chunk: break
+    got += chunk
+# What the guest sent before somebody listened is not for this socket; the rest must be the pattern's end.
+sys.exit(0 if got and want.endswith(got) else "%d bytes differ" % len(got))
+END
+	status=0
+	vm_wait guest 30 || status=$?
+	cat guest.out
+	[ $status = 33 ]
+}
