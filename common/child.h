@@ -1,11 +1,12 @@
 /*
  * A supervised process's side of the control wire.
  *
- * The supervisor execs a child with argv[0] "atoll-blk: web/root", the control socket at the descriptor that the
- * environment variable ATOLL_CONTROL_FD names, /dev/null on 0 and its own stderr on 1 and 2, and nothing else open.
- * The first packet configures the child; what it must open came with it.
+ * The supervisor execs a child with argv[0] "atoll-blk: web/root", the control socket at the descriptor that
+ * the environment variable ATOLL_CONTROL_FD names, /dev/null on 0 and its own stderr on 1 and 2, and nothing
+ * else open. The first packet configures the child; what it must open came with it.
  *
- * Order in a child's main: child_attach(), child_configuration(), prepare, (seal), child_ready(), child_serve(), loop.
+ * Order in a child's main: child_attach(), child_configuration(), prepare, (seal), child_ready(),
+ * child_serve(), loop.
  */
 #ifndef ATOLL_COMMON_CHILD_H
 #define ATOLL_COMMON_CHILD_H
@@ -23,22 +24,22 @@ struct child;
 struct child_ops {
 	/* KIND_SHUT_DOWN, or the supervisor is gone (its socket closed): finish and stop the loop. */
 	void (*shut_down)(void *argument);
-	/* Any other message of the supervisor. The message is cleared after the call. Return 0, or -EPROTO for one
-	 * that this child does not take: it is logged and the child shuts down. */
+	/* Any other message of the supervisor. The message is cleared after the call. Return 0, or -EPROTO
+	 * for one that this child does not take: it is logged and the child shuts down. */
 	int (*message)(void *argument, struct control_message *message);
 	/* Appends counters to a Statistics reply through child_counter(). May be NULL. */
 	void (*statistics)(void *argument, struct child *child);
 };
 
 /*
- * Finds the control wire in the environment, and removes it from there. Returns 0, -ENOENT when the process was
- * started by hand, -EBADF when the variable does not name a SEQPACKET socket.
+ * Finds the control wire in the environment, and removes it from there. Returns 0, -ENOENT when the process
+ * was started by hand, -EBADF when the variable does not name a SEQPACKET socket.
  */
 int child_attach(struct child **child);
 
 /*
- * Waits up to 10 s for the first packet, which must be a *Configure. Log records travel to the supervisor from here
- * on, under program and "VM/ID" (or "VM" when the message has no id). 1, 0 at end of file, -errno.
+ * Waits up to 10 s for the first packet, which must be a *Configure. Log records travel to the supervisor
+ * from here on, under program and "VM/ID" (or "VM" when the message has no id). 1, 0 at end of file, -errno.
  */
 int child_configuration(struct child *child, const char *program, struct control_message *message);
 

@@ -1,8 +1,8 @@
 /*
  * The control wire: Envelopes with their descriptors over a SOCK_SEQPACKET socket.
  *
- * Stateless; either end may be non-blocking. Used by the supervisor for its children and its monitor socket, by each
- * child, and by the commands that ask a running supervisor.
+ * Stateless; either end may be non-blocking. Used by the supervisor for its children and its monitor socket,
+ * by each child, and by the commands that ask a running supervisor.
  */
 #ifndef ATOLL_COMMON_CONTROL_WIRE_H
 #define ATOLL_COMMON_CONTROL_WIRE_H
@@ -19,14 +19,14 @@ struct control_message {
 };
 
 /*
- * Sends one envelope; its fd_count field is set here. Descriptors stay the caller's. Returns 0, -EAGAIN when a
- * non-blocking socket is full, -EPIPE when the peer is gone, -EMSGSIZE.
+ * Sends one envelope; its fd_count field is set here. Descriptors stay the caller's. Returns 0, -EAGAIN when
+ * a non-blocking socket is full, -EPIPE when the peer is gone, -EMSGSIZE.
  */
 int control_send(int socket_fd, Atoll__Control__Envelope *envelope, const int *fds, size_t fd_count);
 
 /*
- * Receives one. Returns 1 with *message filled, 0 at the peer's end, -EAGAIN, -EPROTO for a packet that the framing
- * refuses, or another -errno; message is empty unless 1 was returned.
+ * Receives one. Returns 1 with *message filled, 0 at the peer's end, -EAGAIN, -EPROTO for a packet that the
+ * framing refuses, or another -errno; message is empty unless 1 was returned.
  */
 int control_receive(int socket_fd, struct control_message *message);
 

@@ -2,9 +2,9 @@
  * The main program of a device process, as far as all devices share it: options, the two ways to be started
  * (by the supervisor over the control wire; by hand with --socket-path or --fd), the loop, and a clean end.
  *
- * By hand, --socket-path listens there (an existing socket file is replaced only when nobody listens on it), serves one
- * front end after the other, and unlinks the path at the end; --fd=N serves the connected or listening socket N.
- * SIGTERM and SIGINT end the program with status 0 after what was accepted is finished.
+ * By hand, --socket-path listens there (an existing socket file is replaced only when nobody listens on it),
+ * serves one front end after the other, and unlinks the path at the end; --fd=N serves the connected or
+ * listening socket N. SIGTERM and SIGINT end the program with status 0 after what was accepted is finished.
  *
  * Exit status: 0 ended as asked, 1 failed, 2 bad usage, 3 the host lacks something.
  *
@@ -29,18 +29,18 @@ struct device_option {
 };
 
 struct device_program_ops {
-	const char *program;      /* "atoll-blk" */
-	const char *summary;      /* one line for --help */
-	const char *capabilities; /* the JSON that --print-capabilities prints, newline included */
+	const char *program;		     /* "atoll-blk" */
+	const char *summary;		     /* one line for --help */
+	const char *capabilities;	     /* the JSON that --print-capabilities prints, newline included */
 	const struct device_option *options; /* ended by a NULL name */
 
 	/* An own option was seen; value is NULL for a flag. 0, or -EINVAL after having logged why. */
 	int (*option)(void *device, const char *name, const char *value);
-	/* By hand: all options are read; check them, open what they name. 0, or -errno after having logged why:
-	 * -EINVAL ends with 2, -ENODEV, -EACCES and -EPERM with 3, others with 1. */
+	/* By hand: all options are read; check them, open what they name. 0, or -errno after having logged
+	 * why: -EINVAL ends with 2, -ENODEV, -EACCES and -EPERM with 3, others with 1. */
 	int (*open_by_hand)(void *device);
-	/* Supervised: the *Configure message; take its descriptors (set them to -1 in the message). The wire's
-	 * descriptor is put into *wire_fd. 0 or -errno after having logged why. */
+	/* Supervised: the *Configure message; take its descriptors (set them to -1 in the message). The
+	 * wire's descriptor is put into *wire_fd. 0 or -errno after having logged why. */
 	int (*configure)(void *device, struct control_message *message, int *wire_fd);
 	/* Threads, rings, buffers: all that must exist before the process seals itself. */
 	int (*prepare)(void *device, struct loop *loop);
@@ -49,7 +49,8 @@ struct device_program_ops {
 	int (*session_start)(void *device, struct device_program *program, int socket_fd);
 	/* End the running session now, if any: finish accepted work, free it. */
 	void (*session_stop)(void *device);
-	/* A control message other than *Configure and SHUT_DOWN; NULL: none is taken. As child_ops.message. */
+	/* A control message other than *Configure and SHUT_DOWN; NULL: none is taken. As child_ops.message.
+	 */
 	int (*message)(void *device, struct control_message *message);
 	void (*statistics)(void *device, struct child *child);
 	/* The last call. */
@@ -60,8 +61,8 @@ struct device_program_ops {
 int device_program_main(int argc, char **argv, const struct device_program_ops *ops, void *device);
 
 /*
- * The device's session is over (0 for end of file, else -errno). By hand on a listening socket the next front end is
- * awaited; otherwise the program ends, with status 1 if error is not 0.
+ * The device's session is over (0 for end of file, else -errno). By hand on a listening socket the next front
+ * end is awaited; otherwise the program ends, with status 1 if error is not 0.
  */
 void device_program_session_ended(struct device_program *program, int error);
 

@@ -1,8 +1,9 @@
 /*
  * Descriptors over unix sockets: the one place that builds and reads SCM_RIGHTS.
  *
- * Received descriptors are close-on-exec. A message whose control data was cut (MSG_CTRUNC), or that brings more
- * descriptors than the caller allows, is refused with all of them closed: a peer cannot leave a descriptor behind.
+ * Received descriptors are close-on-exec. A message whose control data was cut (MSG_CTRUNC), or that brings
+ * more descriptors than the caller allows, is refused with all of them closed: a peer cannot leave a
+ * descriptor behind.
  */
 #ifndef ATOLL_COMMON_FD_PASSING_H
 #define ATOLL_COMMON_FD_PASSING_H

@@ -3,11 +3,11 @@
  *
  * A record goes to the sink. By itself that is stderr, one line:
  *     2026-11-21T05:40:00.123456Z warning atoll-blk: web/root: text
- * A supervised child replaces the sink (child.h) and the record travels to the supervisor, which prints the same
- * line and keeps the last one of each child, so that a process that died has last words.
+ * A supervised child replaces the sink (child.h) and the record travels to the supervisor, which prints the
+ * same line and keeps the last one of each child, so that a process that died has last words.
  *
- * Any thread may log. Text comes from a printf format; control characters in it are written as \xNN, so that bytes
- * of a guest can neither forge a line nor drive a terminal.
+ * Any thread may log. Text comes from a printf format; control characters in it are written as \xNN, so that
+ * bytes of a guest can neither forge a line nor drive a terminal.
  */
 #ifndef ATOLL_COMMON_LOG_H
 #define ATOLL_COMMON_LOG_H
@@ -55,10 +55,10 @@ const char *log_level_name(enum log_level level);
 
 void log_message(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-#define log_error(...)   log_message(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_error(...)	 log_message(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_message(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_notice(...)  log_message(LOG_LEVEL_NOTICE, __VA_ARGS__)
-#define log_info(...)    log_message(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...)   log_message(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_notice(...)	 log_message(LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(...)	 log_message(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)	 log_message(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 #endif

@@ -42,7 +42,8 @@ void loop_on_wake(struct loop *loop, loop_fn wake, void *argument);
  * Watches fd, level-triggered, until loop_unwatch(). A callback may remove its own watch. The fd stays the
  * caller's. Returns NULL with errno set.
  */
-struct loop_watch *loop_watch_fd(struct loop *loop, int fd, unsigned events, loop_fd_fn callback, void *argument);
+struct loop_watch *loop_watch_fd(struct loop *loop, int fd, unsigned events, loop_fd_fn callback,
+				 void *argument);
 /* Changes the events of a watch; 0 pauses it. */
 int loop_watch_set_events(struct loop_watch *watch, unsigned events);
 /* A timer, not yet armed. */
@@ -51,7 +52,8 @@ struct loop_watch *loop_watch_timer(struct loop *loop, loop_fn callback, void *a
 int loop_timer_arm(struct loop_watch *timer, uint64_t delay_us);
 void loop_timer_disarm(struct loop_watch *timer);
 /* Calls back for a signal, outside of signal context. */
-struct loop_watch *loop_watch_signal(struct loop *loop, int signal_number, loop_signal_fn callback, void *argument);
+struct loop_watch *loop_watch_signal(struct loop *loop, int signal_number, loop_signal_fn callback,
+				     void *argument);
 /* Removes and frees a watch of any kind; NULL is allowed. */
 void loop_unwatch(struct loop_watch *watch);
 

@@ -45,3 +45,12 @@ AC_DEFUN([ATOLL_HARDENING_FLAGS], [
   AC_SUBST([HARDENING_CFLAGS])
   AC_SUBST([HARDENING_LDFLAGS])
 ])
+
+# GUEST_CFLAGS: for bare-metal guests, which have no C library, so that a loop may not become a call of memset.
+AC_DEFUN([ATOLL_GUEST_FLAGS], [
+  GUEST_CFLAGS="-O2 -ffreestanding -fno-builtin -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only"
+  GUEST_CFLAGS="$GUEST_CFLAGS -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables"
+  GUEST_CFLAGS="$GUEST_CFLAGS -fno-delete-null-pointer-checks -U_FORTIFY_SOURCE"
+  ATOLL_APPEND_CFLAG([GUEST_CFLAGS], [-fno-tree-loop-distribute-patterns])
+  AC_SUBST([GUEST_CFLAGS])
+])

@@ -1,8 +1,9 @@
 /*
  * The framing of the control wire: an Envelope to bytes and back, with the limits that both ends keep.
  *
- * One packet holds one Envelope. Whatever does not parse, is longer than CONTROL_FRAME_MAX, has no body that we know,
- * nests text that is not what its field promises, or names another number of descriptors than came, is -EPROTO.
+ * One packet holds one Envelope. Whatever does not parse, is longer than CONTROL_FRAME_MAX, has no body that
+ * we know, nests text that is not what its field promises, or names another number of descriptors than came,
+ * is -EPROTO.
  */
 #ifndef ATOLL_PROTO_CONTROL_FRAME_H
 #define ATOLL_PROTO_CONTROL_FRAME_H
@@ -24,6 +25,7 @@ int control_frame_pack(const Atoll__Control__Envelope *envelope, uint8_t *frame,
  * Parses a packet that came with fd_count descriptors. On success *envelope is the caller's, to be freed with
  * atoll__control__envelope__free_unpacked(*envelope, NULL). 0, -EPROTO or -ENOMEM.
  */
-int control_frame_unpack(const uint8_t *frame, size_t size, size_t fd_count, Atoll__Control__Envelope **envelope);
+int control_frame_unpack(const uint8_t *frame, size_t size, size_t fd_count,
+			 Atoll__Control__Envelope **envelope);
 
 #endif

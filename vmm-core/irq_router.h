@@ -1,8 +1,9 @@
 /*
  * Interrupts into the in-kernel irqchip: the GSI routing table, MSI routes in it, and irqfds.
  *
- * GSIs below LAYOUT_GSI_IOAPIC_PINS are PIC and IOAPIC pins; from LAYOUT_GSI_MSI_FIRST on each allocated GSI is one
- * MSI. All functions may be called from any thread (vCPUs write MSI-X tables); they are serialised inside.
+ * GSIs below LAYOUT_GSI_IOAPIC_PINS are PIC and IOAPIC pins; from LAYOUT_GSI_MSI_FIRST on each allocated GSI
+ * is one MSI. All functions may be called from any thread (vCPUs write MSI-X tables); they are serialised
+ * inside.
  */
 #ifndef ATOLL_VMM_CORE_IRQ_ROUTER_H
 #define ATOLL_VMM_CORE_IRQ_ROUTER_H

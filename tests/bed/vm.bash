@@ -1,11 +1,12 @@
 # Driving a VM from a script: its console on pipes, waiting for what it prints, typing, and its end. Sourced by bash.
-# Every wait is bounded; a wait that fails shows the console's last lines.
+# Works under errexit, and in bats, whose own descriptor 3 a VM must not hold. Every wait is bounded; a wait that fails
+# shows the console's last lines.
 
 # vm_start NAME CONFIG: runs it in the background; console output in NAME.out, atoll's own words in NAME.err.
 vm_start() {
 	rm -f "$1.in" "$1.out" "$1.err"
 	mkfifo "$1.in"
-	"$ATOLL" run "$2" <"$1.in" >"$1.out" 2>"$1.err" &
+	"$ATOLL" run "$2" <"$1.in" >"$1.out" 2>"$1.err" 3>&- &
 	eval "vm_pid_$1=$!"
 	eval "exec {vm_in_$1}>$1.in"
 	eval "vm_seen_$1=0"
@@ -20,14 +21,13 @@ vm_type() {
 # vm_expect NAME SECONDS PATTERN: waits until the console printed PATTERN (extended regular expression) after what an
 # earlier vm_expect saw.
 vm_expect() {
-	local seen=vm_seen_$1 pid=vm_pid_$1 deadline=$((SECONDS + $2)) line text
-	local LC_ALL=C # lengths are in bytes
+	local seen=vm_seen_$1 pid=vm_pid_$1 deadline=$((SECONDS + $2)) line offset LC_ALL=C
 	while :; do
-		line=$(tail -c "+$((${!seen} + 1))" "$1.out" | grep -aobE -m 1 -- "$3")
+		line=$(tail -c "+$((${!seen} + 1))" "$1.out" | grep -aobE -m 1 -- "$3") || :
 		if [ -n "$line" ]; then
-			# From the end of the line that matched.
-			text=${line#*:}
-			eval "vm_seen_$1=$((${!seen} + ${line%%:*} + ${#text}))"
+			# From the end of what matched: "OFFSET:MATCH".
+			offset=${line%%:*}
+			eval "vm_seen_$1=$((${!seen} + offset + ${#line} - ${#offset} - 1))"
 			return 0
 		fi
 		if ! kill -0 "${!pid}" 2>/dev/null || [ $SECONDS -ge $deadline ]; then

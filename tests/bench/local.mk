@@ -2,7 +2,7 @@
 GUESTS += tests/bench/guest-bench
 noinst_PROGRAMS += tests/bench/guest-bench
 tests_bench_guest_bench_SOURCES = tests/bench/guest-bench.c
-tests_bench_guest_bench_CFLAGS = $(GUEST_CFLAGS)
+tests_bench_guest_bench_CFLAGS = $(GUEST_COMPILE)
 tests_bench_guest_bench_LDADD = tests/guest/libguest.a
 tests_bench_guest_bench_LINK = $(GUEST_LINK)
 

@@ -29,7 +29,8 @@ guest_config() {
 	shift 2
 	{
 		printf '%s\n' 'name: guest' 'memory: 64MiB' 'debug-exit: true' 'on-reset: exit'
-		printf 'boot:\n  kernel: %s\n  cmdline: "%s"\n' "$guests/$guest" "$cmdline"
+		printf 'boot:\n  kernel: %s\n' "$guests/$guest"
+		[ -z "$cmdline" ] || printf '  cmdline: "%s"\n' "$cmdline"
 		[ $# = 0 ] || printf '%s\n' "$@"
 	} >vm.yaml
 }

@@ -4,9 +4,7 @@ GUESTS = tests/guest/guest-blk tests/guest/guest-console tests/guest/guest-net t
 noinst_PROGRAMS += $(GUESTS)
 noinst_LIBRARIES = tests/guest/libguest.a
 
-GUEST_CFLAGS = -std=gnu17 $(WARNING_CFLAGS) -O2 -ffreestanding -fno-builtin -fno-pic -fno-pie -mno-red-zone \
-	-mgeneral-regs-only -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
-	-fno-delete-null-pointer-checks -fno-tree-loop-distribute-patterns -U_FORTIFY_SOURCE
+GUEST_COMPILE = -std=gnu17 $(WARNING_CFLAGS) $(GUEST_CFLAGS)
 GUEST_LINK = $(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 	-Wl,-T,$(srcdir)/tests/guest/lib/guest.ld -o $@
 
@@ -23,26 +21,26 @@ tests_guest_libguest_a_SOURCES = \
 	tests/guest/lib/print.c \
 	tests/guest/lib/virtio.c tests/guest/lib/virtio.h \
 	tests/guest/lib/virtqueue.c
-tests_guest_libguest_a_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_libguest_a_CFLAGS = $(GUEST_COMPILE)
 tests_guest_libguest_a_CCASFLAGS = -g0
 
 tests_guest_guest_blk_SOURCES = tests/guest/guest-blk.c
-tests_guest_guest_blk_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_guest_blk_CFLAGS = $(GUEST_COMPILE)
 tests_guest_guest_blk_LDADD = tests/guest/libguest.a
 tests_guest_guest_blk_LINK = $(GUEST_LINK)
 
 tests_guest_guest_console_SOURCES = tests/guest/guest-console.c
-tests_guest_guest_console_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_guest_console_CFLAGS = $(GUEST_COMPILE)
 tests_guest_guest_console_LDADD = tests/guest/libguest.a
 tests_guest_guest_console_LINK = $(GUEST_LINK)
 
 tests_guest_guest_net_SOURCES = tests/guest/guest-net.c
-tests_guest_guest_net_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_guest_net_CFLAGS = $(GUEST_COMPILE)
 tests_guest_guest_net_LDADD = tests/guest/libguest.a
 tests_guest_guest_net_LINK = $(GUEST_LINK)
 
 tests_guest_guest_pci_SOURCES = tests/guest/guest-pci.c
-tests_guest_guest_pci_CFLAGS = $(GUEST_CFLAGS)
+tests_guest_guest_pci_CFLAGS = $(GUEST_COMPILE)
 tests_guest_guest_pci_LDADD = tests/guest/libguest.a
 tests_guest_guest_pci_LINK = $(GUEST_LINK)
 
