@@ -8,6 +8,7 @@ common_libcommon_la_SOURCES = \
 	common/control_wire.c common/control_wire.h \
 	common/child.c common/child.h \
 	common/device_program.c common/device_program.h \
+	common/seccomp_filter.h \
 	common/virtio_spec.h
 common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS)
 
