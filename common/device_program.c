@@ -1,12 +1,13 @@
 /*
  * The main program of a device process. Two ways in, one way on:
  *
- *   supervised   the control wire configures the device and brings its one wire; the session's end, an order,
- * or the supervisor's end stops the program. by hand      options configure it; a listening socket brings one
- * front end after the other, a connected one is served once; a signal stops the program.
+ *   supervised   the control wire configures the device and brings its one wire; the session's end, an order, or the
+ *                supervisor's end stops the program.
+ *   by hand      options configure it; a listening socket brings one front end after the other, a connected one is
+ *                served once; a signal stops the program.
  *
- * From "prepare" on both are the same: everything that needs a right has been opened by then, so that the
- * process can seal itself between prepare and the first byte of a front end.
+ * From "prepare" on both are the same: everything that needs a right has been opened by then, so that the process can
+ * seal itself between prepare and the first byte of a front end.
  */
 #include "common/device_program.h"
 

@@ -16,7 +16,7 @@ AC_DEFUN([ATOLL_WARNING_FLAGS], [
   m4_foreach_w([flag], [-Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes
       -Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef
       -Wvla -Wimplicit-fallthrough -Wno-missing-field-initializers],
-    [ATOLL_APPEND_CFLAG([WARNING_CFLAGS], flag)])
+    [ATOLL_APPEND_CFLAG([WARNING_CFLAGS], m4_dquote(m4_defn([flag])))])
   AS_IF([test "x$enable_werror" = xyes], [WARNING_CFLAGS="$WARNING_CFLAGS -Werror"])
   AC_SUBST([WARNING_CFLAGS])
 ])
@@ -32,11 +32,11 @@ AC_DEFUN([ATOLL_HARDENING_FLAGS], [
   ], [
     m4_foreach_w([flag], [-fPIE -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
         -fcf-protection=full -fno-strict-overflow -fno-delete-null-pointer-checks],
-      [ATOLL_APPEND_CFLAG([HARDENING_CFLAGS], flag)])
+      [ATOLL_APPEND_CFLAG([HARDENING_CFLAGS], m4_dquote(m4_defn([flag])))])
     AS_IF([test "x$enable_fuzzing" != xyes],
       [ATOLL_APPEND_CFLAG([HARDENING_CFLAGS], [-O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3])])
     m4_foreach_w([flag], [-pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed],
-      [ATOLL_APPEND_CFLAG([HARDENING_LDFLAGS], flag)])
+      [ATOLL_APPEND_CFLAG([HARDENING_LDFLAGS], m4_dquote(m4_defn([flag])))])
   ])
   AS_IF([test "x$enable_fuzzing" = xyes], [
     HARDENING_CFLAGS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -g -O1"

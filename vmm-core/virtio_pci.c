@@ -94,8 +94,21 @@ static void device_unlock(struct virtio_pci *device)
 	} while (atomic_load(&device->config_stale) && pthread_mutex_trylock(&device->lock) == 0);
 }
 
+/*
+ * The driver looks at its configuration, or at the generation of it: it shall see what the device has now. A notice of
+ * a change travels beside the queues, and a driver that was told of a command's completion may be here before it.
+ */
+static void config_freshen(struct virtio_pci *device)
+{
+	int result = config_fetch(device);
+
+	if (result < 0)
+		virtio_device_failed(device, "its configuration cannot be read", result);
+}
+
 static void config_read(struct virtio_pci *device, uint64_t offset, uint8_t *data, unsigned size)
 {
+	config_freshen(device);
 	for (unsigned i = 0; i < size; i++)
 		data[i] = offset + i < device->config_size ? device->config[offset + i] : 0;
 }
@@ -155,6 +168,8 @@ static void bar_read(void *owner, uint64_t offset, void *data, unsigned size)
 	pthread_mutex_lock(&device->lock);
 	switch (offset >> PAGE_SHIFT) {
 	case PAGE_COMMON:
+		if (in_page == offsetof(struct virtio_pci_common_cfg, config_generation))
+			config_freshen(device);
 		if (in_page + size <= sizeof(struct virtio_pci_common_cfg))
 			virtio_common_read(device, in_page, data, size);
 		break;

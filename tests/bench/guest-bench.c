@@ -1,10 +1,10 @@
 /*
  * What tests/bench/bench measures from inside: the first character, disk requests, register accesses.
  *
- * Prints "first" at once, then "NAME TICKS" for each measurement: TSC ticks for one request or access, the
- * mean over a measurement of `slice` milliseconds (default 300, of a 3 GHz clock). Rings are polled, no
- * interrupt is taken. only=first   ends after the first line hold         at the end prints "idle" and waits
- * for a byte of input, so that memory can be looked at
+ * Prints "first" at once, then "NAME TICKS" for each measurement: TSC ticks for one request or access, the mean over
+ * a measurement of `slice` milliseconds (default 300, of a 3 GHz clock). Rings are polled, no interrupt is taken.
+ *   only=first   ends after the first line
+ *   hold         at the end prints "idle" and waits for a byte of input, so that memory can be looked at
  */
 #include "tests/guest/lib/blk.h"
 

@@ -14,7 +14,8 @@ refused() {
 	echo "run: $status: $output$stderr"
 	[ "$status" = "$1" ]
 	[ -z "$output" ]
-	[[ $stderr == "atoll: web.yaml:"$2 ]] && [ "$(wc -l <<<"$stderr")" = 1 ]
+	[[ $stderr == "atoll: web.yaml:"$2 ]]
+	[ "$(wc -l <<<"$stderr")" = 1 ]
 	[[ $stderr == *"; "* ]]
 	[ "$(ls -A | grep -vx run)" = "$(grep -vx run <<<"$before")" ]
 	nothing_left web
@@ -22,7 +23,8 @@ refused() {
 	echo "check: $status: $output$stderr"
 	[ "$status" = 2 ]
 	[ -z "$stderr" ]
-	[[ $output == "web.yaml:"$2 ]] && [ "$(wc -l <<<"$output")" = 1 ]
+	[[ $output == "web.yaml:"$2 ]]
+	[ "$(wc -l <<<"$output")" = 1 ]
 	nothing_left web
 }
 
@@ -30,7 +32,8 @@ refused() {
 	truncate -s 1M image
 	config web <<<$'disks:\n  - id: root\n    path: image'
 	run "$atoll" check web.yaml
-	[ "$status" = 0 ] && [ -z "$output" ]
+	[ "$status" = 0 ]
+	[ -z "$output" ]
 	nothing_left web
 }
 
@@ -114,7 +117,8 @@ refused() {
 	"$atoll" run --detach other.yaml
 	pid=$(cat run/other/pid)
 	run "$atoll" run web.yaml </dev/null
-	[ "$status" = 2 ] && [[ $output == *"image: in use by pid $pid (atoll)"* ]]
+	[ "$status" = 2 ]
+	[[ $output == *"image: in use by pid $pid (atoll)"* ]]
 	"$atoll" kill other
 	nothing_left other
 }

@@ -26,7 +26,9 @@ ends() {
 	guest_config guest-pci "end=$1"
 	guest_run
 	echo "$output"
-	[ "$status" = "$2" ] && [[ $output == *"# ending by $1"* ]] && [[ $output != *"still here"* ]]
+	[ "$status" = "$2" ]
+	[[ $output == *"# ending by $1"* ]]
+	[[ $output != *"still here"* ]]
 	[ -z "$(ls run 2>/dev/null)" ]
 }
 
@@ -62,5 +64,6 @@ ends() {
 	"$ATOLL" kill guest
 	status=0
 	vm_wait guest 5 || status=$?
-	[ $status = 1 ] && [ -z "$(ls run)" ]
+	[ $status = 1 ]
+	[ -z "$(ls run)" ]
 }

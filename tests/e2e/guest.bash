@@ -38,9 +38,14 @@ guest_config() {
 # A guest that hangs is ended after this many seconds; all of them take a few.
 guest_timeout=60
 
-# guest_run [PREFIX...]: runs vm.yaml to its end: $status, $output.
+# guest_run [PREFIX...]: runs vm.yaml to its end: $status, $output; what atoll itself said is in atoll.err.
 guest_run() {
-	run timeout -k 5 $guest_timeout "$@" "$ATOLL" run vm.yaml </dev/null
+	run guest_atoll "$@"
+	cat atoll.err
+}
+
+guest_atoll() {
+	timeout -k 5 $guest_timeout "$@" "$ATOLL" run vm.yaml </dev/null 2>atoll.err
 }
 
 # guest_passed: the run before ended as a guest does whose tests all passed.

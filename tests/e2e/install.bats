@@ -58,9 +58,11 @@ each_program() {
 	for program in "${programs[@]}"; do
 		case $program in */atoll-core) continue ;; esac
 		run "$program" --version
-		[ "$status" = 0 ] && [[ $output =~ [0-9]+\.[0-9]+ ]]
+		[ "$status" = 0 ]
+		[[ $output =~ [0-9]+\.[0-9]+ ]]
 		run "$program" --help
-		[ "$status" = 0 ] && [[ $output == *sage:* ]]
+		[ "$status" = 0 ]
+		[[ $output == *sage:* ]]
 	done
 }
 

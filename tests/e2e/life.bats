@@ -44,7 +44,7 @@ ends() {
 	[ "$(stat -c %a run/web)" = 700 ]
 	"$atoll" kill web
 	nothing_left web
-	ps -eo args= | grep -E '^atoll(-[a-z]+)?: web' && false || true
+	[ -z "$(ps -eo args= | grep -E '^atoll(-[a-z]+)?: web')" ]
 }
 
 @test "stop presses the power button; kill does not ask" {
@@ -52,7 +52,7 @@ ends() {
 	"$atoll" run --detach --log-file=log web.yaml
 	timeout 10 "$atoll" stop web
 	nothing_left web
-	! grep -q "killed by a command" log
+	[ "$(grep -c "killed by a command" log)" = 0 ]
 	config web h </dev/null
 	"$atoll" run --detach --log-file=log web.yaml
 	timeout 15 "$atoll" stop --timeout=1 web
@@ -158,7 +158,9 @@ ends() {
 		  - {id: d, output: null}
 	END
 	"$atoll" run --detach web.yaml
-	[ -f out ] && [ -S run/web/console-b ] && [ -S sock ]
+	[ -f out ]
+	[ -S run/web/console-b ]
+	[ -S sock ]
 	[ "$(readlink run/web/console-c)" = "$(realpath sock)" ]
 	socat -u OPEN:/dev/null UNIX-CONNECT:run/web/console-c
 	"$atoll" kill web
@@ -268,7 +270,8 @@ misbehaves() {
 	truncate -s 1M image
 	config web <<<$'disks:\n  - id: root\n    path: image'
 	run --separate-stderr "$atoll" run web.yaml </dev/null
-	[ "$status" = 1 ] && [ "$(wc -l <<<"$stderr")" = 1 ]
+	[ "$status" = 1 ]
+	[ "$(wc -l <<<"$stderr")" = 1 ]
 	[[ $stderr == "atoll: web: cannot start $PWD/libexec/atoll-blk: No such file or directory; install Atoll as a whole,"* ]]
 	nothing_left web
 	run "$atoll" run --detach web.yaml
@@ -343,7 +346,7 @@ misbehaves() {
 	run --separate-stderr "$atoll" run web.yaml </dev/null
 	[ "$status" = 0 ]
 	[[ $stderr == *'one line\x0a2026-01-01T00:00:00.000000Z error atoll: web: forged \x1b[31mred'* ]]
-	! grep -q '^2026-01-01' <<<"$stderr"
+	[ "$(grep -c "^2026-01-01" <<<"$stderr")" = 0 ]
 }
 
 @test "panics and resets as the config says" {

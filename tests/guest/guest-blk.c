@@ -8,8 +8,8 @@
  *   id=NAME       what GET_ID says of disk 0
  *   abuse=KIND    one violation of the ring's rules instead of the tests: see abuses[]
  *   steady=N      instead of the tests: N numbered requests between two holds, "# begin" and "# end"
- *   many=N        numbered requests (default 20000), enough=... to let the ring's 16-bit indices wrap when
- * above 65536
+ *   many=N        numbered requests (default 20000), enough=... to let the ring's 16-bit indices wrap
+ *                 when above 65536
  */
 #include "tests/guest/lib/blk.h"
 

@@ -2,11 +2,13 @@
  * The UART at 0x3f8 and virtio-console, driven by hand.
  *
  * Without options: registers, loopback, FIFO and interrupts of the UART.
- *   echo=N      then reads N bytes of input, sends each back, and checks them: byte i is 'a' + i % 23, or a
- * line feed where i % 64 is 63 interrupts  waits for an interrupt before it reads, so that a lost one is
- * found flood=N     prints N such bytes as fast as the UART takes them virtio=N    sends N bytes through
- * virtio-console and receives N, byte i being i * 7 + i / 256 modem       tests modem status interrupts,
- * which QEMU's UART has not in loopback
+ *   echo=N      then reads N bytes of input, sends each back, and checks them: byte i is 'a' + i % 23, or a line feed
+ *               where i % 64 is 63
+ *   interrupts  waits for an interrupt before it reads, so that a lost one is found
+ *   flood=N     prints N such bytes as fast as the UART takes them
+ *   virtio=N    sends N bytes through virtio-console, once the first one came, and receives N, byte i being
+ *               i * 7 + i / 256
+ *   modem       tests modem status interrupts, which QEMU's UART has not in loopback
  */
 #include "tests/guest/lib/virtio.h"
 
@@ -315,7 +317,8 @@ static void echo(uint64_t count)
 	if (by_interrupt) {
 		isa_interrupt_route(IRQ, VECTOR);
 		interrupts_enable();
-		out8(IIR, 0xc1); /* level 14 */
+		out8(MCR, MCR_OUT2 | 3); /* OUT2 connects the line */
+		out8(IIR, 0xc1);	 /* level 14 */
 		out8(IER, 0x01);
 		seen = interrupt_counts[VECTOR];
 	}
@@ -389,7 +392,8 @@ static void virtio_console(uint64_t count)
 		uint32_t length;
 		int head;
 
-		if (sent < count && tx.free_count == tx.size) {
+		/* Who speaks before anybody listens is not heard. */
+		if (got > 0 && sent < count && tx.free_count == tx.size) {
 			uint32_t size = (uint32_t)(1 + sent % CHUNK);
 			struct segment parts[2] = {{out, size / 2}, {out + size / 2, size - size / 2}};
 

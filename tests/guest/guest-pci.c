@@ -1,11 +1,11 @@
 /*
- * The machine: config space, BARs, MSI-X tables, hostile writes to all of them, unclaimed addresses, ACPI's
- * tables, other processors, and the ways in which a guest ends.
+ * The machine: config space, BARs, MSI-X tables, hostile writes to all of them, unclaimed addresses, ACPI's tables,
+ * other processors, and the ways in which a guest ends.
  *
  * Disk 0 is moved about and abused, disk 1 must go on working. Both hold the lines that guest-blk reads.
- *   lenient   skips what QEMU does otherwise: it drops features that it did not offer, and reads holes as
- * zeroes cpus=N    how many processors there must be end=HOW   instead of the tests: off, acpi, cf9, i8042,
- * triple, panic, button (waits for it, then off), hang
+ *   lenient   skips what QEMU does otherwise: it drops features that it did not offer, and reads holes as zeroes
+ *   cpus=N    how many processors there must be
+ *   end=HOW   instead of the tests: off, acpi, cf9, i8042, triple, panic, button (waits for it, then off), hang
  */
 #include "tests/guest/lib/blk.h"
 

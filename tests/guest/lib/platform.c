@@ -151,7 +151,7 @@ static int acpi_s5_type(const uint8_t *dsdt)
 {
 	uint32_t length = (uint32_t)read_le(dsdt + 4, 4), i;
 
-	for (i = sizeof(struct acpi_header); i + 12 < length; i++) {
+	for (i = sizeof(struct acpi_header); i + 9 <= length; i++) {
 		const uint8_t *aml = dsdt + i;
 
 		if (memcmp(aml, "_S5_\x12", 5))
