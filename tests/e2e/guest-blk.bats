@@ -34,7 +34,7 @@ teardown() { guest_teardown; }
 		guest_run
 		echo "$abuse:"
 		guest_passed
-		[ "$(grep -c 'the driver broke the ring' <<<"$output")" = 1 ]
+		[ "$(grep -c 'the driver broke the ring' atoll.err)" = 1 ]
 	done
 }
 

@@ -26,5 +26,6 @@ tests_e2e_helpers_fake_child_SOURCES = tests/e2e/helpers/fake_child.c
 tests_e2e_helpers_fake_child_LDADD = common/libcommon.la
 
 # Bare-metal guests under atoll run.
+EXTRA_DIST += tests/e2e/paths.bats
 EXTRA_DIST += tests/e2e/guest.bash tests/e2e/guest-blk.bats tests/e2e/guest-console.bats tests/e2e/guest-net.bats \
 	tests/e2e/guest-pci.bats
