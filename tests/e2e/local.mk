@@ -6,6 +6,7 @@ EXTRA_PROGRAMS += $(E2E_HELPERS)
 e2e-helpers: $(E2E_HELPERS)
 EXTRA_DIST += tests/e2e/install.bats tests/e2e/by-hand.bats
 EXTRA_DIST += tests/e2e/qemu-blk.bats tests/e2e/qemu-blk-init
+EXTRA_DIST += tests/e2e/qemu-net.bats tests/e2e/qemu-net-init
 
 # Runs atoll-core without a supervisor, and a guest that ends in each way there is.
 EXTRA_DIST += tests/e2e/core.bats tests/e2e/helpers/end_guest.S
