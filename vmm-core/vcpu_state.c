@@ -71,9 +71,9 @@ static const struct reset_msr reset_msrs[] = {
  * last. */
 static int vcpu_set_msrs(int vcpu_fd, bool log_skipped)
 {
-	struct {
+	union {
 		struct kvm_msrs head;
-		struct kvm_msr_entry entries[RESET_MSRS_COUNT];
+		uint8_t room[sizeof(struct kvm_msrs) + RESET_MSRS_COUNT * sizeof(struct kvm_msr_entry)];
 	} msrs;
 	char skipped[256] = "";
 	size_t first = 0, length = 0;
@@ -83,8 +83,8 @@ static int vcpu_set_msrs(int vcpu_fd, bool log_skipped)
 
 		memset(&msrs, 0, sizeof(msrs));
 		for (size_t i = first; i < RESET_MSRS_COUNT; i++) {
-			msrs.entries[i - first].index = reset_msrs[i].index;
-			msrs.entries[i - first].data = reset_msrs[i].value;
+			msrs.head.entries[i - first].index = reset_msrs[i].index;
+			msrs.head.entries[i - first].data = reset_msrs[i].value;
 		}
 		msrs.head.nmsrs = (uint32_t)(RESET_MSRS_COUNT - first);
 		taken = ioctl(vcpu_fd, KVM_SET_MSRS, &msrs);

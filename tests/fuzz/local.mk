@@ -1,4 +1,5 @@
-# tests/fuzz/
+# tests/fuzz/: libFuzzer targets, each with its corpus; ./check fuzz runs them.
 include tests/fuzz/machine.mk
 include tests/fuzz/blk.mk
+include tests/fuzz/console.mk
 include tests/fuzz/queue.mk
