@@ -74,25 +74,24 @@ bool net_header_from_driver(uint64_t features, size_t frame_bytes, struct virtio
 bool net_header_from_tap(uint64_t offloads, struct virtio_net_hdr *header)
 {
 	bool ecn = (header->gso_type & VIRTIO_NET_HDR_GSO_ECN) != 0;
+	bool ecn_taken = !ecn || has(offloads, VIRTIO_NET_F_GUEST_ECN);
 
 	if (!has(offloads, VIRTIO_NET_F_GUEST_CSUM)) {
 		if ((header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0)
 			return false;
 		header->flags &= (uint8_t)~VIRTIO_NET_HDR_F_DATA_VALID;
 	}
-	if (ecn && !has(offloads, VIRTIO_NET_F_GUEST_ECN))
-		return false;
 	switch (header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
 	case VIRTIO_NET_HDR_GSO_NONE:
-		return true;
+		return !ecn;
 	case VIRTIO_NET_HDR_GSO_TCPV4:
-		return has(offloads, VIRTIO_NET_F_GUEST_TSO4);
+		return has(offloads, VIRTIO_NET_F_GUEST_TSO4) && ecn_taken;
 	case VIRTIO_NET_HDR_GSO_TCPV6:
-		return has(offloads, VIRTIO_NET_F_GUEST_TSO6);
+		return has(offloads, VIRTIO_NET_F_GUEST_TSO6) && ecn_taken;
 	case VIRTIO_NET_HDR_GSO_UDP:
-		return has(offloads, VIRTIO_NET_F_GUEST_UFO);
+		return has(offloads, VIRTIO_NET_F_GUEST_UFO) && !ecn;
 	case VIRTIO_NET_HDR_GSO_UDP_L4:
-		return (offloads & GUEST_USO) != 0;
+		return (offloads & GUEST_USO) != 0 && !ecn;
 	default:
 		return false;
 	}
