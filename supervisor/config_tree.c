@@ -196,9 +196,11 @@ static const cyaml_schema_field_t *tree_key(struct config_tree *tree, const yaml
 	const cyaml_schema_field_t *field = schema->mapping.fields;
 	char list[PATH_LENGTH];
 
-	if (key->type != YAML_SCALAR_NODE) {
+	/* "\0" can stand in a quoted key. */
+	if (key->type != YAML_SCALAR_NODE || key->data.scalar.length == 0 ||
+	    strlen(node_text(key)) != key->data.scalar.length) {
 		problem_add(tree->problems, node_line(key), path[0] != '\0' ? path : "yaml",
-			    "a key must be a word; look for a stray ?, [ or {");
+			    "a key must be a word; look for a stray ?, :, [ or {");
 		tree_fault(tree);
 		return NULL;
 	}

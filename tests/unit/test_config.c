@@ -141,7 +141,10 @@ static void test_keys(void **state)
 	expect("boot:\n  kernel: k\n", "1: name: the key is missing; add it");
 	expect("name: web\nboot:\n  initrd: k\n", "2: boot.kernel: the key is missing; add it");
 	expect(HEAD "disks:\n  - id: a\n", "5: disks[0].path: the key is missing; add it");
-	expect(HEAD "[a]: 1\n", "4: yaml: a key must be a word; look for a stray ?, [ or {");
+	expect(HEAD "[a]: 1\n", "4: yaml: a key must be a word; look for a stray ?, :, [ or {");
+	/* Nothing could be said about a key of this name, and "cpus" is not what the second says. */
+	expect(HEAD "\"\": 1\n", "4: yaml: a key must be a word; look for a stray ?, :, [ or {");
+	expect(HEAD "\"cpus\\0x\": 1\n", "4: yaml: a key must be a word; look for a stray ?, :, [ or {");
 }
 
 static void test_types(void **state)
