@@ -23,6 +23,9 @@ int command_stop(int argc, char **argv);
 int command_kill(int argc, char **argv);
 int command_reset(int argc, char **argv);
 
+/* command_audit.c */
+int command_audit(int argc, char **argv);
+
 /* --- main.c --- */
 
 struct option;

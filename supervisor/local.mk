@@ -26,10 +26,27 @@ supervisor_libsupervisor_la_SOURCES = \
 supervisor_libsupervisor_la_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS) $(YAML_CFLAGS)
 supervisor_libsupervisor_la_LIBADD = common/libcommon.la $(CYAML_LIBS) $(YAML_LIBS)
 
+# atoll audit: an archive of its own, for its tests.
+noinst_LTLIBRARIES += supervisor/libaudit.la
+supervisor_libaudit_la_SOURCES = \
+	supervisor/audit.h \
+	supervisor/audit_expect.c supervisor/audit_expect.h \
+	supervisor/audit_fds.c \
+	supervisor/audit_gather.c \
+	supervisor/audit_judge.c supervisor/audit_judge.h \
+	supervisor/audit_judge_fds.c \
+	supervisor/audit_judge_filters.c \
+	supervisor/audit_print.c \
+	supervisor/audit_proc.c supervisor/audit_proc.h \
+	supervisor/audit_proc_files.c supervisor/audit_proc_text.h \
+	supervisor/audit_sockets.c supervisor/audit_sockets.h \
+	supervisor/audit_trace.c supervisor/audit_trace.h
+supervisor_libaudit_la_LIBADD = supervisor/libsupervisor.la $(JANSSON_LIBS)
+
 supervisor_atoll_SOURCES = \
 	supervisor/main.c supervisor/commands.h \
-	supervisor/command_list.c supervisor/command_monitor.c supervisor/command_run.c
+	supervisor/command_audit.c supervisor/command_list.c supervisor/command_monitor.c supervisor/command_run.c
 supervisor_atoll_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
-supervisor_atoll_LDADD = supervisor/libsupervisor.la $(JANSSON_LIBS)
+supervisor_atoll_LDADD = supervisor/libaudit.la supervisor/libsupervisor.la $(JANSSON_LIBS)
 
 dist_man_MANS += docs/man/atoll.1 docs/man/atoll.yaml.5

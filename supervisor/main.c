@@ -38,6 +38,8 @@ static const struct command commands[] = {
 	 command_stop, "  --timeout=SECONDS  how long the guest has (default: 60)\n"},
 	{"kill", "NAME", "end the VM at once", command_kill, ""},
 	{"reset", "NAME", "start the VM anew, as its reset button would", command_reset, ""},
+	{"audit", "[--json] NAME", "hold what a VM's processes may do against what is written", command_audit,
+	 "  --json  for programs, with all facts\n"},
 };
 
 #define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -1,0 +1,55 @@
+/*
+ * What is written: the table that an audit holds a running VM against.
+ */
+#ifndef ATOLL_SUPERVISOR_AUDIT_EXPECT_H
+#define ATOLL_SUPERVISOR_AUDIT_EXPECT_H
+
+#include "supervisor/audit.h"
+
+/* A kind of thread, and the filters it wears. */
+struct audit_thread_rule {
+	const char *name; /* "main": the first thread; "vcpu": all whose name is that and a number */
+	const char *filters
+		[2]; /* ours, the last installed first; NULL: no more. What its parent wore is below. */
+	const char *own_fd; /* what the descriptor in slot OWN_FD is, in front of the thread's number */
+};
+
+struct audit_fd_rule {
+	enum audit_fd_kind kind;
+	unsigned least, most;
+};
+
+struct audit_limit_rule {
+	unsigned limit; /* RLIMIT_... */
+	uint64_t most;	/* soft and hard */
+};
+
+#define AUDIT_MANY 100000
+
+struct audit_rule {
+	const char *role;
+	struct audit_thread_rule threads[3];
+	uint64_t capabilities; /* that may be in any set */
+	uint64_t bounding;     /* and in the bounding set */
+	unsigned
+		own_namespaces; /* a bit for each enum proc_namespace that is its own; others are its parent's */
+	bool jailed;		/* an empty root; a user of its own, if its parent is root; no children */
+	struct audit_fd_rule fds[24]; /* ended by most 0 */
+	struct audit_limit_rule limits[8];
+	unsigned limit_count;
+};
+
+/* The row of a role, or NULL. */
+const struct audit_rule *audit_rule_find(const char *role);
+/* A compiled filter by its name, or NULL. */
+const struct seccomp_filter *audit_filter_find(const char *name);
+
+/* The name of the compiled filter that an installed one is, whatever its slots hold; or NULL. */
+const char *audit_filter_name(const struct trace_filter *found);
+/* audit_judge_filters.c: whether it is that one. */
+bool audit_filter_matches(const struct seccomp_filter *filter, const struct trace_filter *found);
+
+/* The user id of a jailed child whose parent is root. */
+uint32_t audit_jail_user(pid_t pid);
+
+#endif

@@ -1,0 +1,328 @@
+/*
+ * What each descriptor is for. A link in /proc/PID/fd says of what sort it is, and no more than a number for
+ * most; what it is for follows from who has the same file, or the other end of the same pair.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "supervisor/audit.h"
+#include "supervisor/audit_proc_text.h"
+
+const char *audit_fd_kind_name(enum audit_fd_kind kind)
+{
+	static const char *const names[] = {
+		[AUDIT_FD_OTHER] = "other",	  [AUDIT_FD_NULL] = "null",
+		[AUDIT_FD_LOG] = "log",		  [AUDIT_FD_CONTROL] = "control",
+		[AUDIT_FD_WIRE] = "wire",	  [AUDIT_FD_STREAM] = "stream",
+		[AUDIT_FD_LISTENER] = "listener", [AUDIT_FD_CLIENT] = "client",
+		[AUDIT_FD_UNIX] = "unix-socket",  [AUDIT_FD_NETLINK] = "netlink",
+		[AUDIT_FD_PIPE] = "pipe",	  [AUDIT_FD_EVENTFD] = "eventfd",
+		[AUDIT_FD_EPOLL] = "epoll",	  [AUDIT_FD_SHARED_EVENTFD] = "shared-eventfd",
+		[AUDIT_FD_TIMER] = "timer",	  [AUDIT_FD_SIGNALS] = "signals",
+		[AUDIT_FD_PIDFD] = "pidfd",	  [AUDIT_FD_URING] = "io_uring",
+		[AUDIT_FD_KVM] = "kvm",		  [AUDIT_FD_VM] = "kvm-vm",
+		[AUDIT_FD_VCPU] = "kvm-vcpu",	  [AUDIT_FD_RAM] = "guest-memory",
+		[AUDIT_FD_MEMFD] = "memfd",	  [AUDIT_FD_FILE] = "file",
+		[AUDIT_FD_TAP] = "tap",		  [AUDIT_FD_PTY] = "pty",
+		[AUDIT_FD_TERMINAL] = "terminal"};
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == AUDIT_FD_KIND_COUNT, "one name each");
+	return names[kind];
+}
+
+static bool starts_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* A descriptor of a process of the VM. */
+struct place {
+	const struct audit_process *process;
+	const struct proc_fd *fd;
+};
+
+/* "socket:[123]" */
+static bool target_inode(const char *target, const char *prefix, uint64_t *inode)
+{
+	char *end;
+
+	if (!starts_with(target, prefix))
+		return false;
+	*inode = strtoull(target + strlen(prefix), &end, 10);
+	return *end == ']';
+}
+
+/* The first process, in the order of the audit, that has a socket or pipe of this inode; but this one, if any. */
+static struct place find_inode(const struct audit *audit, const char *prefix, uint64_t inode,
+			       const struct audit_process *but)
+{
+	for (size_t i = 0; i < audit->process_count; i++) {
+		const struct audit_process *process = &audit->processes[i];
+
+		for (size_t k = 0; k < process->fds.count && process != but; k++) {
+			uint64_t other;
+
+			if (target_inode(process->fds.fds[k].target, prefix, &other) && other == inode)
+				return (struct place){process, &process->fds.fds[k]};
+		}
+	}
+	return (struct place){0};
+}
+
+static bool same_file(const struct proc_fd *a, const struct proc_fd *b)
+{
+	return a->inode == b->inode && a->mount == b->mount && strcmp(a->target, b->target) == 0;
+}
+
+static bool process_has_file(const struct audit_process *process, const struct proc_fd *fd)
+{
+	for (size_t i = 0; i < process->fds.count; i++)
+		if (same_file(&process->fds.fds[i], fd))
+			return true;
+	return false;
+}
+
+static const struct audit_process *find_role(const struct audit *audit, const char *role)
+{
+	for (size_t i = 0; i < audit->process_count; i++)
+		if (strcmp(audit->processes[i].role, role) == 0)
+			return &audit->processes[i];
+	return NULL;
+}
+
+static bool is_role(const struct audit_process *process, const char *role)
+{
+	return strcmp(process->role, role) == 0;
+}
+
+static bool is_device(const struct audit_process *process)
+{
+	return !is_role(process, "core") && !is_role(process, "supervisor");
+}
+
+/* --- sockets --- */
+
+/* The inode is the last word of each line. */
+static bool is_netlink(const struct audit_process *process, uint64_t inode)
+{
+	char *text, *cursor, *line, *word;
+	bool found = false;
+
+	if (proc_read_text(process->dir_fd, "net/netlink", &text) < 0)
+		return false;
+	cursor = text;
+	while (!found && (line = proc_next_line(&cursor)) != NULL) {
+		uint64_t number = 0;
+		const char *last = NULL;
+
+		while ((word = proc_next_word(&line)) != NULL)
+			last = word;
+		found = proc_parse_number(last, 10, &number) == 0 && number == inode;
+	}
+	free(text);
+	return found;
+}
+
+/* A connected unix socket, by whose the other end is. */
+static void name_connected(const struct audit *audit, const struct audit_process *process,
+			   const struct unix_socket *socket, struct audit_fd *fd)
+{
+	const struct audit_process *peer = find_inode(audit, "socket:[", socket->peer, NULL).process;
+	const char *title = peer != NULL ? peer->title : "";
+
+	if (socket->peer == 0 || peer == NULL) {
+		fd->kind = AUDIT_FD_CLIENT;
+		snprintf(fd->role, sizeof(fd->role), "%s",
+			 socket->peer == 0 ? "not connected" : "with a process outside of the VM");
+	} else if (socket->type == SOCK_SEQPACKET &&
+		   is_role(process, "supervisor") != is_role(peer, "supervisor")) {
+		fd->kind = AUDIT_FD_CONTROL;
+		snprintf(fd->role, sizeof(fd->role), "control wire with %s", title);
+	} else if (socket->type == SOCK_STREAM && ((is_role(process, "core") && is_device(peer)) ||
+						   (is_role(peer, "core") && is_device(process)))) {
+		fd->kind = AUDIT_FD_WIRE;
+		snprintf(fd->role, sizeof(fd->role), "wire with %s", title);
+	} else if (socket->type == SOCK_STREAM &&
+		   ((is_role(process, "console") && is_role(peer, "supervisor")) ||
+		    (is_role(process, "supervisor") && is_role(peer, "console")))) {
+		fd->kind = AUDIT_FD_STREAM;
+		snprintf(fd->role, sizeof(fd->role), "console with %s", title);
+	} else {
+		fd->kind = AUDIT_FD_OTHER;
+		snprintf(fd->role, sizeof(fd->role), "unix socket with %s", title);
+	}
+}
+
+static void name_socket(const struct audit *audit, const struct audit_process *process, uint64_t inode,
+			struct audit_fd *fd)
+{
+	const struct unix_socket *socket = unix_sockets_find(&audit->sockets, inode);
+
+	if (socket != NULL && socket->listening)
+		fd->kind = AUDIT_FD_LISTENER;
+	else if (socket != NULL)
+		name_connected(audit, process, socket, fd);
+	else if (is_netlink(process, inode))
+		fd->kind = AUDIT_FD_NETLINK;
+	else if (audit->sockets_error < 0 || process->sockets_error < 0)
+		fd->kind = AUDIT_FD_UNIX;
+	else
+		snprintf(fd->role, sizeof(fd->role), "no unix socket");
+}
+
+/* --- others --- */
+
+static void name_pipe(const struct audit *audit, const struct audit_process *process, uint64_t inode,
+		      struct audit_fd *fd)
+{
+	const struct audit_process *other = find_inode(audit, "pipe:[", inode, process).process;
+	unsigned ends = 0;
+
+	for (size_t i = 0; i < process->fds.count; i++) {
+		uint64_t number;
+
+		ends += target_inode(process->fds.fds[i].target, "pipe:[", &number) && number == inode;
+	}
+	if (other == NULL && ends == 2)
+		fd->kind = AUDIT_FD_PIPE;
+	else
+		snprintf(fd->role, sizeof(fd->role), "pipe with %s",
+			 other != NULL ? other->title : "a process outside");
+}
+
+/* Who else has the same eventfd. A device may share with the core alone, the core with devices. */
+static void name_eventfd(const struct audit *audit, const struct audit_process *process,
+			 const struct proc_fd *own, struct audit_fd *fd)
+{
+	bool right = true;
+	size_t used = 0;
+
+	fd->kind = AUDIT_FD_EVENTFD;
+	for (size_t i = 0; i < audit->process_count && own->eventfd >= 0; i++) {
+		const struct audit_process *other = &audit->processes[i];
+
+		for (size_t k = 0; k < other->fds.count && other != process; k++) {
+			if (other->fds.fds[k].eventfd != own->eventfd)
+				continue;
+			fd->kind = AUDIT_FD_SHARED_EVENTFD;
+			right = right && ((is_role(process, "core") && is_device(other)) ||
+					  (is_role(other, "core") && is_device(process)));
+			if (used < sizeof(fd->role))
+				used += (size_t)snprintf(fd->role + used, sizeof(fd->role) - used, "%s%s",
+							 used == 0 ? "shared with " : ", ", other->title);
+			break;
+		}
+	}
+	if (!right)
+		fd->kind = AUDIT_FD_OTHER;
+}
+
+static void name_memfd(const struct audit *audit, const struct audit_process *process,
+		       const struct proc_fd *own, struct audit_fd *fd)
+{
+	const struct audit_process *core = find_role(audit, "core");
+
+	fd->seals_error = proc_read_seals(process->dir_fd, own->fd, &fd->seals);
+	if (core == NULL || !process_has_file(core, own)) {
+		snprintf(fd->role, sizeof(fd->role), "not the core's");
+		return;
+	}
+	fd->kind = starts_with(own->target, "/memfd:atoll-guest-ram ") ? AUDIT_FD_RAM : AUDIT_FD_MEMFD;
+}
+
+/* Something that the supervisor opens and hands out. */
+static void name_resource(const struct audit *audit, const struct proc_fd *own, enum audit_fd_kind kind,
+			  struct audit_fd *fd)
+{
+	const struct audit_process *supervisor = find_role(audit, "supervisor");
+
+	snprintf(fd->role, sizeof(fd->role), "%s", own->interface);
+	if (supervisor != NULL && process_has_file(supervisor, own))
+		fd->kind = kind;
+	else
+		snprintf(fd->role, sizeof(fd->role), "not the supervisor's%s%s",
+			 own->interface[0] != '\0' ? ": " : "", own->interface);
+}
+
+/* Descriptors 1 and 2: one file for all children, whatever it is; the supervisor's own may be another. */
+static bool is_log(const struct audit *audit, const struct audit_process *process, const struct proc_fd *own)
+{
+	const struct audit_process *core = find_role(audit, "core");
+
+	if (own->fd != 1 && own->fd != 2)
+		return false;
+	if (is_role(process, "supervisor") || core == NULL)
+		return true;
+	for (size_t i = 0; i < core->fds.count; i++)
+		if (core->fds.fds[i].fd == 2)
+			return same_file(&core->fds.fds[i], own);
+	return true;
+}
+
+static void name_fd(const struct audit *audit, const struct audit_process *process, const struct proc_fd *own,
+		    struct audit_fd *fd)
+{
+	static const struct {
+		const char *target;
+		enum audit_fd_kind kind;
+		bool whole; /* nothing behind it */
+	} anonymous[] = {{"anon_inode:[eventpoll]", AUDIT_FD_EPOLL, true},
+			 {"anon_inode:[timerfd]", AUDIT_FD_TIMER, true},
+			 {"anon_inode:[signalfd]", AUDIT_FD_SIGNALS, true},
+			 {"anon_inode:[pidfd]", AUDIT_FD_PIDFD, true},
+			 {"pidfd:[", AUDIT_FD_PIDFD, false}, /* Linux 6.9 */
+			 {"anon_inode:[io_uring]", AUDIT_FD_URING, true},
+			 {"anon_inode:kvm-vm", AUDIT_FD_VM, true},
+			 {"anon_inode:kvm-vcpu:", AUDIT_FD_VCPU, false},
+			 {"/dev/null", AUDIT_FD_NULL, true}};
+	uint64_t inode;
+
+	*fd = (struct audit_fd){.seals_error = -ENODATA};
+	if (is_log(audit, process, own)) {
+		fd->kind = AUDIT_FD_LOG;
+		return;
+	}
+	for (size_t i = 0; i < sizeof(anonymous) / sizeof(anonymous[0]); i++) {
+		if (anonymous[i].whole ? strcmp(own->target, anonymous[i].target) == 0
+				       : starts_with(own->target, anonymous[i].target)) {
+			fd->kind = anonymous[i].kind;
+			return;
+		}
+	}
+	if (target_inode(own->target, "socket:[", &inode))
+		name_socket(audit, process, inode, fd);
+	else if (target_inode(own->target, "pipe:[", &inode))
+		name_pipe(audit, process, inode, fd);
+	else if (strcmp(own->target, "anon_inode:[eventfd]") == 0)
+		name_eventfd(audit, process, own, fd);
+	else if (starts_with(own->target, "/memfd:"))
+		name_memfd(audit, process, own, fd);
+	else if (strcmp(own->target, "/dev/kvm") == 0)
+		name_resource(audit, own, AUDIT_FD_KVM, fd);
+	else if (strcmp(own->target, "/dev/net/tun") == 0)
+		name_resource(audit, own, AUDIT_FD_TAP, fd);
+	else if (strcmp(own->target, "/dev/ptmx") == 0 || strcmp(own->target, "/dev/pts/ptmx") == 0)
+		name_resource(audit, own, AUDIT_FD_PTY, fd);
+	else if (starts_with(own->target, "/dev/pts/") || starts_with(own->target, "/dev/tty"))
+		fd->kind = AUDIT_FD_TERMINAL;
+	else if (own->target[0] == '/')
+		name_resource(audit, own, AUDIT_FD_FILE, fd);
+}
+
+int audit_name_fds(struct audit *audit)
+{
+	for (size_t i = 0; i < audit->process_count; i++) {
+		struct audit_process *process = &audit->processes[i];
+
+		process->fd_roles = calloc(process->fds.count + 1, sizeof(*process->fd_roles));
+		if (process->fd_roles == NULL)
+			return -ENOMEM;
+		for (size_t k = 0; k < process->fds.count; k++)
+			name_fd(audit, process, &process->fds.fds[k], &process->fd_roles[k]);
+	}
+	return 0;
+}

@@ -1,0 +1,320 @@
+/*
+ * Gathering the facts.
+ *
+ * Which processes there are is asked twice: before their directories in /proc are opened, and after. A child
+ * whose number is in both answers lived, or was at least not reaped, when its directory was opened, so the
+ * directory is its and no stranger's. When the answers differ, a process ended or was started meanwhile, and it
+ * is asked again.
+ *
+ * Threads are listed again once all were read, until no new one is found: nothing that was started meanwhile is
+ * left out.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/audit.h"
+#include "supervisor/monitor_client.h"
+
+#define QUERIES_MAX   8
+#define THREAD_ROUNDS 8
+#define PROCESSES_MAX 1024
+
+/* --- one process --- */
+
+static bool thread_known(const struct audit_process *process, pid_t thread)
+{
+	for (size_t i = 0; i < process->thread_count; i++)
+		if (process->threads[i].thread == thread)
+			return true;
+	return false;
+}
+
+static void thread_read(const struct audit_process *process, struct audit_thread *thread)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "task/%d", (int)thread->thread);
+	fd = openat(process->dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		thread->error = errno == ENOENT ? -ESRCH : -errno;
+		return;
+	}
+	thread->error = proc_read_status(fd, &thread->status);
+	if (thread->error == 0)
+		thread->error = proc_read_is_kernel_worker(fd, &thread->kernel_worker);
+	close(fd);
+}
+
+static void threads_read_filters(struct audit_process *process, size_t first)
+{
+	size_t count = process->thread_count - first;
+	struct trace_thread *traces = calloc(count + 1, sizeof(*traces));
+	int result = traces == NULL ? -ENOMEM : 0;
+
+	for (size_t i = 0; i < count && result == 0; i++)
+		traces[i].thread = process->threads[first + i].thread;
+	if (result == 0)
+		result = trace_threads(process->dir_fd, traces, count);
+	for (size_t i = 0; i < count; i++) {
+		struct audit_thread *thread = &process->threads[first + i];
+
+		thread->filters_error = result < 0 ? result : traces[i].result;
+		if (thread->filters_error == 0)
+			thread->filters = traces[i].filters;
+		/* It ended between the two. */
+		if (thread->filters_error == -ESRCH)
+			thread->error = -ESRCH;
+	}
+	free(traces);
+}
+
+/* Reads the threads that are not known yet. Returns how many, or -errno. */
+static int threads_read(struct audit_process *process)
+{
+	struct proc_ids ids;
+	size_t first = process->thread_count;
+	struct audit_thread *larger;
+	int result = proc_read_threads(process->dir_fd, &ids);
+
+	if (result < 0)
+		return result;
+	larger = realloc(process->threads, (first + ids.count) * sizeof(*larger));
+	if (larger == NULL) {
+		proc_ids_free(&ids);
+		return -ENOMEM;
+	}
+	process->threads = larger;
+	for (size_t i = 0; i < ids.count; i++) {
+		if (thread_known(process, ids.ids[i]))
+			continue;
+		process->threads[process->thread_count] = (struct audit_thread){.thread = ids.ids[i]};
+		thread_read(process, &process->threads[process->thread_count++]);
+	}
+	proc_ids_free(&ids);
+	threads_read_filters(process, first);
+	return (int)(process->thread_count - first);
+}
+
+/* The main thread to the front; numbers wrap around. */
+static void threads_order(struct audit_process *process)
+{
+	for (size_t i = 1; i < process->thread_count; i++) {
+		if (process->threads[i].thread == process->pid) {
+			struct audit_thread first = process->threads[0];
+
+			process->threads[0] = process->threads[i];
+			process->threads[i] = first;
+		}
+	}
+}
+
+/* Whether reading a directory can make us wait for nobody: these are the kernel's own. */
+static bool root_is_harmless(const struct audit_process *process)
+{
+	const char *type = process->mounts.root_type;
+
+	return process->mounts_error == 0 && (strcmp(type, "tmpfs") == 0 || strcmp(type, "ramfs") == 0);
+}
+
+void audit_gather_process(struct audit_process *process, int proc_fd)
+{
+	int count = 1;
+
+	process->dir_fd = proc_open(proc_fd, process->pid);
+	if (process->dir_fd < 0) {
+		process->error = process->dir_fd;
+		return;
+	}
+	for (unsigned round = 0; count > 0 && round < THREAD_ROUNDS; round++)
+		count = threads_read(process);
+	process->threads_error = count < 0 ? count : count > 0 ? -EAGAIN : 0;
+	threads_order(process);
+	process->namespaces_error = proc_read_namespaces(process->dir_fd, &process->namespaces);
+	process->mounts_error = proc_read_mounts(process->dir_fd, &process->mounts);
+	process->root_error = process->mounts_error < 0	  ? process->mounts_error
+			      : root_is_harmless(process) ? proc_read_root(process->dir_fd, &process->root)
+							  : -ENODATA;
+	process->fds_error = proc_read_fds(process->dir_fd, &process->fds);
+	process->maps_error = proc_read_maps(process->dir_fd, &process->maps);
+	process->limits_error = proc_read_limits(process->dir_fd, &process->limits);
+	process->uid_map_error = proc_read_id_map(process->dir_fd, false, &process->uid_map);
+	process->gid_map_error = proc_read_id_map(process->dir_fd, true, &process->gid_map);
+	process->children_error = proc_read_children(process->dir_fd, &process->children);
+	process->cgroup_error = proc_read_cgroup(process->dir_fd, process->cgroup, sizeof(process->cgroup));
+	process->owner_error = proc_read_owner(process->dir_fd, &process->owner);
+	/* It has no memory once it is dead, and no threads once it is reaped. */
+	if (process->threads_error == -ESRCH || process->limits_error == -ESRCH ||
+	    (process->thread_count > 0 && process->threads[0].error == 0 &&
+	     (process->threads[0].status.state == 'Z' || process->threads[0].status.state == 'X')))
+		process->error = -ESRCH;
+}
+
+static void process_clear(struct audit_process *process)
+{
+	for (size_t i = 0; i < process->thread_count; i++)
+		trace_filters_free(&process->threads[i].filters);
+	free(process->threads);
+	proc_fds_free(&process->fds);
+	proc_ids_free(&process->children);
+	free(process->fd_roles);
+	free(process->checks);
+	if (process->dir_fd >= 0)
+		close(process->dir_fd);
+}
+
+/* --- all of them --- */
+
+static void processes_clear(struct audit *audit)
+{
+	for (size_t i = 0; i < audit->process_count; i++)
+		process_clear(&audit->processes[i]);
+	free(audit->processes);
+	audit->processes = NULL;
+	audit->process_count = 0;
+}
+
+void audit_clear(struct audit *audit)
+{
+	processes_clear(audit);
+	unix_sockets_free(&audit->sockets);
+}
+
+static void process_name(struct audit_process *process, const char *role, const char *id, const char *state,
+			 pid_t pid)
+{
+	proc_escape(role, strlen(role), process->role, sizeof(process->role));
+	proc_escape(id, strlen(id), process->id, sizeof(process->id));
+	proc_escape(state, strlen(state), process->state, sizeof(process->state));
+	snprintf(process->title, sizeof(process->title), "%s%s%s", process->role, id[0] != '\0' ? " " : "",
+		 process->id);
+	process->pid = pid;
+	process->dir_fd = -1;
+}
+
+/* Makes the list of processes from an answer. */
+static int processes_list(struct audit *audit, const Atoll__Control__MonitorReply *reply, pid_t supervisor)
+{
+	size_t count = reply->n_processes;
+
+	if (count > PROCESSES_MAX)
+		return -EPROTO;
+	audit->processes = calloc(count + 1, sizeof(*audit->processes));
+	if (audit->processes == NULL)
+		return -ENOMEM;
+	process_name(&audit->processes[audit->process_count++], "supervisor", "", reply->state, supervisor);
+	for (size_t i = 0; i < count; i++) {
+		const Atoll__Control__ProcessState *state = reply->processes[i];
+
+		/* A dead one does nothing, and its number may be another's. */
+		if (strcmp(state->state, "dead") == 0 || state->pid == 0 || state->pid > INT_MAX)
+			continue;
+		process_name(&audit->processes[audit->process_count++], state->role, state->id, state->state,
+			     (pid_t)state->pid);
+	}
+	proc_escape(reply->vm, strlen(reply->vm), audit->vm, sizeof(audit->vm));
+	proc_escape(reply->state, strlen(reply->state), audit->state, sizeof(audit->state));
+	return 0;
+}
+
+/* Whether an answer names just the processes of the list. */
+static bool processes_same(const struct audit *audit, const Atoll__Control__MonitorReply *reply)
+{
+	size_t alive = 0;
+
+	for (size_t i = 0; i < reply->n_processes; i++) {
+		bool known = false;
+
+		if (strcmp(reply->processes[i]->state, "dead") == 0)
+			continue;
+		alive++;
+		for (size_t k = 1; k < audit->process_count; k++)
+			known = known || (uint32_t)audit->processes[k].pid == reply->processes[i]->pid;
+		if (!known)
+			return false;
+	}
+	return alive + 1 == audit->process_count;
+}
+
+static int supervisor_ask(int socket_fd, struct control_message *message)
+{
+	int result = monitor_client_ask(socket_fd, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_QUERY,
+					message);
+
+	if (result == 0 && message->envelope->monitor_reply->error[0] != '\0') {
+		control_message_clear(message);
+		return -EPROTO;
+	}
+	return result;
+}
+
+static int processes_gather(struct audit *audit, int socket_fd, pid_t supervisor, int proc_fd, bool *settled)
+{
+	struct control_message message;
+	int result = supervisor_ask(socket_fd, &message);
+
+	if (result < 0)
+		return result;
+	result = processes_list(audit, message.envelope->monitor_reply, supervisor);
+	control_message_clear(&message);
+	if (result < 0)
+		return result;
+	for (size_t i = 0; i < audit->process_count; i++)
+		audit_gather_process(&audit->processes[i], proc_fd);
+	result = supervisor_ask(socket_fd, &message);
+	if (result < 0)
+		return result;
+	*settled = processes_same(audit, message.envelope->monitor_reply);
+	control_message_clear(&message);
+	return 0;
+}
+
+/* Those of the host, and of each process that has a namespace of its own. */
+static void sockets_gather(struct audit *audit)
+{
+	uint64_t own = audit->own.inode[PROC_NAMESPACE_NETWORK];
+
+	audit->sockets_error = unix_sockets_read(&audit->sockets);
+	for (size_t i = 0; i < audit->process_count; i++) {
+		struct audit_process *process = &audit->processes[i];
+		uint64_t its = process->namespaces.inode[PROC_NAMESPACE_NETWORK];
+
+		process->sockets_error = process->namespaces_error;
+		if (process->namespaces_error == 0 && (its != own || audit->own_error < 0))
+			process->sockets_error = unix_sockets_read_of(process->dir_fd, &audit->sockets);
+	}
+	unix_sockets_sort(&audit->sockets);
+}
+
+int audit_gather(struct audit *audit, int socket_fd, pid_t supervisor)
+{
+	int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), self_fd, result = 0;
+	bool settled = false;
+
+	*audit = (struct audit){.privileged = geteuid() == 0};
+	if (proc_fd < 0)
+		return -errno;
+	self_fd = proc_open(proc_fd, getpid());
+	audit->own_error = self_fd < 0 ? self_fd : proc_read_namespaces(self_fd, &audit->own);
+	if (self_fd >= 0)
+		close(self_fd);
+	for (unsigned i = 0; i < QUERIES_MAX && result == 0 && !settled; i++) {
+		processes_clear(audit);
+		result = processes_gather(audit, socket_fd, supervisor, proc_fd, &settled);
+	}
+	close(proc_fd);
+	if (result == 0 && !settled)
+		result = -EAGAIN;
+	if (result == 0) {
+		sockets_gather(audit);
+		result = audit_name_fds(audit);
+	}
+	if (result < 0)
+		audit_clear(audit);
+	return result;
+}
