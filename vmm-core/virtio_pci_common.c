@@ -135,9 +135,17 @@ static void transport_reset(struct virtio_pci *device)
 	device->status = 0;
 }
 
+bool virtio_driver_ok(const struct virtio_pci *device)
+{
+	uint8_t both = VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_FEATURES_OK;
+
+	return (device->status & both) == both;
+}
+
 static void set_status(struct virtio_pci *device, uint8_t status)
 {
 	uint8_t changed = (uint8_t)(status & ~device->status);
+	bool ran = virtio_driver_ok(device);
 
 	atomic_fetch_add_explicit(&device->status_writes, 1, memory_order_relaxed);
 	if (status == 0) {
@@ -152,15 +160,9 @@ static void set_status(struct virtio_pci *device, uint8_t status)
 		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
 	/* Bits are only ever added by a driver, and NEEDS_RESET is the device's. */
 	device->status |= (uint8_t)(status & ~VIRTIO_STATUS_DEVICE_NEEDS_RESET);
-	if ((changed & VIRTIO_STATUS_DRIVER_OK) != 0 && (device->status & VIRTIO_STATUS_FEATURES_OK) != 0)
+	/* In whichever order they came: a queue that is enabled from here on relies on it. */
+	if (!ran && virtio_driver_ok(device))
 		rings_start(device);
-}
-
-bool virtio_driver_ok(const struct virtio_pci *device)
-{
-	uint8_t both = VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_FEATURES_OK;
-
-	return (device->status & both) == both;
 }
 
 /* --- Common configuration --- */

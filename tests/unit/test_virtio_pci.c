@@ -263,6 +263,21 @@ static void features_that_will_not_do(void **state)
 	assert_int_equal(get(COMMON(driver_feature), 4), 0);
 }
 
+static void features_after_the_driver_is_ok(void **state)
+{
+	(void)state;
+	status_add(VIRTIO_STATUS_DRIVER_OK);
+	assert_int_equal(f.backend.acked_features, 0);
+	features_set(VIRTIO_BIT(VIRTIO_F_VERSION_1));
+	status_add(VIRTIO_STATUS_FEATURES_OK);
+	/* A back end that was not told where memory is could not look for the ring. */
+	assert_true(f.backend.memory.region_count > 0);
+	assert_int_equal(f.backend.acked_features & VIRTIO_BIT(VIRTIO_F_VERSION_1),
+			 VIRTIO_BIT(VIRTIO_F_VERSION_1));
+	queue_set_up(0);
+	assert_true(f.backend.rings[0].enabled);
+}
+
 static void queue_registers(void **state)
 {
 	static const uint64_t sizes[] = {0, 3, 100, 255, 257, 512, 32768, 65535};
@@ -628,6 +643,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_DEVICE(features_as_offered),
 		WITH_DEVICE(features_that_will_not_do),
+		WITH_DEVICE(features_after_the_driver_is_ok),
 		WITH_DEVICE(queue_registers),
 		WITH_DEVICE(accesses_of_every_size_everywhere),
 		WITH_DEVICE(rings_start_with_the_driver),
