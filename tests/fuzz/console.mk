@@ -1,4 +1,4 @@
-# The register wire, and the UART.
+# The register wire, and both devices of a console.
 EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_vfio_user_backend/access \
 	tests/fuzz/corpus/fuzz_vfio_user_backend/dma \
@@ -13,13 +13,21 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_uart16550/modem \
 	tests/fuzz/corpus/fuzz_uart16550/probe \
 	tests/fuzz/corpus/fuzz_uart16550/receive \
-	tests/fuzz/corpus/fuzz_uart16550/transmit
+	tests/fuzz/corpus/fuzz_uart16550/transmit \
+	tests/fuzz/corpus/fuzz_virtio_console/back-pressure \
+	tests/fuzz/corpus/fuzz_virtio_console/broken \
+	tests/fuzz/corpus/fuzz_virtio_console/indirect \
+	tests/fuzz/corpus/fuzz_virtio_console/input \
+	tests/fuzz/corpus/fuzz_virtio_console/restart
 if ENABLE_FUZZING
-noinst_PROGRAMS += tests/fuzz/fuzz_vfio_user_backend tests/fuzz/fuzz_uart16550
+noinst_PROGRAMS += tests/fuzz/fuzz_vfio_user_backend tests/fuzz/fuzz_uart16550 tests/fuzz/fuzz_virtio_console
 tests_fuzz_fuzz_vfio_user_backend_SOURCES = tests/fuzz/fuzz_vfio_user_backend.c
 tests_fuzz_fuzz_vfio_user_backend_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_vfio_user_backend_LDADD = common/libcommon.la
 tests_fuzz_fuzz_uart16550_SOURCES = tests/fuzz/fuzz_uart16550.c
 tests_fuzz_fuzz_uart16550_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_uart16550_LDADD = dev-console/libconsole.la common/libcommon.la
+tests_fuzz_fuzz_virtio_console_SOURCES = tests/fuzz/fuzz_virtio_console.c $(FUZZ_SUPPORT)
+tests_fuzz_fuzz_virtio_console_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=vhost_user_backend_queue_broken
+tests_fuzz_fuzz_virtio_console_LDADD = dev-console/libconsole.la common/libcommon.la
 endif
