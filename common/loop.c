@@ -111,7 +111,7 @@ int loop_run_once(struct loop *loop, int timeout_ms)
 	if (timeout_ms < 0)
 		return event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY) < 0 ? -EIO : 0;
 	if (timeout_ms == 0)
-		return event_base_loop(loop->base, EVLOOP_NONBLOCK) < 0 ? -EIO : 0;
+		return event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) < 0 ? -EIO : 0;
 	timer = evtimer_new(loop->base, loop_ignore_timeout, NULL);
 	if (timer == NULL)
 		return -ENOMEM;

@@ -4,9 +4,10 @@
  *
  * Who waits for what:
  *
- *   receiving   for frames in the tap; with the window empty, or a frame held that does not fit, for the
- * guest's kick alone, and kicks are wanted then only sending     for the guest's kick; with the tap full, for
- * room in the tap control     for the guest's kick
+ *   - receiving, for frames in the tap; with the window empty, or a frame held that does not fit, for the
+ *     guest's kick alone, and kicks are wanted then only;
+ *   - sending, for the guest's kick; with the tap full, for room in the tap;
+ *   - control, for the guest's kick.
  */
 #include "dev-net/net_device.h"
 
@@ -310,10 +311,14 @@ static void device_stop_queue(void *argument, uint16_t index)
 	loop_unwatch(queue->kick_watch);
 	queue->kick_watch = NULL;
 	queue->virtqueue = NULL;
-	if (index == VIRTIO_NET_QUEUE_RX)
+	/* Nobody waits for a queue that does not run. */
+	if (index == VIRTIO_NET_QUEUE_RX) {
 		net_rx_stop(&device->rx);
-	else if (index == VIRTIO_NET_QUEUE_TX)
+		device->rx_starved = false;
+	} else if (index == VIRTIO_NET_QUEUE_TX) {
 		device->tx.queue = NULL;
+		device->tx_blocked = false;
+	}
 	device_watch_tap(device);
 }
 

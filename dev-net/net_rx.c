@@ -141,7 +141,11 @@ static int window_fill(struct net_rx *rx, size_t bytes)
 		}
 		if (!window_add(rx)) {
 			virtqueue_rewind(rx->queue, 1);
-			return -ENOSPC;
+			if (rx->count > 0)
+				return -ENOSPC;
+			/* It would wait for ever, and so would all behind it. */
+			virtqueue_break(rx->queue, "a receive buffer has too many pieces");
+			return -EPROTO;
 		}
 	}
 	return 1;
@@ -329,11 +333,27 @@ static enum net_progress rx_read_direct(struct net_rx *rx)
 	return NET_PROGRESS_MORE;
 }
 
+/* Whether the guest gets the frame in our own memory, which may have waited while the rules changed. */
+static bool rx_held_wanted(struct net_rx *rx)
+{
+	struct virtio_net_hdr header;
+	size_t frame_bytes = rx->held_bytes < NET_HEADER_SIZE ? 0 : rx->held_bytes - NET_HEADER_SIZE;
+
+	if (!rx->port->link_up) {
+		net_count(rx->port, NET_COUNTER_RX_DROPPED_LINK_DOWN, 1);
+		return false;
+	}
+	memcpy(&header, rx->held, sizeof(header));
+	if (!rx_judge(rx, &header, rx->held + NET_HEADER_SIZE, frame_bytes))
+		return false;
+	memcpy(rx->held, &header, sizeof(header));
+	return true;
+}
+
 /* Reads one frame into our own memory and holds it, if it is wanted. MORE: done with it. */
 static enum net_progress rx_read_held(struct net_rx *rx)
 {
 	ssize_t size = read(rx->port->tap_fd, rx->held, HELD_ROOM + 1);
-	struct virtio_net_hdr header;
 
 	if (size <= 0)
 		return rx_no_frame(rx, size);
@@ -341,13 +361,11 @@ static enum net_progress rx_read_held(struct net_rx *rx)
 		net_count(rx->port, NET_COUNTER_RX_DROPPED_TOO_LARGE, 1);
 		return NET_PROGRESS_MORE;
 	}
-	memcpy(&header, rx->held, sizeof(header));
-	if (!rx_judge(rx, &header, rx->held + NET_HEADER_SIZE,
-		      size < NET_HEADER_SIZE ? 0 : (size_t)size - NET_HEADER_SIZE))
-		return NET_PROGRESS_MORE;
-	memcpy(rx->held, &header, sizeof(header));
 	rx->held_bytes = (size_t)size;
-	net_count(rx->port, NET_COUNTER_RX_HELD, 1);
+	if (rx_held_wanted(rx))
+		net_count(rx->port, NET_COUNTER_RX_HELD, 1);
+	else
+		rx->held_bytes = 0;
 	return NET_PROGRESS_MORE;
 }
 
@@ -379,6 +397,7 @@ static enum net_progress rx_frame(struct net_rx *rx)
 
 	if (result == -EPROTO)
 		return NET_PROGRESS_BROKEN;
+	/* The ring is empty, too. */
 	if (rx->count == 0)
 		return NET_PROGRESS_BLOCKED;
 	if (result == 1 || !rx->mergeable)
@@ -406,10 +425,8 @@ enum net_progress net_rx_run(struct net_rx *rx, unsigned *budget)
 	enum net_progress progress = NET_PROGRESS_MORE;
 
 	rx->wanted = rx_wanted(rx->port);
-	if (!rx->port->link_up && rx->held_bytes > 0) {
-		net_count(rx->port, NET_COUNTER_RX_DROPPED_LINK_DOWN, 1);
+	if (rx->held_bytes > 0 && !rx_held_wanted(rx))
 		rx->held_bytes = 0;
-	}
 	if (rx->held_bytes > 0)
 		progress = rx_deliver_held(rx);
 	for (; progress == NET_PROGRESS_MORE && *budget > 0; (*budget)--)
