@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/jail.h"
 #include "common/log.h"
 
 #define CHILD_CONFIGURATION_TIMEOUT_MS 10000
@@ -29,6 +30,7 @@ struct child {
 	void *argument;
 	_Atomic unsigned lost_records;
 	bool shutting_down;
+	bool no_sandbox; /* as configured */
 
 	/* The Statistics reply being built. */
 	Atoll__Control__Counter *counters[CHILD_COUNTERS_MAX];
@@ -101,28 +103,32 @@ static void child_log(const struct log_record *record, void *argument)
 
 /* The VM and the device that a *Configure names; false if the message is none. */
 static bool child_names(const Atoll__Control__Envelope *envelope, const char **vm, const char **id,
-			unsigned *log_level)
+			unsigned *log_level, bool *no_sandbox)
 {
 	*id = "";
 	switch (envelope->body_case) {
 	case ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE:
 		*vm = envelope->core_configure->vm;
 		*log_level = envelope->core_configure->log_level;
+		*no_sandbox = envelope->core_configure->no_sandbox;
 		return true;
 	case ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE:
 		*vm = envelope->blk_configure->vm;
 		*id = envelope->blk_configure->id;
 		*log_level = envelope->blk_configure->log_level;
+		*no_sandbox = envelope->blk_configure->no_sandbox;
 		return true;
 	case ATOLL__CONTROL__ENVELOPE__BODY_NET_CONFIGURE:
 		*vm = envelope->net_configure->vm;
 		*id = envelope->net_configure->id;
 		*log_level = envelope->net_configure->log_level;
+		*no_sandbox = envelope->net_configure->no_sandbox;
 		return true;
 	case ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE:
 		*vm = envelope->console_configure->vm;
 		*id = envelope->console_configure->id;
 		*log_level = envelope->console_configure->log_level;
+		*no_sandbox = envelope->console_configure->no_sandbox;
 		return true;
 	default:
 		return false;
@@ -138,7 +144,7 @@ int child_configuration(struct child *child, const char *program, struct control
 
 	if (result <= 0)
 		return result;
-	if (!child_names(message->envelope, &vm, &id, &log_level)) {
+	if (!child_names(message->envelope, &vm, &id, &log_level, &child->no_sandbox)) {
 		control_message_clear(message);
 		return -EPROTO;
 	}
@@ -147,6 +153,25 @@ int child_configuration(struct child *child, const char *program, struct control
 	log_set_level(log_level <= LOG_LEVEL_DEBUG ? (enum log_level)log_level : LOG_LEVEL_NOTICE);
 	log_set_sink(child_log, child);
 	return 1;
+}
+
+int child_enter_jail(struct child *child, const char *program, unsigned files)
+{
+	const struct jail jail = {.program = program, .parent_fd = child->fd, .files = files};
+	int result;
+
+	if (child->no_sandbox) {
+		log_warning("it runs without its sandbox (--no-sandbox), with all rights of its user: do not "
+			    "let a guest run that you do not trust");
+		return 0;
+	}
+	result = jail_enter(&jail);
+	return result < 0 ? result : jail_watch_violations(child->fd);
+}
+
+bool child_is_jailed(const struct child *child)
+{
+	return !child->no_sandbox;
 }
 
 int child_control_fd(const struct child *child)

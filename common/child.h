@@ -5,8 +5,8 @@
  * the environment variable ATOLL_CONTROL_FD names, /dev/null on 0 and its own stderr on 1 and 2, and nothing
  * else open. The first packet configures the child; what it must open came with it.
  *
- * Order in a child's main: child_attach(), child_configuration(), prepare, (seal), child_ready(),
- * child_serve(), loop.
+ * Order in a child's main: child_attach(), child_configuration(), child_enter_jail(), prepare, seal,
+ * child_ready(), child_serve(), loop.
  */
 #ifndef ATOLL_COMMON_CHILD_H
 #define ATOLL_COMMON_CHILD_H
@@ -42,6 +42,14 @@ int child_attach(struct child **child);
  * from here on, under program and "VM/ID" (or "VM" when the message has no id). 1, 0 at end of file, -errno.
  */
 int child_configuration(struct child *child, const char *program, struct control_message *message);
+
+/*
+ * Goes into the jail (jail.h), unless the configuration says that it is to stay out: then that is logged.
+ * files: descriptors that it may have. 0 or -errno (logged).
+ */
+int child_enter_jail(struct child *child, const char *program, unsigned files);
+/* Whether it is in the jail, and is to seal itself. */
+bool child_is_jailed(const struct child *child);
 
 /* The socket, for direct sends; child.c owns it. */
 int child_control_fd(const struct child *child);

@@ -6,12 +6,14 @@
  *   by hand      options configure it; a listening socket brings one front end after the other, a connected one is
  *                served once; a signal stops the program.
  *
- * From "prepare" on both are the same: everything that needs a right has been opened by then, so that the process can
- * seal itself between prepare and the first byte of a front end.
+ * From there on both are the same: everything that needs a right is open, the process goes into the jail, prepares,
+ * and seals itself before the first byte of a front end. By hand there is nobody who could make the namespaces from
+ * outside, so the program does that itself: it becomes two processes, and the one outside attends the other one.
  */
 #include "common/device_program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,8 +24,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/jail.h"
 #include "common/log.h"
 #include "config.h"
+
+/* Descriptors of a device: an image or a tap, wires, and for each queue a ring and three eventfds. */
+#define DEVICE_FILES 512
 
 enum device_exit {
 	DEVICE_EXIT_DONE = 0,
@@ -46,6 +52,9 @@ struct device_program {
 	struct loop_watch *listen_watch;
 	struct loop_watch *signal_watches[3];
 	bool socket_bound; /* socket_path is ours to unlink */
+	bool no_sandbox;
+	bool inside; /* the process in the jail */
+	sigset_t signals_before;
 
 	bool session; /* one is running */
 };
@@ -61,6 +70,7 @@ enum {
 	OPTION_SOCKET_PATH = 256,
 	OPTION_FD,
 	OPTION_PRINT_CAPABILITIES,
+	OPTION_NO_SANDBOX,
 	OPTION_VERSION,
 	OPTION_OWN, /* + index into ops->options */
 };
@@ -82,6 +92,7 @@ static void device_help(const struct device_program_ops *ops)
 	printf("  --socket-path=PATH           listen there and serve one front end after the other\n"
 	       "  --fd=N                       serve the connected or listening socket N\n"
 	       "  --print-capabilities         print the capabilities as JSON and exit\n"
+	       "  --no-sandbox                 for debugging: keep all rights of this user\n"
 	       "  -v, --verbose                log more; twice: still more\n"
 	       "  -q, --quiet                  log less\n"
 	       "  -h, --help                   print this and exit\n"
@@ -124,6 +135,7 @@ static void device_build_options(const struct device_program_ops *ops, struct op
 		{"socket-path", required_argument, NULL, OPTION_SOCKET_PATH},
 		{"fd", required_argument, NULL, OPTION_FD},
 		{"print-capabilities", no_argument, NULL, OPTION_PRINT_CAPABILITIES},
+		{"no-sandbox", no_argument, NULL, OPTION_NO_SANDBOX},
 		{"verbose", no_argument, NULL, 'v'},
 		{"quiet", no_argument, NULL, 'q'},
 		{"help", no_argument, NULL, 'h'},
@@ -165,6 +177,9 @@ static int device_parse(struct device_program *program, int argc, char **argv)
 		case OPTION_PRINT_CAPABILITIES:
 			fputs(ops->capabilities, stdout);
 			return fflush(stdout) == 0 ? DEVICE_EXIT_DONE : DEVICE_EXIT_FAILED;
+		case OPTION_NO_SANDBOX:
+			program->no_sandbox = true;
+			break;
 		case OPTION_VERSION:
 			printf("%s %s\n", ops->program, PACKAGE_VERSION);
 			return DEVICE_EXIT_DONE;
@@ -209,6 +224,32 @@ static int device_exit_status(int error)
 	default:
 		return DEVICE_EXIT_FAILED;
 	}
+}
+
+/* --- Sealing --- */
+
+static int device_make_loop(struct device_program *program)
+{
+	program->loop = loop_new();
+	if (program->loop != NULL)
+		return 0;
+	log_error("cannot make an event loop: %s", strerror(errno));
+	return -errno;
+}
+
+/* Nothing of a front end was read yet. */
+static int device_seal(struct device_program *program)
+{
+	const struct device_program_ops *ops = program->ops;
+	int result = 0;
+
+	if (ops->filter != NULL)
+		result = jail_seal_process(ops->filter, ops->tasks);
+	if (result == 0 && ops->seal != NULL)
+		result = ops->seal(program->device);
+	if (result == 0 && ops->main_filter != NULL)
+		result = jail_seal_thread(ops->main_filter, NULL, 0);
+	return result;
 }
 
 /* --- Sessions --- */
@@ -320,6 +361,8 @@ static void device_signalled(int signal_number, void *argument)
 	device_stop(argument);
 }
 
+static const int device_signals[] = {SIGTERM, SIGINT, SIGHUP};
+
 /* The listening or connected socket of --socket-path or --fd. */
 static int device_open_socket(struct device_program *program)
 {
@@ -341,19 +384,135 @@ static int device_open_socket(struct device_program *program)
 
 static int device_serve_by_hand(struct device_program *program)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
-
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+	for (size_t i = 0; i < sizeof(device_signals) / sizeof(device_signals[0]); i++) {
 		program->signal_watches[i] =
-			loop_watch_signal(program->loop, signals[i], device_signalled, program);
+			loop_watch_signal(program->loop, device_signals[i], device_signalled, program);
 		if (program->signal_watches[i] == NULL)
 			return -ENOMEM;
 	}
-	if (program->listen_fd < 0)
-		return device_session_start(program, program->given_fd);
-	program->listen_watch =
-		loop_watch_fd(program->loop, program->listen_fd, LOOP_READ, device_acceptable, program);
-	return program->listen_watch != NULL ? 0 : -ENOMEM;
+	if (program->listen_fd >= 0) {
+		program->listen_watch = loop_watch_fd(program->loop, program->listen_fd, LOOP_READ,
+						      device_acceptable, program);
+		return program->listen_watch != NULL ? 0 : -ENOMEM;
+	}
+	return device_session_start(program, program->given_fd);
+}
+
+/* What the shell left open is nobody's here. */
+static int device_close_others(const struct device_program *program)
+{
+	unsigned keep = program->given_fd > STDERR_FILENO ? (unsigned)program->given_fd : STDERR_FILENO;
+
+	if (keep > STDERR_FILENO + 1 && close_range(STDERR_FILENO + 1, keep - 1, 0) < 0)
+		return -errno;
+	return close_range(keep + 1, ~0u, 0) < 0 ? -errno : 0;
+}
+
+/*
+ * Signals that end the program are held back until the process inside can take them: the kernel drops those that
+ * the first process of a pid namespace has no handler for.
+ */
+static void device_hold_signals(struct device_program *program)
+{
+	sigset_t held;
+
+	sigemptyset(&held);
+	for (size_t i = 0; i < sizeof(device_signals) / sizeof(device_signals[0]); i++)
+		sigaddset(&held, device_signals[i]);
+	sigaddset(&held, SIGTSTP);
+	sigaddset(&held, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &held, &program->signals_before);
+}
+
+/* The process inside has no use of the terminal's or the shell's standard input and output. */
+static int device_leave_stdio(int null_fd)
+{
+	int result = dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0 ? -errno : 0;
+
+	close(null_fd);
+	return result;
+}
+
+/* The process inside, from its first step. */
+static int device_go_inside(struct device_program *program, struct jail_fork *fork, int null_fd)
+{
+	const struct jail jail = {
+		.program = program->ops->program, .parent_fd = fork->link_fd, .files = DEVICE_FILES};
+	int result;
+
+	program->inside = true;
+	jail_fork_done(fork);
+	signal(SIGPIPE, SIG_IGN);
+	result = device_leave_stdio(null_fd);
+	if (result == 0)
+		result = jail_enter(&jail);
+	return result < 0 ? result : jail_watch_violations(-1);
+}
+
+/* The process outside; returns the exit status. */
+static int device_stay_outside(struct device_program *program, struct jail_fork *fork)
+{
+	int result = jail_fork_wait(fork);
+
+	if (result < 0) {
+		log_error("jail: %s: %s; %s", fork->step, strerror(-result), fork->remedy);
+		return DEVICE_EXIT_FAILED;
+	}
+	/* A front end must see its socket close when the process inside closes it. */
+	if (program->given_fd >= 0)
+		close(program->given_fd);
+	if (program->listen_fd >= 0)
+		close(program->listen_fd);
+	program->listen_fd = -1;
+	return jail_fork_attend(fork);
+}
+
+/* Everything is open. Returns -1 to go on, inside or without a jail, or the exit status. */
+static int device_split(struct device_program *program)
+{
+	struct jail_fork fork;
+	int result, null_fd;
+
+	if (program->no_sandbox) {
+		log_warning("it runs without its sandbox (--no-sandbox), with all rights of its user: do not "
+			    "let a guest use it that you do not trust");
+		return -1;
+	}
+	device_hold_signals(program);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	result = null_fd < 0 ? -errno : jail_fork(&fork);
+	if (result == 1) {
+		result = device_go_inside(program, &fork, null_fd);
+		return result < 0 ? DEVICE_EXIT_FAILED : -1;
+	}
+	if (null_fd >= 0)
+		close(null_fd);
+	if (result == 0)
+		return device_stay_outside(program, &fork);
+	if (null_fd < 0)
+		log_error("/dev/null: %s; mount /dev as other programs need it", strerror(-result));
+	else
+		log_error("jail: %s: %s; %s", fork.step, strerror(-result), fork.remedy);
+	return DEVICE_EXIT_HOST;
+}
+
+/* The process that serves. */
+static int device_run_loop_by_hand(struct device_program *program)
+{
+	int result = device_make_loop(program);
+
+	if (result == 0)
+		result = program->ops->prepare(program->device, program->loop);
+	if (result == 0)
+		result = device_serve_by_hand(program);
+	if (result == 0 && program->inside)
+		result = device_seal(program);
+	if (result < 0)
+		return device_exit_status(result);
+	if (program->inside)
+		sigprocmask(SIG_SETMASK, &program->signals_before, NULL);
+	loop_run(program->loop);
+	return program->status;
 }
 
 static int device_run_by_hand(struct device_program *program, int argc, char **argv)
@@ -363,18 +522,19 @@ static int device_run_by_hand(struct device_program *program, int argc, char **a
 
 	if (status >= 0)
 		return status;
-	result = program->ops->open_by_hand(program->device);
-	if (result < 0)
-		return device_exit_status(result);
-	result = device_open_socket(program);
+	result = device_close_others(program);
 	if (result == 0)
-		result = program->ops->prepare(program->device, program->loop);
-	if (result == 0)
-		result = device_serve_by_hand(program);
-	if (result < 0)
-		return device_exit_status(result);
-	loop_run(program->loop);
-	return program->status;
+		result = program->ops->open_by_hand(program->device);
+	if (result == 0) {
+		result = device_open_socket(program);
+		status = result < 0 ? device_exit_status(result) : device_split(program);
+		if (status < 0)
+			status = device_run_loop_by_hand(program);
+		if (!program->inside && program->ops->close_by_hand != NULL)
+			program->ops->close_by_hand(program->device);
+		return status;
+	}
+	return device_exit_status(result);
 }
 
 /* --- Supervised --- */
@@ -421,14 +581,20 @@ static int device_run_supervised(struct device_program *program)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
-	result = program->ops->configure(program->device, &message, &wire_fd);
+	result = child_enter_jail(program->child, program->ops->program, DEVICE_FILES);
+	if (result == 0)
+		result = program->ops->configure(program->device, &message, &wire_fd);
 	control_message_clear(&message);
+	if (result == 0)
+		result = device_make_loop(program);
 	if (result == 0)
 		result = program->ops->prepare(program->device, program->loop);
 	if (result == 0)
 		result = device_session_start(program, wire_fd);
 	if (result == 0)
 		result = child_serve(program->child, program->loop, &device_child_ops, program);
+	if (result == 0 && child_is_jailed(program->child))
+		result = device_seal(program);
 	if (result == 0)
 		result = child_ready(program->child);
 	if (result < 0) {
@@ -452,11 +618,6 @@ int device_program_main(int argc, char **argv, const struct device_program_ops *
 
 	log_identify(ops->program, "");
 	signal(SIGPIPE, SIG_IGN);
-	program.loop = loop_new();
-	if (program.loop == NULL) {
-		log_error("cannot make an event loop: %s", strerror(errno));
-		return DEVICE_EXIT_FAILED;
-	}
 	result = child_attach(&program.child);
 	if (result == 0)
 		status = device_run_supervised(&program);
@@ -472,7 +633,8 @@ int device_program_main(int argc, char **argv, const struct device_program_ops *
 		loop_unwatch(program.signal_watches[i]);
 	if (program.listen_fd >= 0)
 		close(program.listen_fd);
-	if (program.socket_bound)
+	/* Inside there is no path; the process outside does it. */
+	if (program.socket_bound && !program.inside)
 		unlink(program.socket_path);
 	ops->close(device);
 	loop_free(program.loop);

@@ -6,6 +6,10 @@
  * serves one front end after the other, and unlinks the path at the end; --fd=N serves the connected or
  * listening socket N. SIGTERM and SIGINT end the program with status 0 after what was accepted is finished.
  *
+ * Either way the process goes into the jail (jail.h) between opening and preparing, and seals itself before
+ * it reads a byte of a front end. By hand a small process stays outside: it passes signals on, undoes what is
+ * outside, and tells the exit status.
+ *
  * Exit status: 0 ended as asked, 1 failed, 2 bad usage, 3 the host lacks something.
  *
  * Source: QEMU docs/interop/vhost-user.rst, "Backend program conventions".
@@ -18,6 +22,7 @@
 
 #include "common/child.h"
 #include "common/loop.h"
+#include "common/seccomp_filter.h"
 
 struct device_program;
 
@@ -39,11 +44,21 @@ struct device_program_ops {
 	/* By hand: all options are read; check them, open what they name. 0, or -errno after having logged
 	 * why: -EINVAL ends with 2, -ENODEV, -EACCES and -EPERM with 3, others with 1. */
 	int (*open_by_hand)(void *device);
+	/* By hand, in the process outside: undoes what open_by_hand() did to others than this program, such as
+	 * a terminal's mode. May be NULL. */
+	void (*close_by_hand)(void *device);
 	/* Supervised: the *Configure message; take its descriptors (set them to -1 in the message). The
 	 * wire's descriptor is put into *wire_fd. 0 or -errno after having logged why. */
 	int (*configure)(void *device, struct control_message *message, int *wire_fd);
 	/* Threads, rings, buffers: all that must exist before the process seals itself. */
 	int (*prepare)(void *device, struct loop *loop);
+	/* The filter of the whole process, and, if threads differ, what the main thread stacks onto it. */
+	const struct seccomp_filter *filter;
+	const struct seccomp_filter *main_filter;
+	/* The kernel may have to start threads for it after it is sealed. */
+	bool tasks;
+	/* The process has its filter: let each thread put on its own. 0 or -errno. NULL: no threads. */
+	int (*seal)(void *device);
 	/* A front end connected; socket_fd becomes the device's on success. The device calls
 	 * device_program_session_ended() when the session is over. */
 	int (*session_start)(void *device, struct device_program *program, int socket_fd);

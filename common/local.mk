@@ -8,9 +8,20 @@ common_libcommon_la_SOURCES = \
 	common/control_wire.c common/control_wire.h \
 	common/child.c common/child.h \
 	common/device_program.c common/device_program.h \
+	common/jail.h common/jail_enter.c common/jail_fork.c common/jail_landlock.c common/jail_seal.c \
+	common/jail_violation.c common/jail_violation.h \
+	common/pty.c common/pty.h \
 	common/seccomp_filter.h \
 	common/virtio_spec.h
-common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS)
+common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS) $(CAP_LIBS)
+
+# The names of this architecture's system calls, for reports: the C library does not have them.
+BUILT_SOURCES += common/system_calls.inc
+CLEANFILES += common/system_calls.inc
+common/system_calls.inc: common/local.mk
+	$(AM_V_GEN)$(MKDIR_P) common && echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
+		$(SED) -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | sort >$@.part && \
+		test -s $@.part && mv $@.part $@
 
 include common/queue.mk
 include common/register.mk

@@ -13,6 +13,7 @@
 
 #include "common/device_program.h"
 #include "common/log.h"
+#include "common/pty.h"
 #include "dev-console/output.h"
 #include "dev-console/serial.h"
 #include "dev-console/virtio_console.h"
@@ -76,10 +77,10 @@ static int console_open_pty(struct console *console)
 {
 	char name[64];
 
-	console->in_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (console->in_fd < 0 || grantpt(console->in_fd) < 0 || unlockpt(console->in_fd) < 0 ||
-	    ptsname_r(console->in_fd, name, sizeof(name)) != 0) {
-		log_error("--pty: cannot make a pseudo-terminal: %s; is /dev/pts mounted?", strerror(errno));
+	console->in_fd = pty_open(name, sizeof(name));
+	if (console->in_fd < 0) {
+		log_error("--pty: cannot make a pseudo-terminal: %s; is /dev/pts mounted?",
+			  strerror(-console->in_fd));
 		return -ENODEV;
 	}
 	printf("%s\n", name);
@@ -149,6 +150,14 @@ static int console_open_by_hand(void *device)
 	default:
 		return console_open_stdio(console);
 	}
+}
+
+static void console_close_by_hand(void *device)
+{
+	const struct console *console = device;
+
+	if (console->terminal_changed)
+		tcsetattr(STDIN_FILENO, TCSANOW, &console->terminal);
 }
 
 /* --- Supervised --- */
@@ -306,8 +315,6 @@ static void console_close(void *device)
 	serial_free(console->serial);
 	virtio_console_free(console->virtio);
 	output_free(console->output);
-	if (console->terminal_changed)
-		tcsetattr(STDIN_FILENO, TCSANOW, &console->terminal);
 	if (console->in_fd >= 0)
 		close(console->in_fd);
 	if (console->out_fd >= 0 && console->out_fd != console->in_fd)
@@ -322,6 +329,7 @@ static const struct device_program_ops console_program = {
 	.options = console_options,
 	.option = console_option,
 	.open_by_hand = console_open_by_hand,
+	.close_by_hand = console_close_by_hand,
 	.configure = console_configure,
 	.prepare = console_prepare,
 	.session_start = console_session_start,

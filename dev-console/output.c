@@ -16,10 +16,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -361,27 +359,6 @@ static int output_set_nonblocking(int fd)
 	return fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-/*
- * Characters pass as they are; and since a pty that was never opened tells no hang-up, its other side is
- * opened and closed once.
- */
-static int output_prepare_pty(int master)
-{
-	struct termios settings;
-	int peer;
-
-	if (tcgetattr(master, &settings) < 0)
-		return -errno;
-	cfmakeraw(&settings);
-	if (tcsetattr(master, TCSANOW, &settings) < 0)
-		return -errno;
-	peer = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (peer < 0)
-		return -errno;
-	close(peer);
-	return 0;
-}
-
 static int output_open(struct output *output)
 {
 	int result = output_set_nonblocking(output->in_fd);
@@ -399,8 +376,7 @@ static int output_open(struct output *output)
 		return output->listen_watch != NULL ? 0 : -ENOMEM;
 	case OUTPUT_PTY:
 		output->out_fd = output->in_fd;
-		result = output_prepare_pty(output->in_fd);
-		return result < 0 ? result : output_watch_peer(output);
+		return output_watch_peer(output);
 	case OUTPUT_STREAM:
 		output->attached = output->input_open = true;
 		return output_watch_peer(output);

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/jail.h"
+#include "common/jail_violation.h"
 #include "supervisor/spawn.h"
 
 #define LOG_TOKENS_MAX	  200
@@ -59,15 +61,27 @@ const char *child_state_name(enum child_state state)
 	return names[state];
 }
 
+int child_process_signal(const struct child_process *child)
+{
+	if (child->wait_code != CLD_EXITED)
+		return child->wait_status;
+	return child->wait_status == JAIL_EXIT_ABORTED ? SIGABRT : 0;
+}
+
 void child_process_describe_end(const struct child_process *child, char *text, size_t size)
 {
-	if (child->broken != NULL)
+	int number = child_process_signal(child);
+
+	if (child->violation[0] != '\0')
+		snprintf(text, size, "was ended by its filter");
+	else if (child->broken != NULL)
 		snprintf(text, size, "was killed: %s", child->broken);
-	else if (child->wait_code == CLD_EXITED)
-		snprintf(text, size, "ended with status %d", child->wait_status);
+	else if (number != 0)
+		snprintf(text, size, "was killed by signal %d (%s)", number, strsignal(number));
+	else if (child->wait_status == JAIL_EXIT_VIOLATION)
+		snprintf(text, size, "was ended by its filter, for a system call that it could not name");
 	else
-		snprintf(text, size, "was killed by signal %d (%s)", child->wait_status,
-			 strsignal(child->wait_status));
+		snprintf(text, size, "ended with status %d", child->wait_status);
 }
 
 /* --- what it says --- */
@@ -156,6 +170,33 @@ static void child_take_statistics(struct child_process *child, const Atoll__Cont
 	child->counter_count = count;
 }
 
+/*
+ * Its last message. Text of it is printed and shown, so it is taken as a name only if it looks like one; a
+ * process that goes on after this message did not get it from a filter.
+ */
+static void child_take_violation(struct child_process *child, const Atoll__Control__Violation *message)
+{
+	static const char name_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
+	struct violation violation = {
+		.thread = message->thread,
+		.filter = message->filter,
+		.arch = message->arch,
+		.call = message->call,
+		.instruction = message->instruction,
+	};
+
+	if (message->n_arguments != VIOLATION_ARGUMENTS || strlen(message->thread) > sizeof(child->id) ||
+	    strlen(message->filter) > sizeof(child->id) ||
+	    message->filter[strspn(message->filter, name_bytes)] != '\0') {
+		child_break(child, "it told of a violation that there cannot be");
+		return;
+	}
+	memcpy(violation.arguments, message->arguments, sizeof(violation.arguments));
+	violation_describe(&violation, child->violation, sizeof(child->violation));
+	child_print(child, LOG_LEVEL_ERROR, time_us(CLOCK_REALTIME), child->violation);
+	child_break(child, "it went on after a violation");
+}
+
 static void child_take(struct child_process *child, const struct control_message *message)
 {
 	const Atoll__Control__Envelope *envelope = message->envelope;
@@ -187,6 +228,9 @@ static void child_take(struct child_process *child, const struct control_message
 	case ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS:
 		child_take_statistics(child, envelope->statistics);
 		child->ops->statistics(child->owner, child, envelope->serial);
+		return;
+	case ATOLL__CONTROL__ENVELOPE__BODY_VIOLATION:
+		child_take_violation(child, envelope->violation);
 		return;
 	default:
 		child_break(child, "it sent a message that is the supervisor's to send");
@@ -316,16 +360,18 @@ static int child_watch(struct child_process *child)
 }
 
 int child_process_start(struct loop *loop, enum child_role role, unsigned index, const char *vm,
-			const char *id, const struct child_process_ops *ops, void *owner,
-			struct child_process **child)
+			const char *id, bool no_sandbox, const struct child_process_ops *ops, void *owner,
+			struct child_process **child, struct spawn_problem *problem)
 {
 	struct child_process *new_child = calloc(1, sizeof(*new_child));
 	char title[192];
 	int sockets[2], result;
 
+	*problem = (struct spawn_problem){"cannot make it", "see that memory and files are left"};
 	if (new_child == NULL)
 		return -ENOMEM;
 	new_child->loop = loop;
+	new_child->no_sandbox = no_sandbox;
 	new_child->ops = ops;
 	new_child->owner = owner;
 	new_child->role = role;
@@ -342,8 +388,8 @@ int child_process_start(struct loop *loop, enum child_role role, unsigned index,
 		return result;
 	}
 	new_child->control_fd = sockets[0];
-	result = spawn_program(child_role_program(role), title, sockets[1], &new_child->pid,
-			       &new_child->pidfd);
+	result = spawn_program(child_role_program(role), title, !no_sandbox, sockets[1], &new_child->pid,
+			       &new_child->pidfd, problem);
 	close(sockets[1]);
 	if (result == 0)
 		result = child_watch(new_child);

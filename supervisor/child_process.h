@@ -16,6 +16,7 @@
 #include "common/control_wire.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "supervisor/spawn.h"
 
 enum child_role {
 	CHILD_ROLE_CORE,
@@ -64,9 +65,12 @@ struct child_process {
 	int wait_code, wait_status; /* of waitid(2), once dead */
 	const char *broken;	    /* why it was killed by us, or NULL */
 	bool told_event;
+	bool no_sandbox;
 	bool killed; /* by us */
 
 	char last_text[LOG_TEXT_MAX]; /* of its last log record */
+	/* The system call that its filter did not allow, as it told: "main called openat(...), ...". */
+	char violation[512];
 	/* The bucket that its records draw from. */
 	unsigned log_tokens;
 	uint64_t log_refilled_us;
@@ -83,11 +87,11 @@ TAILQ_HEAD(child_list, child_process);
 
 /*
  * Starts the program of a role. control_fd, the supervisor's end, is non-blocking and the child's from here
- * on. Returns 0 or -errno.
+ * on. Returns 0, or -errno with *problem.
  */
 int child_process_start(struct loop *loop, enum child_role role, unsigned index, const char *vm,
-			const char *id, const struct child_process_ops *ops, void *owner,
-			struct child_process **child);
+			const char *id, bool no_sandbox, const struct child_process_ops *ops, void *owner,
+			struct child_process **child, struct spawn_problem *problem);
 /* Frees a dead one; or kills it. */
 void child_process_free(struct child_process *child);
 
@@ -104,6 +108,8 @@ const char *child_role_program(enum child_role role);
 const char *child_role_name(enum child_role role);
 /* "starting" */
 const char *child_state_name(enum child_state state);
+/* The signal that ended it, also in a pid namespace of its own; 0: none did. */
+int child_process_signal(const struct child_process *child);
 /* How it ended: "ended with status 1", "was killed by signal 9 (Killed)", into text. */
 void child_process_describe_end(const struct child_process *child, char *text, size_t size);
 

@@ -45,7 +45,11 @@ static void list_print_text(const Reply *reply, pid_t pid)
 		char what[64];
 
 		snprintf(what, sizeof(what), "  %s %s", process->role, process->id);
-		printf("%-20s %8u  %s\n", what, process->pid, process->state);
+		printf("%-20s %8u  %s%s", what, process->pid, process->state,
+		       process->no_sandbox ? "  no sandbox" : "");
+		if (process->violation[0] != '\0')
+			printf("  ");
+		report_line(stdout, process->violation);
 	}
 }
 
@@ -56,8 +60,9 @@ static json_t *list_process_json(const Atoll__Control__ProcessState *process)
 	for (size_t i = 0; i < process->n_counters; i++)
 		json_object_set_new(counters, process->counters[i]->name,
 				    json_integer((json_int_t)process->counters[i]->value));
-	return json_pack("{s:s, s:s, s:i, s:s, s:o}", "role", process->role, "id", process->id, "pid",
-			 (int)process->pid, "state", process->state, "counters", counters);
+	return json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:o}", "role", process->role, "id", process->id,
+			 "pid", (int)process->pid, "state", process->state, "sandbox", !process->no_sandbox,
+			 "violation", process->violation, "counters", counters);
 }
 
 static json_t *list_vm_json(const Reply *reply, pid_t pid)

@@ -44,6 +44,8 @@ struct run {
 	struct loop_watch *signals[SIGNALS_MAX];
 	size_t signal_count;
 
+	const char **no_sandbox; /* operands of --no-sandbox; NULL: all */
+	size_t no_sandbox_count;
 	bool detached;
 	const char *log_file;
 	int tell_fd; /* to the command that was typed; -1: it waits for nothing */
@@ -295,6 +297,31 @@ static int run_open(struct run *run, const char *path)
 	return status;
 }
 
+/* Whether each --no-sandbox names a process that the config has. */
+static bool run_check_no_sandbox(const struct run *run)
+{
+	const struct config *config = run->file.config;
+
+	for (size_t i = 0; i < run->no_sandbox_count; i++) {
+		const char *name = run->no_sandbox[i];
+		bool known = name == NULL || strcmp(name, "core") == 0;
+
+		for (unsigned d = 0; !known && d < config->disks_count; d++)
+			known = strcmp(config->disks[d].id, name) == 0;
+		for (unsigned n = 0; !known && n < config->networks_count; n++)
+			known = strcmp(config->networks[n].id, name) == 0;
+		for (unsigned c = 0; !known && c < config->consoles_count; c++)
+			known = strcmp(config->consoles[c].id, name) == 0;
+		if (known)
+			continue;
+		report_error(
+			"usage: --no-sandbox=%s: the config has no device of that id; name one, or \"core\"",
+			name);
+		return false;
+	}
+	return true;
+}
+
 static bool run_has_stdio(const struct run *run)
 {
 	for (unsigned i = 0; i < run->file.config->consoles_count; i++)
@@ -312,6 +339,8 @@ static int run_prepare(struct run *run)
 	if (run->loop == NULL)
 		return -errno;
 	result = vm_init(&run->vm, run->loop, run->file.config, &run->resources, &run_vm_ops, run);
+	run->vm.no_sandbox = run->no_sandbox;
+	run->vm.no_sandbox_count = run->no_sandbox_count;
 	if (result == 0)
 		result = monitor_new(run->loop, &run->dir, &run->vm, &run->monitor);
 	if (result == 0 && run->resources.network_count > 0)
@@ -356,6 +385,8 @@ static int run_vm(struct run *run, const char *path)
 
 	if (status != EXIT_STATUS_OK)
 		return status;
+	if (!run_check_no_sandbox(run))
+		return EXIT_STATUS_USAGE;
 	config_file_forget_lines(&run->file);
 	snprintf(title, sizeof(title), "atoll: %s", run->file.config->name);
 	process_title_set(title);
@@ -374,17 +405,31 @@ static int run_vm(struct run *run, const char *path)
 	return result < 0 ? EXIT_STATUS_FAILED : run->exit_status;
 }
 
+static void run_add_no_sandbox(struct run *run, const char *name)
+{
+	const char **names = realloc(run->no_sandbox, (run->no_sandbox_count + 1) * sizeof(*names));
+
+	if (names == NULL)
+		abort();
+	run->no_sandbox = names;
+	/* A copy: the title is written over argv. */
+	names[run->no_sandbox_count++] = name != NULL ? strdup(name) : NULL;
+}
+
 /* The options; returns the operand or NULL with *status. */
 static char *run_options(struct run *run, int argc, char **argv, int *status)
 {
 	static const struct option options[] = {{"detach", no_argument, NULL, 'd'},
 						{"log-file", required_argument, NULL, 'l'},
+						{"no-sandbox", optional_argument, NULL, 's'},
 						{NULL, 0, NULL, 0}};
 	int option;
 
 	while ((option = command_option(argc, argv, options, status)) != -1) {
 		if (option == 'd')
 			run->detached = true;
+		else if (option == 's')
+			run_add_no_sandbox(run, optarg);
 		else
 			run->log_file = strdup(optarg);
 	}
@@ -424,6 +469,9 @@ int command_run(int argc, char **argv)
 	if (run.tell_fd >= 0)
 		detach_tell(run.tell_fd, status);
 	free((void *)run.log_file);
+	for (size_t i = 0; i < run.no_sandbox_count; i++)
+		free((void *)run.no_sandbox[i]);
+	free(run.no_sandbox);
 	free(path);
 	return status;
 }

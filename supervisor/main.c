@@ -28,9 +28,13 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"run", "[--detach] [--log-file=FILE] CONFIG", "launch the VM that CONFIG describes", command_run,
+	{"run", "[OPTION...] CONFIG", "launch the VM that CONFIG describes", command_run,
 	 "  --detach         in the background; return when the VM runs\n"
-	 "  --log-file=FILE  where a detached VM logs (default: NAME/log in the runtime directory)\n"},
+	 "  --log-file=FILE  where a detached VM logs (default: NAME/log in the runtime directory)\n"
+	 "  --no-sandbox[=ID]\n"
+	 "                   for debugging: start the device ID, or \"core\", or everything, with all rights "
+	 "of\n"
+	 "                   this user; may be repeated\n"},
 	{"check", "CONFIG", "say what run would refuse, without starting anything", command_check, ""},
 	{"list", "[--json]", "show the running VMs and their processes", command_list,
 	 "  --json  for programs, with counters\n"},

@@ -92,6 +92,8 @@ static Atoll__Control__ProcessState *process_state_new(const struct child_proces
 	process->id = (char *)child->id;
 	process->pid = (uint32_t)child->pid;
 	process->state = (char *)child_state_name(child->state);
+	process->no_sandbox = child->no_sandbox;
+	process->violation = (char *)child->violation;
 	process->counters = calloc(child->counter_count + 1, sizeof(Atoll__Control__Counter *));
 	for (size_t i = 0; process->counters != NULL && i < child->counter_count; i++) {
 		Atoll__Control__Counter *counter = malloc(sizeof(*counter));

@@ -18,13 +18,13 @@
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/un.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "common/disk_image.h"
 #include "common/image_lock.h"
 #include "common/kernel_image.h"
 #include "common/log.h"
+#include "common/pty.h"
 #include "common/tap.h"
 
 #define KVM_PATH "/dev/kvm"
@@ -271,29 +271,16 @@ static void open_network(struct opening *opening, unsigned index)
 static int open_pty(struct opening *opening, const struct config_console *console, int *console_fd)
 {
 	char slave[64], entry[64];
-	struct termios raw;
-	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), result;
+	int fd = pty_open(slave, sizeof(slave)), result;
 
 	if (fd < 0)
-		return -errno;
-	if (grantpt(fd) < 0 || unlockpt(fd) < 0 || tcgetattr(fd, &raw) < 0) {
-		result = -errno;
-		goto close_pty;
-	}
-	/* Through the master this sets the other side, and stays when nobody has that open. */
-	cfmakeraw(&raw);
-	if (tcsetattr(fd, TCSANOW, &raw) < 0 || ptsname_r(fd, slave, sizeof(slave)) != 0) {
-		result = -errno;
-		goto close_pty;
-	}
+		return fd;
 	snprintf(entry, sizeof(entry), "console-%s", console->id);
 	result = opening->dir != NULL ? runtime_dir_link(opening->dir, slave, entry) : 0;
-	if (result == 0) {
+	if (result < 0)
+		close(fd);
+	else
 		*console_fd = fd;
-		return 0;
-	}
-close_pty:
-	close(fd);
 	return result;
 }
 

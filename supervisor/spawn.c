@@ -1,6 +1,7 @@
 /*
- * Starting programs, through posix_spawn(3): it does not copy our page tables, and the steps between fork and
- * exec are glibc's, not ours to get wrong.
+ * Starting programs. Outside of a sandbox, which is for debugging, through posix_spawn(3). Into one through
+ * jail_fork(), with the same steps between fork and exec; the program is executed through a descriptor that
+ * we opened, for its user may not have the right to walk to it.
  */
 #include "supervisor/spawn.h"
 
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/child.h"
+#include "common/jail.h"
 
 #define SPAWN_CONTROL_FD 3
 
@@ -62,18 +64,16 @@ static int spawn_attributes(posix_spawnattr_t *attributes)
 	return -result;
 }
 
-int spawn_program(const char *program, const char *title, int control_fd, pid_t *pid, int *pidfd)
+static char *const spawn_environment[] = {(char *)CHILD_CONTROL_FD_ENV "=3", NULL};
+_Static_assert(SPAWN_CONTROL_FD == 3, "the text of the variable");
+
+static int spawn_outside(const char *path, char *const *arguments, int control_fd, pid_t *pid, int *pidfd)
 {
-	static char control_variable[] = CHILD_CONTROL_FD_ENV "=3";
-	char *arguments[] = {(char *)title, NULL}, *environment[] = {control_variable, NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
-	char path[PATH_MAX];
 	pid_t new_pid;
 	int result;
 
-	_Static_assert(SPAWN_CONTROL_FD == 3, "the text of the variable");
-	spawn_program_path(program, path, sizeof(path));
 	if (posix_spawn_file_actions_init(&actions) != 0)
 		return -ENOMEM;
 	if (posix_spawnattr_init(&attributes) != 0) {
@@ -84,7 +84,7 @@ int spawn_program(const char *program, const char *title, int control_fd, pid_t 
 	if (result == 0)
 		result = spawn_attributes(&attributes);
 	if (result == 0)
-		result = -posix_spawn(&new_pid, path, &actions, &attributes, arguments, environment);
+		result = -posix_spawn(&new_pid, path, &actions, &attributes, arguments, spawn_environment);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	if (result < 0)
@@ -99,4 +99,88 @@ int spawn_program(const char *program, const char *title, int control_fd, pid_t 
 	}
 	*pid = new_pid;
 	return 0;
+}
+
+/* --- Into a sandbox --- */
+
+/* The child: descriptors 0 to 3, then the socket to the parent and the program, which the exec closes. */
+static int spawn_arrange_descriptors(struct jail_fork *fork, int control_fd, int program_fd)
+{
+	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	/* Out of the way of the numbers that are about to be taken. */
+	int link = fcntl(fork->link_fd, F_DUPFD_CLOEXEC, SPAWN_CONTROL_FD + 3);
+	int program = fcntl(program_fd, F_DUPFD_CLOEXEC, SPAWN_CONTROL_FD + 3);
+	int control = fcntl(control_fd, F_DUPFD_CLOEXEC, SPAWN_CONTROL_FD + 3);
+
+	if (null_fd < 0 || link < 0 || program < 0 || control < 0)
+		return -errno;
+	fork->link_fd = link;
+	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
+	    dup2(control, SPAWN_CONTROL_FD) < 0 || dup2(link, SPAWN_CONTROL_FD + 1) < 0 ||
+	    dup2(program, SPAWN_CONTROL_FD + 2) < 0)
+		return -errno;
+	fork->link_fd = SPAWN_CONTROL_FD + 1;
+	if (fcntl(SPAWN_CONTROL_FD + 1, F_SETFD, FD_CLOEXEC) < 0 ||
+	    fcntl(SPAWN_CONTROL_FD + 2, F_SETFD, FD_CLOEXEC) < 0 ||
+	    close_range(SPAWN_CONTROL_FD + 3, ~0u, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static _Noreturn void spawn_execute(struct jail_fork *fork, char *const *arguments, int control_fd,
+				    int program_fd)
+{
+	sigset_t none;
+	int result = spawn_arrange_descriptors(fork, control_fd, program_fd);
+
+	if (result < 0)
+		jail_fork_fail(fork, result);
+	setpgid(0, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execveat(SPAWN_CONTROL_FD + 2, "", arguments, spawn_environment, AT_EMPTY_PATH);
+	jail_fork_fail(fork, -errno);
+}
+
+static int spawn_inside(const char *path, char *const *arguments, int control_fd, pid_t *pid, int *pidfd,
+			struct spawn_problem *problem)
+{
+	struct jail_fork fork;
+	int program_fd = open(path, O_PATH | O_CLOEXEC), result;
+
+	if (program_fd < 0)
+		return -errno;
+	result = jail_fork(&fork);
+	if (result == 1)
+		spawn_execute(&fork, arguments, control_fd, program_fd);
+	close(program_fd);
+	if (result == 0)
+		result = jail_fork_wait(&fork);
+	if (result < 0) {
+		*problem = (struct spawn_problem){fork.step, fork.remedy};
+		return result;
+	}
+	close(fork.link_fd);
+	*pid = fork.pid;
+	*pidfd = fork.pidfd;
+	return 0;
+}
+
+int spawn_program(const char *program, const char *title, bool sandbox, int control_fd, pid_t *pid,
+		  int *pidfd, struct spawn_problem *problem)
+{
+	char *arguments[] = {(char *)title, NULL};
+	char path[PATH_MAX];
+	int result;
+
+	spawn_program_path(program, path, sizeof(path));
+	*problem = (struct spawn_problem){NULL, NULL};
+	result = sandbox ? spawn_inside(path, arguments, control_fd, pid, pidfd, problem)
+			 : spawn_outside(path, arguments, control_fd, pid, pidfd);
+	if (result < 0 && problem->step == NULL) {
+		problem->step = "";
+		problem->remedy = result == -ENOENT ? "install Atoll as a whole, or set ATOLL_LIBEXEC_DIR"
+						    : "see that this host can start more processes";
+	}
+	return result;
 }

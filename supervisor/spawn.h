@@ -4,15 +4,24 @@
 #ifndef ATOLL_SUPERVISOR_SPAWN_H
 #define ATOLL_SUPERVISOR_SPAWN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
+
+/* Why a program could not be started: "web: cannot start PATH: STEP: ERROR; REMEDY". */
+struct spawn_problem {
+	const char *step; /* or "" */
+	const char *remedy;
+};
 
 /*
  * Starts $ATOLL_LIBEXEC_DIR/program, else the installed one, as argv { title }. It has /dev/null on 0, our
  * stderr on 1 and 2, control_fd on 3, nothing else; ATOLL_CONTROL_FD=3 is all of its environment; no signal
  * is blocked or ignored; it is in a process group of its own, so that keys of a terminal do not reach it.
- * Returns 0 with *pid and a *pidfd, or -errno.
+ * sandbox: in namespaces of its own, as a user of its own (jail_fork() of common/jail.h).
+ * Returns 0 with *pid and a *pidfd, or -errno with *problem.
  */
-int spawn_program(const char *program, const char *title, int control_fd, pid_t *pid, int *pidfd);
+int spawn_program(const char *program, const char *title, bool sandbox, int control_fd, pid_t *pid,
+		  int *pidfd, struct spawn_problem *problem);
 
 /* Where the program is looked for. */
 void spawn_program_path(const char *program, char *path, size_t size);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "common/jail.h"
 #include "supervisor/report.h"
 
 #define SECOND UINT64_C(1000000)
@@ -290,7 +291,8 @@ static void vm_child_statistics(void *owner, struct child_process *child, uint64
 
 static enum cause_weight vm_death_weight(const struct child_process *child)
 {
-	if (child->broken != NULL || child->wait_code != CLD_EXITED)
+	if (child->broken != NULL || child->violation[0] != '\0' || child_process_signal(child) != 0 ||
+	    child->wait_status == JAIL_EXIT_VIOLATION)
 		return CAUSE_KILLED;
 	if (child->wait_status == 0)
 		return CAUSE_QUIET_END;
@@ -307,6 +309,11 @@ static void vm_child_died(void *owner, struct child_process *child)
 	if (vm->state == VM_HELD) {
 		log_notice("%s: %s %s while the VM is held", child_role_program(child->role), child->object,
 			   how);
+		return;
+	}
+	if (vm->state != VM_STOPPING && child->violation[0] != '\0') {
+		vm_suspect(vm, CAUSE_KILLED, "%s: %s: %s", child_role_program(child->role), child->object,
+			   child->violation);
 		return;
 	}
 	if (vm->state != VM_STOPPING) {

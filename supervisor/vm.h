@@ -51,6 +51,9 @@ struct vm {
 	uint64_t started_us; /* CLOCK_REALTIME */
 	struct child_list children;
 	unsigned columns, rows; /* of the terminal on stdio */
+	/* Processes without their sandbox: ids, "core", or NULL for all. The owner's. */
+	const char *const *no_sandbox;
+	size_t no_sandbox_count;
 
 	int exit_status;
 	bool relaunch, was_running, over;

@@ -28,17 +28,29 @@ struct device_start {
 	struct child_process *child;
 };
 
+/* Whether the operator said --no-sandbox for this process. */
+static bool vm_no_sandbox(const struct vm *vm, enum child_role role, const char *id)
+{
+	const char *name = role == CHILD_ROLE_CORE ? "core" : id;
+
+	for (size_t i = 0; i < vm->no_sandbox_count; i++)
+		if (vm->no_sandbox[i] == NULL || strcmp(vm->no_sandbox[i], name) == 0)
+			return true;
+	return false;
+}
+
 static int vm_start_one(struct vm *vm, enum child_role role, unsigned index, const char *id,
 			const struct child_process_ops *ops, struct child_process **child)
 {
-	int result = child_process_start(vm->loop, role, index, vm->config->name, id, ops, vm, child);
+	struct spawn_problem problem;
+	int result = child_process_start(vm->loop, role, index, vm->config->name, id,
+					 vm_no_sandbox(vm, role, id), ops, vm, child, &problem);
 	char path[PATH_MAX];
 
 	if (result < 0) {
 		spawn_program_path(child_role_program(role), path, sizeof(path));
-		report_error("%s: cannot start %s: %s; %s", vm->config->name, path, strerror(-result),
-			     result == -ENOENT ? "install Atoll as a whole, or set ATOLL_LIBEXEC_DIR"
-					       : "see that this host can start more processes");
+		report_error("%s: cannot start %s: %s%s%s; %s", vm->config->name, path, problem.step,
+			     problem.step[0] != '\0' ? ": " : "", strerror(-result), problem.remedy);
 		return result;
 	}
 	TAILQ_INSERT_TAIL(&vm->children, *child, link);
@@ -60,6 +72,7 @@ static int core_configure(struct vm *vm, struct child_process *core, unsigned de
 	configure.debug_exit = config->debug_exit;
 	configure.devices = devices;
 	configure.log_level = log_get_level();
+	configure.no_sandbox = core->no_sandbox;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE;
 	envelope.core_configure = &configure;
 	return child_process_send(core, &envelope, fds, configure.has_initrd ? 3 : 2);
@@ -89,6 +102,7 @@ static int blk_configure(struct vm *vm, const struct device_start *start, int wi
 	configure.readonly = vm->config->disks[start->index].readonly;
 	configure.queues = start->queues;
 	configure.log_level = log_get_level();
+	configure.no_sandbox = start->child->no_sandbox;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;
 	envelope.blk_configure = &configure;
 	return child_process_send(start->child, &envelope, fds, 2);
@@ -108,6 +122,7 @@ static int net_configure(struct vm *vm, const struct device_start *start, int wi
 	configure.mtu = network->mtu;
 	configure.link_up = network->link_up;
 	configure.log_level = log_get_level();
+	configure.no_sandbox = start->child->no_sandbox;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_NET_CONFIGURE;
 	envelope.net_configure = &configure;
 	return child_process_send(start->child, &envelope, fds, 2);
@@ -151,6 +166,7 @@ static int console_configure(struct vm *vm, const struct device_start *start, in
 	configure.columns = on_stdio ? vm->columns : 0;
 	configure.rows = on_stdio ? vm->rows : 0;
 	configure.log_level = log_get_level();
+	configure.no_sandbox = start->child->no_sandbox;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE;
 	envelope.console_configure = &configure;
 	if (on_stdio)

@@ -2,7 +2,7 @@
  * atoll-core: the process that owns /dev/kvm, guest RAM and the vCPUs of one VM. See atoll-core(8).
  *
  * The supervisor starts it with a control wire and nothing else. In order: take the configuration with its
- * descriptors, build the machine, take the devices, load the kernel, say that it is ready; then serve the
+ * descriptors, go into the jail, build the machine, take the devices, load the kernel, say that it is ready; then serve the
  * control wire until the run is over, report its end, exit. After `ready` it opens nothing.
  */
 #include <errno.h>
@@ -20,8 +20,10 @@
 #include "common/log.h"
 #include "vmm-core/machine.h"
 
-#define PROGRAM		      "atoll-core"
-#define ATTACH_TIMEOUT_MS     10000
+#define PROGRAM		  "atoll-core"
+#define ATTACH_TIMEOUT_MS 10000
+/* For each vCPU one, for each queue three, for each device a wire: more than a machine can have. */
+#define CORE_FILES	      4096
 #define EVENT_SEND_TIMEOUT_MS 1000
 
 /* Descriptors of CoreConfigure, in their order. */
@@ -165,7 +167,9 @@ static int core_run(struct core_process *process)
 			log_error("control wire: no configuration: %s", strerror(-result));
 		return EXIT_FAILURE;
 	}
-	result = core_build(process, &message);
+	result = child_enter_jail(process->child, PROGRAM, CORE_FILES);
+	if (result == 0)
+		result = core_build(process, &message);
 	control_message_clear(&message);
 	if (result == 0)
 		result = child_ready(process->child);

@@ -261,7 +261,7 @@ misbehaves() {
 	misbehaves blk=die 'atoll-blk: web/root ended with status 7 during start-up: "these are my last words"; *'
 	misbehaves core=die 'atoll-core: web ended with status 7 during start-up: "these are my last words"; *'
 	misbehaves console=silent 'atoll-console: web/serial ended with status 7 during start-up: it left no log record; *'
-	misbehaves blk=crash 'atoll-blk: web/root was killed by signal 6 (Aborted) during start-up: *'
+	misbehaves blk=crash 'atoll-blk: web/root was killed by signal 11 (Segmentation fault) during start-up: *'
 }
 
 @test "a program that is not there ends run" {
@@ -311,7 +311,7 @@ misbehaves() {
 	grep -q "atoll-console: web/serial did not end in time and is killed" log
 	nothing_left web
 	# Also when the guest powered off: then it has ten seconds, and the status is the guest's.
-	echo off >libexec/atoll-core.mode
+	fake console=stuck core=off
 	run timeout 30 "$atoll" run web.yaml </dev/null
 	[ "$status" = 0 ]
 	nothing_left web

@@ -48,9 +48,8 @@ fake() {
 	mkdir -p libexec
 	for role in core blk net console; do
 		cp "$ATOLL_HELPER_DIR/fake_child" "libexec/atoll-$role"
-		echo good >"libexec/atoll-$role.mode"
 	done
-	for pair in "$@"; do echo "${pair#*=}" >"libexec/atoll-${pair%=*}.mode"; done
+	for pair in "$@"; do printf '%32s' "MODE=${pair#*=}" >>"libexec/atoll-${pair%=*}"; done
 	export ATOLL_LIBEXEC_DIR=$PWD/libexec
 }
 

@@ -78,6 +78,7 @@ static struct program program_start(off_t size, bool readonly, uint32_t queues)
 	configure.readonly = readonly;
 	configure.queues = queues;
 	configure.log_level = 3;
+	configure.no_sandbox = true; /* a sanitizer could not live in it; and we are no supervisor */
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;
 	envelope.blk_configure = &configure;
 	assert_int_equal(control_send(program.control, &envelope, fds, 2), 0);

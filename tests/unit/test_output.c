@@ -25,6 +25,7 @@
 
 #include "common/fd_passing.h"
 #include "common/log.h"
+#include "common/pty.h"
 #include "dev-console/output.h"
 
 struct bench {
@@ -278,12 +279,9 @@ static void drain_waits_for_the_host_but_not_for_ever(void **state)
 
 static int open_pty(struct bench *bench, char name[64])
 {
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int master = pty_open(name, 64);
 
 	assert_true(master >= 0);
-	assert_int_equal(grantpt(master), 0);
-	assert_int_equal(unlockpt(master), 0);
-	assert_int_equal(ptsname_r(master, name, 64), 0);
 	open_output(bench, OUTPUT_PTY, master, -1);
 	return master;
 }

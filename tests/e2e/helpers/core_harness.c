@@ -197,6 +197,7 @@ int main(int argc, char **argv)
 	configure.memory_bytes = UINT64_C(256) << 20;
 	configure.cmdline = (char *)"";
 	configure.log_level = LOG_LEVEL_DEBUG;
+	configure.no_sandbox = true; /* it is no child of a supervisor */
 	while ((option = getopt(argc, argv, "m:c:i:a:k:dD:")) != -1) {
 		switch (option) {
 		case 'm':

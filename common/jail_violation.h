@@ -1,0 +1,36 @@
+/*
+ * How a system call that no filter allows is told: between jail_seal.c and jail_violation.c, and for who
+ * prints it.
+ */
+#ifndef ATOLL_COMMON_JAIL_VIOLATION_H
+#define ATOLL_COMMON_JAIL_VIOLATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define VIOLATION_ARGUMENTS 6
+
+struct violation {
+	const char *thread; /* "main", "queue-0" */
+	const char *filter; /* "blk.queue" */
+	uint32_t arch;	    /* AUDIT_ARCH_* */
+	uint32_t call;
+	uint64_t arguments[VIOLATION_ARGUMENTS];
+	uint64_t instruction; /* its address */
+};
+
+/*
+ * "queue-0 called openat(0xffffff9c, 0x7ffe0010, 0x0, 0x0, 0x0, 0x0), which blk.queue.policy does not allow;
+ * see atoll policy explain blk.queue openat". Cut to size. Async-signal-safe. Returns its length.
+ */
+size_t violation_describe(const struct violation *violation, char *text, size_t size);
+
+/* "openat"; NULL: no such call on x86-64. */
+const char *system_call_name(uint32_t number);
+
+/* The filter that all threads are about to get. */
+void violation_name_process(const char *filter);
+/* What the calling thread is called, and the filter that it is about to get, in its reports. */
+void violation_name_thread(const char *filter);
+
+#endif
