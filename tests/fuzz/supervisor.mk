@@ -1,4 +1,4 @@
-# The supervisor: its config file.
+# The supervisor: its config file; what its processes and commands send it.
 EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_config/aliases \
 	tests/fuzz/corpus/fuzz_config/everything \
@@ -6,11 +6,24 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_config/least \
 	tests/fuzz/corpus/fuzz_config/two-documents \
 	tests/fuzz/corpus/fuzz_config/wrong-shapes \
-	tests/fuzz/corpus/fuzz_config/wrong-values
+	tests/fuzz/corpus/fuzz_config/wrong-values \
+	tests/fuzz/corpus/fuzz_monitor/broken-words \
+	tests/fuzz/corpus/fuzz_monitor/commands \
+	tests/fuzz/corpus/fuzz_monitor/death \
+	tests/fuzz/corpus/fuzz_monitor/flood \
+	tests/fuzz/corpus/fuzz_monitor/life \
+	tests/fuzz/corpus/fuzz_monitor/panic-held \
+	tests/fuzz/corpus/fuzz_monitor/reset
 if ENABLE_FUZZING
-noinst_PROGRAMS += tests/fuzz/fuzz_config
+noinst_PROGRAMS += tests/fuzz/fuzz_config tests/fuzz/fuzz_monitor
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(FUZZ_SUPPORT)
 tests_fuzz_fuzz_config_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
 tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_config_LDADD = supervisor/libsupervisor.la
+tests_fuzz_fuzz_monitor_SOURCES = tests/fuzz/fuzz_monitor.c $(FUZZ_SUPPORT)
+tests_fuzz_fuzz_monitor_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
+tests_fuzz_fuzz_monitor_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer \
+	-Wl,--wrap=spawn_program -Wl,--wrap=pidfd_send_signal -Wl,--wrap=waitid -Wl,--wrap=runtime_dir_listen \
+	-Wl,--wrap=timerfd_create -Wl,--wrap=timerfd_settime -Wl,--wrap=log_write_line -Wl,--wrap=report_error
+tests_fuzz_fuzz_monitor_LDADD = supervisor/libsupervisor.la
 endif
