@@ -4,6 +4,7 @@ include tests/fuzz/machine.mk
 include tests/fuzz/blk.mk
 include tests/fuzz/console.mk
 include tests/fuzz/control.mk
+include tests/fuzz/net.mk
 include tests/fuzz/pci.mk
 include tests/fuzz/queue.mk
 include tests/fuzz/supervisor.mk
