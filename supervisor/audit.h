@@ -133,6 +133,8 @@ struct audit {
 	int sockets_error;	    /* of the host's network namespace */
 	struct proc_namespaces own; /* the auditor's */
 	int own_error;
+	/* The filters that are written, compiled; ended by NULL. */
+	const struct seccomp_filter *const *filters;
 	bool privileged; /* we are root of the host's user namespace, as far as we can tell */
 
 	enum audit_verdict verdict; /* the worst of all checks */
@@ -141,7 +143,7 @@ struct audit {
 
 /* --- audit_gather.c --- */
 
-/* Asks a supervisor that is connected, and the kernel. 0, or -errno when the supervisor does not answer. */
+/* Asks a supervisor that is connected, and the kernel; the filters are still to be set. 0, or -errno when the supervisor does not answer. */
 int audit_gather(struct audit *audit, int socket_fd, pid_t supervisor);
 /* Reads all of one process below an open /proc; role, id and pid are set, dir_fd is -1. */
 void audit_gather_process(struct audit_process *process, int proc_fd);

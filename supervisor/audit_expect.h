@@ -41,13 +41,8 @@ struct audit_rule {
 
 /* The row of a role, or NULL. */
 const struct audit_rule *audit_rule_find(const char *role);
-/* A compiled filter by its name, or NULL. */
-const struct seccomp_filter *audit_filter_find(const char *name);
-
-/* The name of the compiled filter that an installed one is, whatever its slots hold; or NULL. */
-const char *audit_filter_name(const struct trace_filter *found);
-/* audit_judge_filters.c: whether it is that one. */
-bool audit_filter_matches(const struct seccomp_filter *filter, const struct trace_filter *found);
+/* All filters that were compiled with this program; ended by NULL. */
+const struct seccomp_filter *const *audit_filters(void);
 
 /* The user id of a jailed child whose parent is root. */
 uint32_t audit_jail_user(pid_t pid);

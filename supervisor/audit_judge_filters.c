@@ -19,7 +19,7 @@ static bool is_slot(const struct seccomp_filter *filter, unsigned instruction)
 	return false;
 }
 
-bool audit_filter_matches(const struct seccomp_filter *filter, const struct trace_filter *found)
+static bool filter_matches(const struct seccomp_filter *filter, const struct trace_filter *found)
 {
 	if (found->count != filter->count)
 		return false;
@@ -32,6 +32,23 @@ bool audit_filter_matches(const struct seccomp_filter *filter, const struct trac
 			return false;
 	}
 	return true;
+}
+
+static const struct seccomp_filter *filter_find(const struct audit *audit, const char *name)
+{
+	for (size_t i = 0; audit->filters[i] != NULL; i++)
+		if (strcmp(audit->filters[i]->name, name) == 0)
+			return audit->filters[i];
+	return NULL;
+}
+
+/* Which of ours an installed one is, whatever its slots hold. */
+static const char *filter_name(const struct audit *audit, const struct trace_filter *found)
+{
+	for (size_t i = 0; audit->filters[i] != NULL; i++)
+		if (filter_matches(audit->filters[i], found))
+			return audit->filters[i]->name;
+	return NULL;
 }
 
 static bool filters_equal(const struct trace_filter *a, const struct trace_filter *b)
@@ -103,13 +120,14 @@ static void judge_slots(const struct audit_process *process, const struct audit_
 }
 
 /* Our own filters; returns how many of the found ones they take. */
-static unsigned judge_own(const struct audit_process *process, const struct audit_thread_rule *rule,
-			  struct audit_thread *thread, struct audit_check *check)
+static unsigned judge_own(const struct audit *audit, const struct audit_process *process,
+			  const struct audit_thread_rule *rule, struct audit_thread *thread,
+			  struct audit_check *check)
 {
 	unsigned count = rule_filter_count(rule);
 
 	for (unsigned i = 0; i < count; i++) {
-		const struct seccomp_filter *filter = audit_filter_find(rule->filters[i]);
+		const struct seccomp_filter *filter = filter_find(audit, rule->filters[i]);
 		const struct trace_filter *found =
 			i < thread->filters.count ? &thread->filters.filters[i] : NULL;
 
@@ -120,8 +138,8 @@ static unsigned judge_own(const struct audit_process *process, const struct audi
 		} else if (found == NULL) {
 			check_worsen(check, AUDIT_DEVIATES);
 			check_say(check, " is missing");
-		} else if (!audit_filter_matches(filter, found)) {
-			const char *name = audit_filter_name(found);
+		} else if (!filter_matches(filter, found)) {
+			const char *name = filter_name(audit, found);
 
 			check_worsen(check, AUDIT_DEVIATES);
 			check_say(check, " is written, and there is %s of %u instructions",
@@ -224,5 +242,5 @@ void judge_filters(const struct audit *audit, struct audit_process *process, con
 		judge_count(audit, process, thread_rule, thread, check);
 		return;
 	}
-	judge_inherited(audit, process, thread, judge_own(process, thread_rule, thread, check), check);
+	judge_inherited(audit, process, thread, judge_own(audit, process, thread_rule, thread, check), check);
 }

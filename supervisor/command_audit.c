@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "supervisor/audit.h"
+#include "supervisor/audit_expect.h"
 #include "supervisor/commands.h"
 #include "supervisor/monitor_client.h"
 
@@ -49,6 +50,7 @@ int command_audit(int argc, char **argv)
 	close(fd);
 	if (result < 0)
 		return audit_fail(argv[optind], result);
+	audit.filters = audit_filters();
 	audit_judge(&audit);
 	if (json)
 		result = audit_print_json(&audit);

@@ -10,3 +10,4 @@ include tests/unit/pci.mk
 include tests/unit/queue.mk
 include tests/unit/console.mk
 include tests/unit/supervisor.mk
+include tests/unit/audit.mk

@@ -1,0 +1,802 @@
+/*
+ * The audit's judgement. A VM in order is made up of facts, as the kernel would tell them; then one fact after
+ * the other is changed, and the check that it belongs to, and no other, must say so.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "supervisor/audit.h"
+#include "supervisor/audit_expect.h"
+
+/* --- filters, as a compiler would make them --- */
+
+#define LOAD_NUMBER BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)
+#define ALLOW_ONE(number)                                               \
+	LOAD_NUMBER, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), \
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP)
+
+static const struct sock_filter code_supervisor[] = {ALLOW_ONE(1)};
+static const struct sock_filter code_core[] = {ALLOW_ONE(2)};
+static const struct sock_filter code_core_main[] = {ALLOW_ONE(3)};
+static const struct sock_filter code_vcpu[] = {LOAD_NUMBER, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+					       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+					       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)};
+static const struct sock_filter code_blk[] = {ALLOW_ONE(5)};
+static const struct sock_filter code_blk_main[] = {ALLOW_ONE(6)};
+static const struct sock_filter code_queue[] = {ALLOW_ONE(7)};
+static const struct seccomp_filter_slot vcpu_slots[] = {{"OWN_FD", 1}};
+
+#define FILTER(its_name, code)                                     \
+	{                                                          \
+		.name = its_name, .instructions = code, .count = 4 \
+	}
+
+static const struct seccomp_filter filter_supervisor = FILTER("supervisor.main", code_supervisor);
+static const struct seccomp_filter filter_core = FILTER("core.process", code_core);
+static const struct seccomp_filter filter_core_main = FILTER("core.main", code_core_main);
+static const struct seccomp_filter filter_vcpu = {
+	.name = "core.vcpu", .instructions = code_vcpu, .count = 4, .slots = vcpu_slots, .slot_count = 1};
+static const struct seccomp_filter filter_blk = FILTER("blk.process", code_blk);
+static const struct seccomp_filter filter_blk_main = FILTER("blk.main", code_blk_main);
+static const struct seccomp_filter filter_queue = FILTER("blk.queue", code_queue);
+static const struct seccomp_filter *const filters[] = {&filter_supervisor, &filter_core, &filter_core_main,
+						       &filter_vcpu,	   &filter_blk,	 &filter_blk_main,
+						       &filter_queue,	   NULL};
+
+static void filter_wear(struct audit_thread *thread, const struct seccomp_filter *filter)
+{
+	struct trace_filter *worn = &thread->filters.filters[thread->filters.count++];
+
+	worn->count = filter->count;
+	worn->instructions = malloc(filter->count * sizeof(*worn->instructions));
+	assert_non_null(worn->instructions);
+	memcpy(worn->instructions, filter->instructions, filter->count * sizeof(*worn->instructions));
+	thread->status.seccomp_filters = (int)thread->filters.count;
+}
+
+/* --- a VM in order: a supervisor of root's, a core with one vCPU, a disk --- */
+
+enum { SUPERVISOR, CORE, BLK, PROCESSES };
+
+#define RAM_NAME "/memfd:atoll-guest-ram (deleted)"
+
+static void thread_make(struct audit_process *process, const char *name, uint32_t user,
+			const struct seccomp_filter *own, const struct seccomp_filter *shared)
+{
+	struct audit_thread *thread;
+
+	process->threads = realloc(process->threads, (process->thread_count + 1) * sizeof(*process->threads));
+	assert_non_null(process->threads);
+	thread = &process->threads[process->thread_count];
+	*thread = (struct audit_thread){.thread = process->pid + (pid_t)process->thread_count++,
+					.status = {.state = 'S', .no_new_privs = true, .seccomp_mode = 2}};
+	snprintf(thread->status.name, sizeof(thread->status.name), "%s", name);
+	thread->status.parent = 100;
+	for (unsigned i = 0; i < 4; i++)
+		thread->status.uid[i] = thread->status.gid[i] = user;
+	filter_wear(thread, own);
+	if (shared != NULL)
+		filter_wear(thread, shared);
+	if (own != &filter_supervisor)
+		filter_wear(thread, &filter_supervisor);
+}
+
+static void fd_make(struct audit_process *process, int fd, const char *target, uint64_t inode)
+{
+	process->fds.fds = realloc(process->fds.fds, (process->fds.count + 1) * sizeof(*process->fds.fds));
+	assert_non_null(process->fds.fds);
+	process->fds.fds[process->fds.count] =
+		(struct proc_fd){.fd = fd, .mount = 1, .inode = inode, .eventfd = -1};
+	snprintf(process->fds.fds[process->fds.count++].target, PROC_NAME_MAX, "%s", target);
+}
+
+static void socket_make(struct audit *audit, uint32_t inode, uint32_t peer, uint8_t type)
+{
+	audit->sockets.sockets =
+		realloc(audit->sockets.sockets, (audit->sockets.count + 1) * sizeof(*audit->sockets.sockets));
+	assert_non_null(audit->sockets.sockets);
+	audit->sockets.sockets[audit->sockets.count++] =
+		(struct unix_socket){.inode = inode, .peer = peer, .type = type, .listening = peer == 0};
+}
+
+static void process_make(struct audit *audit, unsigned index, const char *role, const char *id)
+{
+	struct audit_process *process = &audit->processes[index];
+	bool jailed = index != SUPERVISOR;
+
+	snprintf(process->role, sizeof(process->role), "%s", role);
+	snprintf(process->id, sizeof(process->id), "%s", id);
+	snprintf(process->title, sizeof(process->title), "%s%s%s", role, id[0] != '\0' ? " " : "", id);
+	strcpy(process->state, "running");
+	process->pid = 100 + 10 * (pid_t)index;
+	process->dir_fd = -1;
+	for (unsigned i = 0; i < PROC_NAMESPACE_COUNT; i++)
+		process->namespaces.inode[i] = jailed && i != PROC_NAMESPACE_TIME ? 1000 * index + i : i + 1;
+	process->mounts = (struct proc_mounts){.count = 1, .root_readonly = true, .root_type = "tmpfs"};
+	process->root.is_working_directory = true;
+	process->maps.count = 30;
+	process->uid_map = process->gid_map =
+		(struct proc_id_map){1, 0, audit_jail_user(process->pid), jailed ? 1 : UINT32_MAX};
+	process->owner = audit_jail_user(process->pid);
+	strcpy(process->cgroup, "0::/");
+	if (jailed) {
+		fd_make(process, 0, "/dev/null", 3);
+		fd_make(process, 1, "/dev/pts/0", 4);
+		fd_make(process, 2, "/dev/pts/0", 4);
+	}
+}
+
+static void vm_make(struct audit *audit)
+{
+	struct audit_process *supervisor, *core, *blk;
+
+	*audit = (struct audit){.vm = "web", .state = "running", .filters = filters, .privileged = true};
+	audit->processes = calloc(PROCESSES, sizeof(*audit->processes));
+	assert_non_null(audit->processes);
+	audit->process_count = PROCESSES;
+	for (unsigned i = 0; i < PROC_NAMESPACE_COUNT; i++)
+		audit->own.inode[i] = i + 1;
+	process_make(audit, SUPERVISOR, "supervisor", "");
+	process_make(audit, CORE, "core", "");
+	process_make(audit, BLK, "blk", "root");
+	supervisor = &audit->processes[SUPERVISOR];
+	core = &audit->processes[CORE];
+	blk = &audit->processes[BLK];
+	thread_make(supervisor, "atoll", 0, &filter_supervisor, NULL);
+	supervisor->threads[0].status.bounding = supervisor->threads[0].status.permitted = 0;
+	thread_make(core, "atoll-core", audit_jail_user(core->pid), &filter_core_main, &filter_core);
+	thread_make(core, "vcpu0", audit_jail_user(core->pid), &filter_vcpu, &filter_core);
+	core->threads[1].filters.filters[0].instructions[1].k = 30;
+	thread_make(blk, "atoll-blk", audit_jail_user(blk->pid), &filter_blk_main, &filter_blk);
+	thread_make(blk, "queue-0", audit_jail_user(blk->pid), &filter_queue, &filter_blk);
+
+	supervisor->children.ids = calloc(2, sizeof(pid_t));
+	supervisor->children.ids[0] = core->pid;
+	supervisor->children.ids[1] = blk->pid;
+	supervisor->children.count = 2;
+	fd_make(supervisor, 1, "/dev/pts/0", 4);
+	fd_make(supervisor, 2, "/dev/pts/0", 4);
+	fd_make(supervisor, 4, "anon_inode:[eventfd]", 5);
+	fd_make(supervisor, 5, "anon_inode:[eventpoll]", 5);
+	fd_make(supervisor, 6, "/dev/kvm", 6);
+	fd_make(supervisor, 7, "/srv/root.img", 7);
+	fd_make(supervisor, 8, "socket:[50]", 50);
+	fd_make(supervisor, 9, "socket:[51]", 51);
+	fd_make(supervisor, 10, "socket:[53]", 53);
+	fd_make(core, 3, "socket:[52]", 52);
+	fd_make(core, 4, "anon_inode:[eventfd]", 5);
+	fd_make(core, 5, "anon_inode:[eventpoll]", 5);
+	fd_make(core, 6, "anon_inode:[eventfd]", 5);
+	core->fds.fds[core->fds.count - 1].eventfd = 9;
+	fd_make(core, 10, RAM_NAME, 60);
+	fd_make(core, 11, "anon_inode:kvm-vm", 5);
+	fd_make(core, 12, "socket:[55]", 55);
+	fd_make(core, 30, "anon_inode:kvm-vcpu:0", 5);
+	fd_make(blk, 3, "socket:[54]", 54);
+	fd_make(blk, 4, "anon_inode:[eventfd]", 5);
+	fd_make(blk, 5, "anon_inode:[eventpoll]", 5);
+	fd_make(blk, 6, "pipe:[70]", 70);
+	fd_make(blk, 7, "pipe:[70]", 70);
+	fd_make(blk, 8, "/srv/root.img", 7);
+	fd_make(blk, 9, "socket:[56]", 56);
+	fd_make(blk, 10, RAM_NAME, 60);
+	fd_make(blk, 11, "anon_inode:[eventfd]", 5);
+	blk->fds.fds[blk->fds.count - 1].eventfd = 9;
+	socket_make(audit, 50, 0, SOCK_SEQPACKET);
+	socket_make(audit, 51, 52, SOCK_SEQPACKET);
+	socket_make(audit, 52, 51, SOCK_SEQPACKET);
+	socket_make(audit, 53, 54, SOCK_SEQPACKET);
+	socket_make(audit, 54, 53, SOCK_SEQPACKET);
+	socket_make(audit, 55, 56, SOCK_STREAM);
+	socket_make(audit, 56, 55, SOCK_STREAM);
+}
+
+/* Names descriptors and judges. There are no memfds to ask for their seals: they are said to be sealed. */
+static void vm_judge(struct audit *audit)
+{
+	assert_int_equal(audit_name_fds(audit), 0);
+	for (size_t i = 0; i < audit->process_count; i++) {
+		for (size_t k = 0; k < audit->processes[i].fds.count; k++) {
+			struct audit_fd *fd = &audit->processes[i].fd_roles[k];
+
+			if (fd->kind != AUDIT_FD_RAM || fd->seals != 0)
+				continue;
+			fd->seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+			fd->seals_error = 0;
+		}
+	}
+	audit_judge(audit);
+}
+
+static const struct audit_check *check_find(const struct audit *audit, unsigned process, const char *subject,
+					    pid_t thread)
+{
+	for (size_t i = 0; i < audit->processes[process].check_count; i++) {
+		const struct audit_check *check = &audit->processes[process].checks[i];
+
+		if (strcmp(check->subject, subject) == 0 && check->thread == thread)
+			return check;
+	}
+	return NULL;
+}
+
+/* All checks with this verdict are of this subject and process, and there is one. */
+static void only(const struct audit *audit, enum audit_verdict verdict, unsigned process, const char *subject,
+		 const char *text)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < audit->process_count; i++) {
+		for (size_t k = 0; k < audit->processes[i].check_count; k++) {
+			const struct audit_check *check = &audit->processes[i].checks[k];
+
+			if (check->verdict != verdict)
+				continue;
+			if (i != process || strcmp(check->subject, subject) != 0)
+				fail_msg("%s %s: %s: %s", audit->processes[i].title, check->subject,
+					 audit_verdict_name(verdict), check->text);
+			if (strstr(check->text, text) == NULL)
+				fail_msg("\"%s\" does not say \"%s\"", check->text, text);
+			found = true;
+		}
+	}
+	if (!found)
+		fail_msg("nothing about %s %s", audit->processes[process].title, subject);
+}
+
+static void deviates(struct audit *audit, unsigned process, const char *subject, const char *text)
+{
+	vm_judge(audit);
+	assert_int_equal(audit->verdict, AUDIT_DEVIATES);
+	only(audit, AUDIT_DEVIATES, process, subject, text);
+	audit_clear(audit);
+}
+
+static void unread(struct audit *audit, unsigned process, const char *subject, const char *text)
+{
+	vm_judge(audit);
+	assert_int_equal(audit->verdict, AUDIT_UNREAD);
+	only(audit, AUDIT_UNREAD, process, subject, text);
+	audit_clear(audit);
+}
+
+static void test_in_order(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	vm_judge(&audit);
+	for (unsigned i = 0; i < audit.process_count; i++)
+		for (size_t k = 0; k < audit.processes[i].check_count; k++)
+			if (audit.processes[i].checks[k].verdict > AUDIT_INFERRED)
+				fail_msg("%s %s: %s", audit.processes[i].title,
+					 audit.processes[i].checks[k].subject,
+					 audit.processes[i].checks[k].text);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	/* What the kernel tells nobody is not passed off as read. */
+	assert_int_equal(check_find(&audit, BLK, "dumps", 0)->verdict, AUDIT_INFERRED);
+	assert_string_equal(check_find(&audit, CORE, "filters", 111)->text,
+			    "core.vcpu (4 instructions); its own descriptor 30 is anon_inode:kvm-vcpu:0 over "
+			    "core.process (4 instructions) over the supervisor's");
+	assert_string_equal(audit.processes[BLK].threads[1].filter_names[0], "blk.queue");
+	assert_string_equal(audit.processes[BLK].threads[1].filter_names[2], "supervisor.main");
+	audit_clear(&audit);
+}
+
+/* --- filters --- */
+
+static void test_filters(void **state)
+{
+	struct audit audit;
+	struct audit_thread *thread;
+
+	(void)state;
+	/* One bit of one instruction. */
+	vm_make(&audit);
+	audit.processes[BLK].threads[1].filters.filters[0].instructions[1].jf ^= 1;
+	deviates(&audit, BLK, "filters", "blk.queue is written, and there is another of 4 instructions");
+	/* Another thread's. */
+	vm_make(&audit);
+	memcpy(audit.processes[BLK].threads[1].filters.filters[0].instructions, code_blk_main,
+	       sizeof(code_blk_main));
+	deviates(&audit, BLK, "filters", "blk.queue is written, and there is blk.main of 4 instructions");
+	/* The process's own alone. */
+	vm_make(&audit);
+	memcpy(audit.processes[BLK].threads[0].filters.filters[0].instructions, code_blk, sizeof(code_blk));
+	deviates(&audit, BLK, "filters", "blk.main is written, and there is blk.process");
+	/* None. */
+	vm_make(&audit);
+	thread = &audit.processes[CORE].threads[0];
+	trace_filters_free(&thread->filters);
+	thread->filters_error = -ENODATA;
+	thread->status.seccomp_mode = 0;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_DEVIATES);
+	only(&audit, AUDIT_DEVIATES, CORE, "filters", "none (written: core.main over core.process)");
+	assert_int_equal(check_find(&audit, CORE, "MDWE", 0)->verdict, AUDIT_UNREAD);
+	audit_clear(&audit);
+	/* What the parent wore is missing; is another's. */
+	vm_make(&audit);
+	thread = &audit.processes[CORE].threads[0];
+	free(thread->filters.filters[--thread->filters.count].instructions);
+	deviates(&audit, CORE, "filters", "below are 0 that are not the supervisor's 1");
+	vm_make(&audit);
+	memcpy(audit.processes[CORE].threads[0].filters.filters[2].instructions, code_blk, sizeof(code_blk));
+	deviates(&audit, CORE, "filters", "below are 1 that are not the supervisor's 1");
+	/* A thread that nobody wrote of. */
+	vm_make(&audit);
+	strcpy(audit.processes[BLK].threads[1].status.name, "queue-0x");
+	deviates(&audit, BLK, "filters", "no thread of this name is written");
+	/* A thread of that name in a process that has none. */
+	vm_make(&audit);
+	strcpy(audit.processes[BLK].threads[1].status.name, "vcpu0");
+	deviates(&audit, BLK, "filters", "no thread of this name is written");
+	/* The kernel's own threads run nothing of the process. */
+	vm_make(&audit);
+	audit.processes[BLK].threads[1].kernel_worker = true;
+	strcpy(audit.processes[BLK].threads[1].status.name, "iou-wrk-120");
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	/* This program was built without that filter: no proof of anything. */
+	vm_make(&audit);
+	audit.filters = filters + 1;
+	deviates(&audit, SUPERVISOR, "filters", "this atoll has no such filter");
+}
+
+static void test_own_descriptor(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	audit.processes[CORE].threads[1].filters.filters[0].instructions[1].k = 11;
+	deviates(&audit, CORE, "filters", "its own descriptor is 11, anon_inode:kvm-vm");
+	vm_make(&audit);
+	audit.processes[CORE].threads[1].filters.filters[0].instructions[1].k = 77;
+	deviates(&audit, CORE, "filters", "its own descriptor is 77, which is not open");
+	vm_make(&audit);
+	strcpy(audit.processes[CORE].threads[1].status.name, "vcpu1");
+	deviates(&audit, CORE, "filters", "(written: anon_inode:kvm-vcpu:1)");
+}
+
+/* Without the right to read them, their number still tells. */
+static void test_filters_unread(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	audit.processes[BLK].threads[1].filters_error = -EACCES;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_UNREAD);
+	assert_int_equal(check_find(&audit, BLK, "filters", 121)->verdict, AUDIT_UNREAD);
+	assert_string_equal(check_find(&audit, BLK, "filters", 121)->text, "unread: needs root; 3 installed");
+	assert_int_equal(check_find(&audit, BLK, "filters", 120)->verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.processes[BLK].threads[1].filters_error = -EACCES;
+	audit.processes[BLK].threads[1].status.seccomp_filters = 2;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_DEVIATES);
+	only(&audit, AUDIT_DEVIATES, BLK, "filters", "2 installed (written: 3)");
+	audit_clear(&audit);
+	/* The supervisor's cannot be read: what is below a child's own is not compared. */
+	vm_make(&audit);
+	audit.processes[SUPERVISOR].threads[0].filters_error = -ETIMEDOUT;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_UNREAD);
+	assert_int_equal(check_find(&audit, CORE, "filters", 110)->verdict, AUDIT_UNREAD);
+	audit_clear(&audit);
+}
+
+/* --- rights --- */
+
+static void test_rights(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	for (unsigned set = 0; set < 5; set++) {
+		struct proc_status *status;
+		uint64_t *sets[5];
+
+		vm_make(&audit);
+		status = &audit.processes[BLK].threads[1].status;
+		sets[0] = &status->inheritable;
+		sets[1] = &status->permitted;
+		sets[2] = &status->effective;
+		sets[3] = &status->bounding;
+		sets[4] = &status->ambient;
+		*sets[set] = UINT64_C(1) << 21;
+		vm_judge(&audit);
+		only(&audit, AUDIT_DEVIATES, BLK, "capabilities", "200000 (written: 0)");
+		assert_non_null(check_find(&audit, BLK, "capabilities", 121));
+		assert_int_equal(check_find(&audit, BLK, "capabilities", 0)->verdict, AUDIT_AS_WRITTEN);
+		audit_clear(&audit);
+	}
+	vm_make(&audit);
+	audit.processes[CORE].threads[1].status.no_new_privs = false;
+	deviates(&audit, CORE, "privileges", "no_new_privs is not set");
+	for (unsigned i = 0; i < 4; i++) {
+		vm_make(&audit);
+		audit.processes[CORE].threads[0].status.uid[i] = 0;
+		vm_judge(&audit);
+		assert_int_equal(check_find(&audit, CORE, "user", 0)->verdict, AUDIT_DEVIATES);
+		audit_clear(&audit);
+		vm_make(&audit);
+		audit.processes[CORE].threads[1].status.gid[i] = 27;
+		vm_judge(&audit);
+		assert_int_equal(check_find(&audit, CORE, "user", 111)->verdict, AUDIT_DEVIATES);
+		audit_clear(&audit);
+	}
+	vm_make(&audit);
+	audit.processes[CORE].threads[0].status.groups = 1;
+	deviates(&audit, CORE, "user", "no more groups");
+	/* The core's user is the disk's. */
+	vm_make(&audit);
+	for (unsigned i = 0; i < 4; i++)
+		audit.processes[BLK].threads[0].status.uid[i] = audit_jail_user(110);
+	vm_judge(&audit);
+	assert_int_equal(check_find(&audit, BLK, "user", 0)->verdict, AUDIT_DEVIATES);
+	audit_clear(&audit);
+}
+
+/* A VM of an ordinary user: everything has its uid, and its groups stay. */
+static void test_ordinary_user(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	for (unsigned i = 0; i < PROCESSES; i++) {
+		for (size_t k = 0; k < audit.processes[i].thread_count; k++) {
+			struct proc_status *status = &audit.processes[i].threads[k].status;
+
+			for (unsigned m = 0; m < 4; m++)
+				status->uid[m] = status->gid[m] = 1000;
+			status->groups = 2;
+		}
+		audit.processes[i].uid_map.outside = audit.processes[i].owner = 1000;
+	}
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+}
+
+/* --- the process --- */
+
+static void test_family(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	audit.processes[BLK].threads[0].status.parent = 1;
+	deviates(&audit, BLK, "family", "child of process 1, written: of the supervisor");
+	vm_make(&audit);
+	audit.processes[BLK].children.ids = calloc(1, sizeof(pid_t));
+	audit.processes[BLK].children.ids[audit.processes[BLK].children.count++] = 110;
+	deviates(&audit, BLK, "family", "process 110 is a child that is not written");
+	vm_make(&audit);
+	audit.processes[SUPERVISOR].children.ids[1] = 999;
+	deviates(&audit, SUPERVISOR, "family", "process 999 is a child that is not written");
+	vm_make(&audit);
+	audit.processes[BLK].no_sandbox = true;
+	deviates(&audit, BLK, "sandbox", "--no-sandbox");
+	vm_make(&audit);
+	strcpy(audit.processes[BLK].role, "gpu");
+	vm_judge(&audit);
+	assert_string_equal(check_find(&audit, BLK, "process", 0)->text, "no such role is written");
+	assert_int_equal(audit.verdict, AUDIT_DEVIATES);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.processes[BLK].threads_error = -EAGAIN;
+	deviates(&audit, BLK, "threads", "they come and go");
+}
+
+static void test_namespaces(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	for (unsigned i = 0; i < PROC_NAMESPACE_COUNT; i++) {
+		if (i == PROC_NAMESPACE_TIME)
+			continue;
+		vm_make(&audit);
+		audit.processes[BLK].namespaces.inode[i] = i + 1;
+		deviates(&audit, BLK, "namespaces", "not as written: ");
+	}
+	/* Two that share one: neither has its own. */
+	vm_make(&audit);
+	audit.processes[BLK].namespaces.inode[PROC_NAMESPACE_NETWORK] =
+		audit.processes[CORE].namespaces.inode[PROC_NAMESPACE_NETWORK];
+	vm_judge(&audit);
+	assert_int_equal(check_find(&audit, BLK, "namespaces", 0)->verdict, AUDIT_DEVIATES);
+	assert_int_equal(check_find(&audit, CORE, "namespaces", 0)->verdict, AUDIT_DEVIATES);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.processes[BLK].uid_map.length = 65536;
+	deviates(&audit, BLK, "namespaces", "(written: one user and one group)");
+	vm_make(&audit);
+	audit.processes[BLK].gid_map.ranges = 2;
+	deviates(&audit, BLK, "namespaces", "(written: one user and one group)");
+	vm_make(&audit);
+	audit.processes[BLK].namespaces.inode[PROC_NAMESPACE_TIME] = 77;
+	deviates(&audit, BLK, "namespaces", "not as written: time");
+}
+
+static void test_root(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	audit.processes[BLK].mounts.count = 2;
+	deviates(&audit, BLK, "root", "2 mounts (written: one, empty and read-only)");
+	vm_make(&audit);
+	audit.processes[BLK].mounts.root_readonly = false;
+	deviates(&audit, BLK, "root", "writable");
+	vm_make(&audit);
+	audit.processes[BLK].root.entries = 2;
+	strcpy(audit.processes[BLK].root.first, "etc");
+	deviates(&audit, BLK, "root", "holds \"etc\" and more (written: nothing)");
+	vm_make(&audit);
+	audit.processes[BLK].root.is_working_directory = false;
+	deviates(&audit, BLK, "root", "its working directory is elsewhere");
+	vm_make(&audit);
+	strcpy(audit.processes[BLK].mounts.root_type, "fuse");
+	audit.processes[BLK].root_error = -ENODATA;
+	deviates(&audit, BLK, "root", "fuse");
+}
+
+static void test_memory_and_limits(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	audit.processes[CORE].maps.writable_executable = 1;
+	strcpy(audit.processes[CORE].maps.first, "1000-2000 rwxp");
+	deviates(&audit, CORE, "memory", "(written: none): 1000-2000 rwxp");
+	vm_make(&audit);
+	audit.processes[CORE].maps.anonymous_executable = 1;
+	deviates(&audit, CORE, "memory", "1 executable and of no file");
+	vm_make(&audit);
+	audit.processes[BLK].limits.hard[RLIMIT_CORE] = UINT64_MAX;
+	deviates(&audit, BLK, "limits", "core unlimited (written: at most 0)");
+	vm_make(&audit);
+	audit.processes[BLK].owner = 0;
+	vm_judge(&audit);
+	assert_int_equal(check_find(&audit, BLK, "dumps", 0)->verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	/* Its own user's files in /proc, who is not root of its namespace: dumpable. */
+	vm_make(&audit);
+	audit.processes[BLK].uid_map.inside = 1;
+	deviates(&audit, BLK, "dumps", "dumpable (written: not)");
+}
+
+/* --- descriptors --- */
+
+static void test_descriptors(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	/* A second image, although the supervisor has it too. */
+	vm_make(&audit);
+	fd_make(&audit.processes[BLK], 20, "/srv/root.img", 7);
+	deviates(&audit, BLK, "descriptors", "2 file /srv/root.img /srv/root.img (written: 1)");
+	/* A file of the same name that is another. */
+	vm_make(&audit);
+	fd_make(&audit.processes[BLK], 20, "/srv/root.img", 8);
+	deviates(&audit, BLK, "descriptors", "1 other /srv/root.img (not the supervisor's) (written: none)");
+	vm_make(&audit);
+	fd_make(&audit.processes[BLK], 20, "/dev/kvm", 6);
+	deviates(&audit, BLK, "descriptors", "1 kvm /dev/kvm (written: none)");
+	vm_make(&audit);
+	fd_make(&audit.processes[BLK], 20, "/dev/mem", 8);
+	deviates(&audit, BLK, "descriptors", "/dev/mem (not the supervisor's)");
+	vm_make(&audit);
+	fd_make(&audit.processes[BLK], 20, "anon_inode:bpf-prog", 5);
+	deviates(&audit, BLK, "descriptors", "anon_inode:bpf-prog");
+	/* A socket that is none of the three wires: internet; another device's; the world's. */
+	vm_make(&audit);
+	fd_make(&audit.processes[BLK], 20, "socket:[90]", 90);
+	deviates(&audit, BLK, "descriptors", "socket:[90] (no unix socket)");
+	vm_make(&audit);
+	socket_make(&audit, 90, 91, SOCK_STREAM);
+	fd_make(&audit.processes[BLK], 20, "socket:[90]", 90);
+	deviates(&audit, BLK, "descriptors", "1 client socket:[90] (written: none)");
+	/* A second control wire. */
+	vm_make(&audit);
+	socket_make(&audit, 90, 91, SOCK_SEQPACKET);
+	socket_make(&audit, 91, 90, SOCK_SEQPACKET);
+	fd_make(&audit.processes[BLK], 20, "socket:[90]", 90);
+	fd_make(&audit.processes[SUPERVISOR], 20, "socket:[91]", 91);
+	deviates(&audit, BLK, "descriptors", "2 control (written: 1)");
+	/* Memory that the core does not have. */
+	vm_make(&audit);
+	fd_make(&audit.processes[BLK], 20, RAM_NAME, 61);
+	deviates(&audit, BLK, "descriptors", "(not the core's)");
+	/* A pipe to somebody. */
+	vm_make(&audit);
+	fd_make(&audit.processes[BLK], 20, "pipe:[71]", 71);
+	deviates(&audit, BLK, "descriptors", "pipe with a process outside");
+	/* An eventfd that only the core should have with each. */
+	vm_make(&audit);
+	audit.processes[SUPERVISOR].fds.fds[2].eventfd = 9;
+	vm_judge(&audit);
+	assert_int_equal(check_find(&audit, BLK, "descriptors", 0)->verdict, AUDIT_DEVIATES);
+	audit_clear(&audit);
+	/* A log of its own. */
+	vm_make(&audit);
+	audit.processes[BLK].fds.fds[2].inode = 5;
+	deviates(&audit, BLK, "descriptors", "1 log (written: 2)");
+}
+
+static void test_seals(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	assert_int_equal(audit_name_fds(&audit), 0);
+	for (size_t i = 0; i < audit.processes[BLK].fds.count; i++) {
+		struct audit_fd *fd = &audit.processes[BLK].fd_roles[i];
+
+		if (fd->kind != AUDIT_FD_RAM)
+			continue;
+		fd->seals = F_SEAL_GROW | F_SEAL_SEAL;
+		fd->seals_error = 0;
+	}
+	for (size_t i = 0; i < audit.processes[CORE].fds.count; i++) {
+		audit.processes[CORE].fd_roles[i].seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+		audit.processes[CORE].fd_roles[i].seals_error = 0;
+	}
+	audit_judge(&audit);
+	only(&audit, AUDIT_DEVIATES, BLK, "descriptors", "the guest's memory can change its size");
+	audit_clear(&audit);
+}
+
+/* --- what was not read --- */
+
+static void test_unread(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	audit.processes[BLK].namespaces_error = -EACCES;
+	unread(&audit, BLK, "namespaces", "unread: needs root");
+	vm_make(&audit);
+	audit.processes[BLK].mounts_error = audit.processes[BLK].root_error = -EACCES;
+	unread(&audit, BLK, "root", "unread: needs root");
+	vm_make(&audit);
+	audit.processes[BLK].root_error = -EACCES;
+	unread(&audit, BLK, "root", "unread: needs root");
+	vm_make(&audit);
+	audit.processes[BLK].maps_error = -EACCES;
+	unread(&audit, BLK, "memory", "unread: needs root");
+	vm_make(&audit);
+	audit.processes[BLK].limits_error = -EACCES;
+	unread(&audit, BLK, "limits", "unread: needs root");
+	vm_make(&audit);
+	audit.processes[BLK].cgroup_error = -EPROTO;
+	unread(&audit, BLK, "cgroup", "unread: Protocol error");
+	vm_make(&audit);
+	audit.processes[BLK].children_error = -EACCES;
+	unread(&audit, BLK, "family", "unread: needs root");
+	vm_make(&audit);
+	proc_fds_free(&audit.processes[BLK].fds);
+	audit.processes[BLK].fds_error = -EACCES;
+	vm_judge(&audit);
+	assert_int_equal(check_find(&audit, BLK, "descriptors", 0)->verdict, AUDIT_UNREAD);
+	audit_clear(&audit);
+	/* More than any has is no lack of rights. */
+	vm_make(&audit);
+	audit.processes[BLK].maps_error = -EFBIG;
+	deviates(&audit, BLK, "memory", "more than any process of a VM has");
+	/* It ended: nothing can be said of it, and nothing is. */
+	vm_make(&audit);
+	audit.processes[BLK].error = -ESRCH;
+	vm_judge(&audit);
+	assert_int_equal(audit.processes[BLK].check_count, 1);
+	assert_int_equal(audit.verdict, AUDIT_UNREAD);
+	audit_clear(&audit);
+	/* A thread that ended is none any more. */
+	vm_make(&audit);
+	audit.processes[BLK].threads[1].error = -ESRCH;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	assert_null(check_find(&audit, BLK, "filters", 121));
+	audit_clear(&audit);
+}
+
+/* --- a real process --- */
+
+static void test_gather(void **state)
+{
+	struct audit audit = {.filters = filters};
+	struct audit_process *process;
+	int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pid_t child = fork();
+	int status;
+
+	(void)state;
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	audit.processes = process = calloc(1, sizeof(*process));
+	assert_non_null(process);
+	audit.process_count = 1;
+	strcpy(process->role, "net");
+	process->pid = child;
+	process->dir_fd = -1;
+	audit_gather_process(process, proc_fd);
+	assert_int_equal(process->error, 0);
+	assert_int_equal(process->thread_count, 1);
+	assert_int_equal(process->threads[0].status.parent, getpid());
+	assert_int_equal(process->limits_error, 0);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_DEVIATES);
+	assert_int_equal(check_find(&audit, 0, "filters", child)->verdict, AUDIT_DEVIATES);
+	assert_int_equal(check_find(&audit, 0, "privileges", 0)->verdict, AUDIT_DEVIATES);
+	assert_int_equal(check_find(&audit, 0, "limits", 0)->verdict, AUDIT_DEVIATES);
+	/* It was not stopped for longer than that took. */
+	assert_int_equal(waitpid(child, &status, WNOHANG | WUNTRACED), 0);
+	audit_clear(&audit);
+
+	/* A dead one that nobody has reaped, and one that was. */
+	kill(child, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)child, NULL, WEXITED | WNOWAIT), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct audit_process dead = {.role = "net", .pid = child, .dir_fd = -1};
+
+		audit_gather_process(&dead, proc_fd);
+		assert_int_equal(dead.error, -ESRCH);
+		audit.processes = malloc(sizeof(dead));
+		audit.processes[0] = dead;
+		audit.process_count = 1;
+		vm_judge(&audit);
+		assert_int_equal(audit.verdict, AUDIT_UNREAD);
+		audit_clear(&audit);
+		waitpid(child, NULL, 0);
+	}
+	close(proc_fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_in_order),       cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_own_descriptor), cmocka_unit_test(test_filters_unread),
+		cmocka_unit_test(test_rights),	       cmocka_unit_test(test_ordinary_user),
+		cmocka_unit_test(test_family),	       cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_root),	       cmocka_unit_test(test_memory_and_limits),
+		cmocka_unit_test(test_descriptors),    cmocka_unit_test(test_seals),
+		cmocka_unit_test(test_unread),	       cmocka_unit_test(test_gather),
+	};
+
+	return cmocka_run_group_tests_name("audit", tests, NULL, NULL);
+}
