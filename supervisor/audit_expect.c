@@ -18,9 +18,13 @@
 	 NAMESPACE_BIT(IPC) | NAMESPACE_BIT(UTS) | NAMESPACE_BIT(CGROUP))
 
 /* jail_enter(), "limits". */
-#define JAIL_LIMITS                                                                               \
-	.limits = {{RLIMIT_CORE, 0}, {RLIMIT_MSGQUEUE, 0}, {RLIMIT_RTPRIO, 0}, {RLIMIT_NICE, 0}}, \
-	.limit_count = 4
+#define JAIL_LIMITS(files)                  \
+	.limits = {{RLIMIT_CORE, 0},        \
+		   {RLIMIT_MSGQUEUE, 0},    \
+		   {RLIMIT_RTPRIO, 0},      \
+		   {RLIMIT_NICE, 0},        \
+		   {RLIMIT_NOFILE, files}}, \
+	.limit_count = 5
 
 /* Of every child: the control wire, its log, and what its event loop is made of. */
 #define CHILD_FDS                                                                                      \
@@ -77,7 +81,7 @@ static const struct audit_rule audit_rules[] = {
 			{AUDIT_FD_RAM, 1, 1},
 			{AUDIT_FD_MEMFD, 0, AUDIT_MANY},
 			{AUDIT_FD_WIRE, 0, AUDIT_MANY}},
-		JAIL_LIMITS,
+		JAIL_LIMITS(4096),
 	},
 	{
 		.role = "blk",
@@ -86,7 +90,7 @@ static const struct audit_rule audit_rules[] = {
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
 		.fds = {CHILD_FDS, QUEUE_WIRE_FDS, {AUDIT_FD_FILE, 1, 1}, {AUDIT_FD_URING, 0, AUDIT_MANY}},
-		JAIL_LIMITS,
+		JAIL_LIMITS(512),
 	},
 	{
 		.role = "net",
@@ -94,7 +98,7 @@ static const struct audit_rule audit_rules[] = {
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
 		.fds = {CHILD_FDS, QUEUE_WIRE_FDS, {AUDIT_FD_TAP, 1, 1}},
-		JAIL_LIMITS,
+		JAIL_LIMITS(512),
 	},
 	{
 		.role = "console",
@@ -109,7 +113,7 @@ static const struct audit_rule audit_rules[] = {
 			{AUDIT_FD_LISTENER, 0, 1},
 			{AUDIT_FD_FILE, 0, 1},
 			{AUDIT_FD_PTY, 0, 1}},
-		JAIL_LIMITS,
+		JAIL_LIMITS(512),
 	},
 };
 

@@ -214,6 +214,7 @@ static int processes_list(struct audit *audit, const Atoll__Control__MonitorRepl
 		/* A dead one does nothing, and its number may be another's. */
 		if (strcmp(state->state, "dead") == 0 || state->pid == 0 || state->pid > INT_MAX)
 			continue;
+		audit->processes[audit->process_count].no_sandbox = state->no_sandbox;
 		process_name(&audit->processes[audit->process_count++], state->role, state->id, state->state,
 			     (pid_t)state->pid);
 	}

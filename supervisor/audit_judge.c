@@ -99,11 +99,18 @@ struct judged {
 	const struct audit_rule *rule;
 };
 
+/* Whether root of the supervisor's user namespace has this id to give: in a container it may have none. */
+static bool map_has(const struct proc_id_map *map, uint32_t id)
+{
+	return id >= map->inside && id - map->inside < map->length;
+}
+
 static void judge_user(const struct judged *judged, const struct audit_thread *thread,
 		       struct audit_check *check)
 {
 	const struct proc_status *status = &thread->status;
 	const struct audit_thread *supervisor = judged->audit->processes[0].threads;
+	const struct audit_process *process = judged->process;
 	uint32_t user, group;
 	bool same = true;
 
@@ -114,8 +121,10 @@ static void judge_user(const struct judged *judged, const struct audit_thread *t
 		return;
 	user = supervisor->status.uid[1];
 	group = supervisor->status.gid[1];
-	if (user == 0)
-		user = group = audit_jail_user(judged->process->pid);
+	if (user == 0 && !check_read(check, judged->audit->processes[0].uid_map_error))
+		return;
+	if (user == 0 && map_has(&judged->audit->processes[0].uid_map, audit_jail_user(process->pid)))
+		user = group = audit_jail_user(process->pid);
 	for (unsigned i = 0; i < 4; i++)
 		same = same && status->uid[i] == user && status->gid[i] == group;
 	/* An ordinary user's groups cannot be taken off. */
