@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -75,23 +76,23 @@ static struct bench {
 
 /* --- The host --- */
 
-int __wrap_spawn_program(const char *program, const char *title, int control_fd, pid_t *pid, int *pidfd);
-int __wrap_pidfd_send_signal(int pidfd, int signal_number, siginfo_t *info, unsigned flags);
-int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
-int __wrap_runtime_dir_listen(const struct runtime_dir *dir, const char *entry, int type);
-int __real_timerfd_create(int clock, int flags);
-int __wrap_timerfd_create(int clock, int flags);
-int __real_timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old);
-int __wrap_timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old);
-void __real_log_write_line(int fd, const struct log_record *record);
-void __wrap_log_write_line(int fd, const struct log_record *record);
+/* Typed after what they stand in for, so that a change of that is seen here. */
+__typeof__(spawn_program) __wrap_spawn_program;
+__typeof__(pidfd_send_signal) __wrap_pidfd_send_signal;
+__typeof__(waitid) __wrap_waitid;
+__typeof__(runtime_dir_listen) __wrap_runtime_dir_listen;
+__typeof__(timerfd_create) __real_timerfd_create, __wrap_timerfd_create;
+__typeof__(timerfd_settime) __real_timerfd_settime, __wrap_timerfd_settime;
+__typeof__(log_write_line) __real_log_write_line, __wrap_log_write_line;
 void __wrap_report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-int __wrap_spawn_program(const char *program, const char *title, int control_fd, pid_t *pid, int *pidfd)
+int __wrap_spawn_program(const char *program, const char *title, bool sandbox, int control_fd, pid_t *pid,
+			 int *pidfd, struct spawn_problem *problem)
 {
 	struct process *process = &processes[process_count];
 
-	fuzz_require(strncmp(title, program, strlen(program)) == 0);
+	fuzz_require(sandbox && strncmp(title, program, strlen(program)) == 0);
+	*problem = (struct spawn_problem){"step", "remedy"};
 	if (bench.spawn_fails || process_count == PROCESSES_MAX)
 		return -EAGAIN;
 	*process = (struct process){.pidfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -321,6 +322,32 @@ static void send_statistics(int fd, struct fuzz_input *input)
 	send_envelope(fd, &envelope);
 }
 
+static void send_violation(int fd, struct fuzz_input *input)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__Violation violation = ATOLL__CONTROL__VIOLATION__INIT;
+	uint64_t arguments[8] = {0, 1, UINT64_MAX};
+	char thread[48] = "", filter[48] = "";
+	size_t size;
+	const uint8_t *bytes = fuzz_take(input, fuzz_take_u8(input) % sizeof(thread), &size);
+
+	if (size > 0)
+		memcpy(thread, bytes, size);
+	bytes = fuzz_take(input, fuzz_take_u8(input) % sizeof(filter), &size);
+	if (size > 0)
+		memcpy(filter, bytes, size);
+	thread[sizeof(thread) - 1] = filter[sizeof(filter) - 1] = '\0';
+	violation.thread = thread;
+	violation.filter = filter;
+	violation.arch = fuzz_take_u32(input);
+	violation.call = fuzz_take_u16(input);
+	violation.n_arguments = 6 - fuzz_take_u8(input) % 3u;
+	violation.arguments = arguments;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_VIOLATION;
+	envelope.violation = &violation;
+	send_envelope(fd, &envelope);
+}
+
 /* --- Commands --- */
 
 static void client_connect(struct client *client)
@@ -378,6 +405,7 @@ static void check_vm(void)
 	TAILQ_FOREACH (child, &bench.vm.children, link) {
 		fuzz_require(child->counter_count <= 256);
 		fuzz_require(memchr(child->last_text, '\0', sizeof(child->last_text)) != NULL);
+		fuzz_require(memchr(child->violation, '\0', sizeof(child->violation)) != NULL);
 		fuzz_require((child->state == CHILD_DEAD) == (child->control_fd < 0));
 	}
 }
@@ -412,7 +440,10 @@ static void happen(struct fuzz_input *input)
 			process_die(process, CLD_EXITED, what >> 4 & 3);
 		break;
 	case 6:
-		process_close_wire(process);
+		if (what & 0x40)
+			send_violation(process->control_fd, input);
+		else
+			process_close_wire(process);
 		break;
 	case 7:
 		client_connect(client);

@@ -13,7 +13,8 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_monitor/flood \
 	tests/fuzz/corpus/fuzz_monitor/life \
 	tests/fuzz/corpus/fuzz_monitor/panic-held \
-	tests/fuzz/corpus/fuzz_monitor/reset
+	tests/fuzz/corpus/fuzz_monitor/reset \
+	tests/fuzz/corpus/fuzz_monitor/violation
 if ENABLE_FUZZING
 noinst_PROGRAMS += tests/fuzz/fuzz_config tests/fuzz/fuzz_monitor
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(FUZZ_SUPPORT)
