@@ -25,6 +25,7 @@ common/system_calls.inc: common/local.mk
 
 include common/queue.mk
 include common/register.mk
+include common/syscall_names.mk
 include common/image.mk
 include common/kernel_image.mk
 include common/tap.mk

@@ -1,1 +1,59 @@
-# policy/: the seccomp policies and their tools; nothing is built here yet.
+# policy/: the policies of system calls, their compiler and tools, and the filters made from them.
+#
+# libpolicy: texts and what they say; libpolicycompile: libseccomp, for the build and for `atoll policy`; libfilters: the
+# compiled filters, of which a program that links it gets those it names.
+noinst_LTLIBRARIES += policy/libpolicy.la policy/libpolicycompile.la policy/libfilters.la
+noinst_PROGRAMS += policy/atoll-policyc
+
+policy_libpolicy_la_SOURCES = \
+	policy/bpf_interpreter.c policy/bpf_interpreter.h \
+	policy/policy.h \
+	policy/policy_calls.c policy/policy_constants.c policy/policy_names.h \
+	policy/policy_evaluate.c \
+	policy/policy_lint.c \
+	policy/policy_load.c \
+	policy/policy_memory.c policy/policy_memory.h \
+	policy/policy_parse.c \
+	policy/policy_problem.c \
+	policy/policy_replay.c \
+	policy/sha256.c policy/sha256.h
+policy_libpolicy_la_LIBADD = common/libcommon.la
+
+policy_libpolicycompile_la_SOURCES = \
+	policy/policy_compile.c policy/policy_compile.h \
+	policy/policy_write.c
+policy_libpolicycompile_la_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
+policy_libpolicycompile_la_LIBADD = policy/libpolicy.la $(SECCOMP_LIBS) $(JANSSON_LIBS)
+
+policy_atoll_policyc_SOURCES = policy/policyc.c
+policy_atoll_policyc_LDADD = policy/libpolicycompile.la policy/libpolicy.la common/libcommon.la
+
+POLICY_NAMES = blk.main blk.queue console.main core.main core.vcpu net.main supervisor.main
+POLICY_UNIONS = blk.process core.process
+POLICY_TEXTS = policy/common.policy \
+	policy/blk.main.policy policy/blk.queue.policy policy/console.main.policy policy/core.main.policy \
+	policy/core.vcpu.policy policy/net.main.policy policy/supervisor.main.policy
+POLICY_SOURCES = \
+	policy/compiled/blk.main.c policy/compiled/blk.process.c policy/compiled/blk.queue.c \
+	policy/compiled/console.main.c policy/compiled/core.main.c policy/compiled/core.process.c \
+	policy/compiled/core.vcpu.c policy/compiled/net.main.c policy/compiled/supervisor.main.c
+POLICY_MANIFESTS = \
+	policy/compiled/blk.main.json policy/compiled/blk.process.json policy/compiled/blk.queue.json \
+	policy/compiled/console.main.json policy/compiled/core.main.json policy/compiled/core.process.json \
+	policy/compiled/core.vcpu.json policy/compiled/net.main.json policy/compiled/supervisor.main.json
+
+policy_libfilters_la_SOURCES = policy/filters.c policy/filters.h
+nodist_policy_libfilters_la_SOURCES = $(POLICY_SOURCES)
+
+# One run makes all; what it makes depends on its stamp.
+policy/compiled/filters.stamp: $(POLICY_TEXTS) policy/atoll-policyc$(EXEEXT)
+	$(AM_V_GEN)$(MKDIR_P) policy/compiled && rm -f $@ && \
+		policy/atoll-policyc$(EXEEXT) $(srcdir)/policy policy/compiled $(POLICY_NAMES) $(POLICY_UNIONS) && \
+		echo made >$@
+$(POLICY_SOURCES) $(POLICY_MANIFESTS): policy/compiled/filters.stamp
+	@test -f $@ || { rm -f policy/compiled/filters.stamp; $(MAKE) $(AM_MAKEFLAGS) policy/compiled/filters.stamp; }
+
+policydir = $(pkgdatadir)/policy
+dist_policy_DATA = $(POLICY_TEXTS)
+nodist_policy_DATA = $(POLICY_MANIFESTS)
+CLEANFILES += policy/compiled/filters.stamp $(POLICY_SOURCES) $(POLICY_MANIFESTS)
