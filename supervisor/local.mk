@@ -49,4 +49,4 @@ supervisor_atoll_SOURCES = \
 supervisor_atoll_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
 supervisor_atoll_LDADD = supervisor/libaudit.la supervisor/libsupervisor.la $(JANSSON_LIBS)
 
-dist_man_MANS += docs/man/atoll.1 docs/man/atoll.yaml.5
+dist_man_MANS += docs/man/atoll.1 docs/man/atoll-audit.1 docs/man/atoll.yaml.5
