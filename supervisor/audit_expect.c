@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "policy/filters.h"
+
 /* jail_fork(): root gives each child a user id of its own. */
 #define JAIL_USER_BASE UINT32_C(0x70000000)
 
@@ -132,7 +134,5 @@ uint32_t audit_jail_user(pid_t pid)
 
 const struct seccomp_filter *const *audit_filters(void)
 {
-	static const struct seccomp_filter *const filters[] = {NULL};
-
-	return filters;
+	return seccomp_filters;
 }

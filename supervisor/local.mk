@@ -41,7 +41,7 @@ supervisor_libaudit_la_SOURCES = \
 	supervisor/audit_proc_files.c supervisor/audit_proc_text.h \
 	supervisor/audit_sockets.c supervisor/audit_sockets.h \
 	supervisor/audit_trace.c supervisor/audit_trace.h
-supervisor_libaudit_la_LIBADD = supervisor/libsupervisor.la $(JANSSON_LIBS)
+supervisor_libaudit_la_LIBADD = policy/libfilters.la supervisor/libsupervisor.la $(JANSSON_LIBS)
 
 supervisor_atoll_SOURCES = \
 	supervisor/main.c supervisor/commands.h \

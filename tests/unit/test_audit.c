@@ -731,6 +731,41 @@ static void test_unread(void **state)
 	audit_clear(&audit);
 }
 
+/* --- the table --- */
+
+/* Each filter that the table names was compiled, and each that was compiled is named. */
+static void test_table_and_filters(void **state)
+{
+	static const char *const roles[] = {"supervisor", "core", "blk", "net", "console"};
+	const struct seccomp_filter *const *compiled = audit_filters();
+	bool named[64] = {0};
+
+	(void)state;
+	assert_null(audit_rule_find("gpu"));
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+		const struct audit_rule *rule = audit_rule_find(roles[i]);
+
+		assert_non_null(rule);
+		for (size_t k = 0; k < 3 * 2; k++) {
+			const char *name = rule->threads[k / 2].name != NULL
+						   ? rule->threads[k / 2].filters[k % 2]
+						   : NULL;
+			size_t at = 0;
+
+			if (name == NULL)
+				continue;
+			while (compiled[at] != NULL && strcmp(compiled[at]->name, name) != 0)
+				at++;
+			if (compiled[at] == NULL)
+				fail_msg("%s: no filter %s", roles[i], name);
+			named[at] = true;
+		}
+	}
+	for (size_t i = 0; compiled[i] != NULL; i++)
+		if (!named[i])
+			fail_msg("filter %s is no thread's", compiled[i]->name);
+}
+
 /* --- a real process --- */
 
 static void test_gather(void **state)
@@ -789,13 +824,21 @@ static void test_gather(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_in_order),       cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_own_descriptor), cmocka_unit_test(test_filters_unread),
-		cmocka_unit_test(test_rights),	       cmocka_unit_test(test_ordinary_user),
-		cmocka_unit_test(test_family),	       cmocka_unit_test(test_namespaces),
-		cmocka_unit_test(test_root),	       cmocka_unit_test(test_memory_and_limits),
-		cmocka_unit_test(test_descriptors),    cmocka_unit_test(test_seals),
-		cmocka_unit_test(test_unread),	       cmocka_unit_test(test_gather),
+		cmocka_unit_test(test_in_order),
+		cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_own_descriptor),
+		cmocka_unit_test(test_filters_unread),
+		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_ordinary_user),
+		cmocka_unit_test(test_family),
+		cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_root),
+		cmocka_unit_test(test_memory_and_limits),
+		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_seals),
+		cmocka_unit_test(test_table_and_filters),
+		cmocka_unit_test(test_unread),
+		cmocka_unit_test(test_gather),
 	};
 
 	return cmocka_run_group_tests_name("audit", tests, NULL, NULL);
