@@ -59,7 +59,7 @@ boot() {
 	local sender=$!
 	inside socat -u TCP-LISTEN:7002,bind=192.0.2.1,reuseaddr CREATE:sent-by-guest 3>&- &
 	local receiver=$!
-	timeout 60 qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 2 -m 256 -nodefaults -no-user-config -display none \
+	timeout 120 qemu-system-x86_64 -M q35 -accel tcg -cpu max -smp 2 -m 256 -nodefaults -no-user-config -display none \
 		-object memory-backend-memfd,id=m,size=256M,share=on -numa node,memdev=m -no-reboot -serial stdio \
 		-chardev socket,id=c,path=sock -netdev vhost-user,id=n,chardev=c \
 		-device "virtio-net-pci,netdev=n,vectors=0,mac=52:54:00:00:00:77$2" \
