@@ -1,6 +1,6 @@
 /*
  * The framing of the control wire. protobuf-c checks the encoding; what it leaves to us is checked here: a
- * limit on sizes, a body that is there, enumerations inside their range, and the number of descriptors.
+ * limit on sizes, a body that is there, and the number of descriptors.
  */
 #include "proto/control_frame.h"
 

@@ -2,8 +2,8 @@
  * The framing of the control wire: an Envelope to bytes and back, with the limits that both ends keep.
  *
  * One packet holds one Envelope. Whatever does not parse, is longer than CONTROL_FRAME_MAX, has no body that
- * we know, nests text that is not what its field promises, or names another number of descriptors than came,
- * is -EPROTO.
+ * we know, or names another number of descriptors than came, is -EPROTO. Values are for whoever takes the
+ * message to judge: an enumeration may hold any number, and text any bytes.
  */
 #ifndef ATOLL_PROTO_CONTROL_FRAME_H
 #define ATOLL_PROTO_CONTROL_FRAME_H
