@@ -5,6 +5,7 @@
 #ifndef ATOLL_COMMON_VHOST_USER_SPEC_H
 #define ATOLL_COMMON_VHOST_USER_SPEC_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* "Communication": the header, and its flags. */
@@ -144,6 +145,43 @@ struct vhost_user_config {
 	uint8_t payload[VHOST_USER_MAX_CONFIG_SIZE];
 };
 #define VHOST_USER_CONFIG_HEADER_SIZE 12
+
+/*
+ * "Inflight description". The specification's payload ends with queue_size; C structs that are not packed, as
+ * QEMU's, are padded to 24 bytes, and both are met.
+ */
+struct vhost_user_inflight {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+	uint16_t num_queues;
+	uint16_t queue_size;
+	uint32_t padding;
+};
+#define VHOST_USER_INFLIGHT_SIZE_MIN 20
+
+/* "Inflight I/O tracking", the region of one split ring. The regions of a device lie behind each other, each
+ * at a multiple of 64 bytes. */
+struct vhost_user_inflight_entry {
+	uint8_t inflight;
+	uint8_t padding[5];
+	uint16_t next;
+	uint64_t counter;
+};
+struct vhost_user_inflight_queue {
+	uint64_t features;
+	uint16_t version; /* 1; 0: never used */
+	uint16_t desc_num;
+	uint16_t last_batch_head;
+	uint16_t used_idx;
+	struct vhost_user_inflight_entry entries[];
+};
+#define VHOST_USER_INFLIGHT_VERSION   1
+#define VHOST_USER_INFLIGHT_ALIGNMENT 64u
+#define VHOST_USER_INFLIGHT_QUEUE_SIZE(queue_size)                                                          \
+	((sizeof(struct vhost_user_inflight_queue) +                                                        \
+	  (size_t)(queue_size) * sizeof(struct vhost_user_inflight_entry) + VHOST_USER_INFLIGHT_ALIGNMENT - \
+	  1) &                                                                                              \
+	 ~(size_t)(VHOST_USER_INFLIGHT_ALIGNMENT - 1))
 
 /* The u64 of SET_VRING_KICK, _CALL and _ERR: the ring's index, and a bit that says that no descriptor comes.
  */
