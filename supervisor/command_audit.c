@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "supervisor/audit.h"
@@ -22,11 +23,30 @@ static int audit_fail(const char *name, int error)
 		report_error("%s: it ended during the audit; see its log", name);
 	else if (error == -EAGAIN)
 		report_error("%s: its processes come and go; repeat the audit when it runs steadily", name);
+	else if (error == -ESRCH)
+		report_error("%s: its processes are not seen from this pid namespace; repeat the audit where "
+			     "the VM was started",
+			     name);
 	else
 		report_error(
 			"%s: its supervisor cannot be asked: %s; see that the runtime directory is yours",
 			name, strerror(-error));
 	return EXIT_STATUS_HOST;
+}
+
+/* The process that listens, by the kernel's word; the pid file is only its own. 0 or -errno. */
+static int audit_supervisor(int socket_fd, pid_t *supervisor)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	/* Of a pid namespace that we do not see into. */
+	if (peer.pid <= 0)
+		return -ESRCH;
+	*supervisor = peer.pid;
+	return 0;
 }
 
 int command_audit(int argc, char **argv)
@@ -46,7 +66,9 @@ int command_audit(int argc, char **argv)
 	fd = monitor_client_connect(argv[optind], &supervisor);
 	if (fd < 0)
 		return audit_fail(argv[optind], fd);
-	result = supervisor > 0 ? audit_gather(&audit, fd, supervisor) : -ESRCH;
+	result = audit_supervisor(fd, &supervisor);
+	if (result == 0)
+		result = audit_gather(&audit, fd, supervisor);
 	close(fd);
 	if (result < 0)
 		return audit_fail(argv[optind], result);
