@@ -1,8 +1,8 @@
 # policy/: the policies of system calls, their compiler and tools, and the filters made from them.
 #
 # libpolicy: texts and what they say; libpolicycompile: libseccomp, for the build and for `atoll policy`; libfilters: the
-# compiled filters, of which a program that links it gets those it names.
-noinst_LTLIBRARIES += policy/libpolicy.la policy/libpolicycompile.la policy/libfilters.la
+# compiled filters, of which a program that links it gets those it names; libpolicytools: what `atoll policy` does.
+noinst_LTLIBRARIES += policy/libpolicy.la policy/libpolicycompile.la policy/libfilters.la policy/libpolicytools.la
 noinst_PROGRAMS += policy/atoll-policyc
 
 policy_libpolicy_la_SOURCES = \
@@ -24,6 +24,13 @@ policy_libpolicycompile_la_SOURCES = \
 	policy/policy_write.c
 policy_libpolicycompile_la_CFLAGS = $(AM_CFLAGS) $(SECCOMP_CFLAGS)
 policy_libpolicycompile_la_LIBADD = policy/libpolicy.la $(SECCOMP_LIBS) $(JANSSON_LIBS)
+
+policy_libpolicytools_la_SOURCES = \
+	policy/policy_check.c policy/policy_check.h \
+	policy/policy_diff.c policy/policy_diff.h \
+	policy/policy_explain.c \
+	policy/policy_record.c policy/policy_record.h
+policy_libpolicytools_la_LIBADD = policy/libpolicycompile.la policy/libpolicy.la policy/libfilters.la $(JANSSON_LIBS)
 
 policy_atoll_policyc_SOURCES = policy/policyc.c
 policy_atoll_policyc_LDADD = policy/libpolicycompile.la policy/libpolicy.la common/libcommon.la

@@ -26,6 +26,9 @@ int command_reset(int argc, char **argv);
 /* command_audit.c */
 int command_audit(int argc, char **argv);
 
+/* command_policy.c */
+int command_policy(int argc, char **argv);
+
 /* --- main.c --- */
 
 struct option;

@@ -44,6 +44,14 @@ static const struct command commands[] = {
 	{"reset", "NAME", "start the VM anew, as its reset button would", command_reset, ""},
 	{"audit", "[--json] NAME", "hold what a VM's processes may do against what is written", command_audit,
 	 "  --json  for programs, with all facts\n"},
+	{"policy",
+	 "check [FILE|FOLDER...] | explain ROLE[.THREAD] CALL [ARGUMENT...] | compile [--c|--json] FILE|NAME "
+	 "| diff A B",
+	 "check, explain, compile and compare what processes may call", command_policy,
+	 "  check    lint the texts, and run their filters over every call against what the texts say\n"
+	 "  explain  say what happens to a call, and which line of which file says so\n"
+	 "  compile  print the filter: its instructions, or with --c or --json as C or as a manifest\n"
+	 "  diff     compare two policies or folders of them, or policies with a record of calls\n"},
 };
 
 #define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -59,7 +59,7 @@ build_tree() {
 stage_tree() {
 	logged "install-${1##*/}" make -C "$1" install DESTDIR="$1/stage" || return 1
 	export ATOLL="$1/stage/usr/local/bin/atoll"
-	export ATOLL_LIBEXEC_DIR="$1/stage/usr/local/libexec/atoll"
+	export ATOLL_LIBEXEC_DIR="$1/stage/usr/local/libexec/atoll" ATOLL_POLICY_DIR="$1/stage/usr/local/share/atoll/policy"
 }
 
 # hardware_kvm: whether this machine's /dev/kvm runs a kernel. A KVM without the processor's own virtualization
