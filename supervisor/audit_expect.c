@@ -1,5 +1,5 @@
 /*
- * What is written, a row a role. Change a row together with what it describes: the filters (policy/), the jail
+ * What is written, a row a role, and the lists that the rows share. Change one together with what it describes: the filters (policy/), the jail
  * (common/jail.h), or what a program opens.
  */
 #include "supervisor/audit_expect.h"
@@ -19,30 +19,82 @@
 	(NAMESPACE_BIT(USER) | NAMESPACE_BIT(MOUNT) | NAMESPACE_BIT(PID) | NAMESPACE_BIT(NETWORK) | \
 	 NAMESPACE_BIT(IPC) | NAMESPACE_BIT(UTS) | NAMESPACE_BIT(CGROUP))
 
-/* jail_enter(), "limits". */
-#define JAIL_LIMITS(files)                  \
-	.limits = {{RLIMIT_CORE, 0},        \
-		   {RLIMIT_MSGQUEUE, 0},    \
-		   {RLIMIT_RTPRIO, 0},      \
-		   {RLIMIT_NICE, 0},        \
-		   {RLIMIT_NOFILE, files}}, \
-	.limit_count = 5
+/* --- limits: jail_enter(), "limits", and jail_seal_process() --- */
+
+static const struct audit_limit_rule jail_limits[] = {
+	{RLIMIT_CORE, 0}, {RLIMIT_MSGQUEUE, 0}, {RLIMIT_RTPRIO, 0},
+	{RLIMIT_NICE, 0}, {RLIMIT_MEMLOCK, 0},	{PROC_LIMITS_COUNT, 0},
+};
+static const struct audit_limit_rule core_limits[] = {{RLIMIT_NOFILE, 4096}, {PROC_LIMITS_COUNT, 0}};
+static const struct audit_limit_rule blk_limits[] = {{RLIMIT_NOFILE, 512}, {PROC_LIMITS_COUNT, 0}};
+/* For these the kernel starts no threads either. */
+static const struct audit_limit_rule taskless_limits[] = {
+	{RLIMIT_NOFILE, 512}, {RLIMIT_NPROC, 0}, {PROC_LIMITS_COUNT, 0}};
+
+/* --- descriptors --- */
+
+static const struct audit_fd_rule supervisor_fds[] = {
+	{AUDIT_FD_LOG, 2, 2},
+	{AUDIT_FD_KVM, 1, 1},
+	{AUDIT_FD_EPOLL, 1, 1},
+	{AUDIT_FD_EVENTFD, 1, AUDIT_MANY},
+	{AUDIT_FD_LISTENER, 1, AUDIT_MANY},
+	{AUDIT_FD_NULL, 0, AUDIT_MANY},
+	{AUDIT_FD_CONTROL, 0, AUDIT_MANY},
+	{AUDIT_FD_STREAM, 0, AUDIT_MANY},
+	{AUDIT_FD_CLIENT, 0, AUDIT_MANY},
+	{AUDIT_FD_NETLINK, 0, 1},
+	{AUDIT_FD_PIPE, 0, AUDIT_MANY},
+	{AUDIT_FD_TIMER, 0, AUDIT_MANY},
+	{AUDIT_FD_SIGNALS, 0, 1},
+	{AUDIT_FD_PIDFD, 0, AUDIT_MANY},
+	{AUDIT_FD_FILE, 0, AUDIT_MANY},
+	{AUDIT_FD_TAP, 0, AUDIT_MANY},
+	{AUDIT_FD_PTY, 0, AUDIT_MANY},
+	{AUDIT_FD_TERMINAL, 0, 2},
+	{AUDIT_FD_OTHER, 0, AUDIT_MANY}, /* of who started it */
+	{AUDIT_FD_OTHER, 0, 0},
+};
 
 /* Of every child: the control wire, its log, and what its event loop is made of. */
-#define CHILD_FDS                                                                                      \
-	{AUDIT_FD_NULL, 1, 1}, {AUDIT_FD_LOG, 2, 2}, {AUDIT_FD_CONTROL, 1, 1}, {AUDIT_FD_EPOLL, 1, 1}, \
-		{AUDIT_FD_PIPE, 0, 2}, {AUDIT_FD_EVENTFD, 1, AUDIT_MANY}, {AUDIT_FD_SIGNALS, 0, 1},    \
-		{AUDIT_FD_TIMER, 0, AUDIT_MANY},                                                       \
-	{                                                                                              \
-		AUDIT_FD_SHARED_EVENTFD, 0, AUDIT_MANY                                                 \
-	}
+static const struct audit_fd_rule child_fds[] = {
+	{AUDIT_FD_NULL, 1, 1},
+	{AUDIT_FD_LOG, 2, 2},
+	{AUDIT_FD_CONTROL, 1, 1},
+	{AUDIT_FD_EPOLL, 1, 1},
+	{AUDIT_FD_PIPE, 0, 2},
+	{AUDIT_FD_EVENTFD, 1, AUDIT_MANY},
+	{AUDIT_FD_SHARED_EVENTFD, 0, AUDIT_MANY},
+	{AUDIT_FD_SIGNALS, 0, 1},
+	{AUDIT_FD_TIMER, 0, AUDIT_MANY},
+	{AUDIT_FD_OTHER, 0, 0},
+};
 
-/* Of a device on a queue wire: the wire, its back channel, and the guest's memory once a driver is there. */
-#define QUEUE_WIRE_FDS                               \
-	{AUDIT_FD_WIRE, 1, 2}, {AUDIT_FD_RAM, 0, 8}, \
-	{                                            \
-		AUDIT_FD_MEMFD, 0, 1                 \
-	}
+/* Of a device: its wire and the back channel; what the core sends over it is closed once it is mapped. */
+static const struct audit_fd_rule wire_fds[] = {
+	{AUDIT_FD_WIRE, 1, 2}, {AUDIT_FD_RAM, 0, 8}, {AUDIT_FD_MEMFD, 0, 1}, {AUDIT_FD_OTHER, 0, 0}};
+
+static const struct audit_fd_rule core_fds[] = {
+	{AUDIT_FD_KVM, 0, 1},
+	{AUDIT_FD_VM, 1, 1},
+	{AUDIT_FD_VCPU, 1, AUDIT_MANY},
+	{AUDIT_FD_RAM, 1, 1},
+	{AUDIT_FD_MEMFD, 0, AUDIT_MANY},
+	{AUDIT_FD_WIRE, 0, AUDIT_MANY},
+	{AUDIT_FD_OTHER, 0, 0},
+};
+
+static const struct audit_fd_rule blk_fds[] = {
+	{AUDIT_FD_FILE, 1, 1}, {AUDIT_FD_URING, 0, AUDIT_MANY}, {AUDIT_FD_OTHER, 0, 0}};
+
+static const struct audit_fd_rule net_fds[] = {{AUDIT_FD_TAP, 1, 1}, {AUDIT_FD_OTHER, 0, 0}};
+
+/* One of the last four, by its output; a listener's clients come and go. */
+static const struct audit_fd_rule console_fds[] = {{AUDIT_FD_CLIENT, 0, 16},  {AUDIT_FD_STREAM, 0, 1},
+						   {AUDIT_FD_LISTENER, 0, 1}, {AUDIT_FD_FILE, 0, 1},
+						   {AUDIT_FD_PTY, 0, 1},      {AUDIT_FD_OTHER, 0, 0}};
+
+/* --- the table --- */
 
 static const struct audit_rule audit_rules[] = {
 	{
@@ -50,25 +102,7 @@ static const struct audit_rule audit_rules[] = {
 		.threads = {{"main", {"supervisor.main"}, NULL}},
 		.capabilities = UINT64_MAX,
 		.bounding = UINT64_MAX,
-		.fds = {{AUDIT_FD_OTHER, 0, AUDIT_MANY}, /* of who started it */
-			{AUDIT_FD_NULL, 0, AUDIT_MANY},
-			{AUDIT_FD_LOG, 2, 2},
-			{AUDIT_FD_CONTROL, 0, AUDIT_MANY},
-			{AUDIT_FD_STREAM, 0, AUDIT_MANY},
-			{AUDIT_FD_LISTENER, 1, AUDIT_MANY},
-			{AUDIT_FD_CLIENT, 0, AUDIT_MANY},
-			{AUDIT_FD_NETLINK, 0, 1},
-			{AUDIT_FD_PIPE, 0, AUDIT_MANY},
-			{AUDIT_FD_EVENTFD, 1, AUDIT_MANY},
-			{AUDIT_FD_EPOLL, 1, 1},
-			{AUDIT_FD_TIMER, 0, AUDIT_MANY},
-			{AUDIT_FD_SIGNALS, 0, 1},
-			{AUDIT_FD_PIDFD, 0, AUDIT_MANY},
-			{AUDIT_FD_KVM, 1, 1},
-			{AUDIT_FD_FILE, 0, AUDIT_MANY},
-			{AUDIT_FD_TAP, 0, AUDIT_MANY},
-			{AUDIT_FD_PTY, 0, AUDIT_MANY},
-			{AUDIT_FD_TERMINAL, 0, 2}},
+		.fds = {supervisor_fds},
 	},
 	{
 		.role = "core",
@@ -76,14 +110,8 @@ static const struct audit_rule audit_rules[] = {
 			    {"vcpu", {"core.vcpu", "core.process"}, "anon_inode:kvm-vcpu:"}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
-		.fds = {CHILD_FDS,
-			{AUDIT_FD_KVM, 0, 1},
-			{AUDIT_FD_VM, 1, 1},
-			{AUDIT_FD_VCPU, 1, AUDIT_MANY},
-			{AUDIT_FD_RAM, 1, 1},
-			{AUDIT_FD_MEMFD, 0, AUDIT_MANY},
-			{AUDIT_FD_WIRE, 0, AUDIT_MANY}},
-		JAIL_LIMITS(4096),
+		.fds = {child_fds, core_fds},
+		.limits = {jail_limits, core_limits},
 	},
 	{
 		.role = "blk",
@@ -91,31 +119,24 @@ static const struct audit_rule audit_rules[] = {
 			    {"queue-", {"blk.queue", "blk.process"}, NULL}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
-		.fds = {CHILD_FDS, QUEUE_WIRE_FDS, {AUDIT_FD_FILE, 1, 1}, {AUDIT_FD_URING, 0, AUDIT_MANY}},
-		JAIL_LIMITS(512),
+		.fds = {child_fds, wire_fds, blk_fds},
+		.limits = {jail_limits, blk_limits},
 	},
 	{
 		.role = "net",
 		.threads = {{"main", {"net.main"}, NULL}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
-		.fds = {CHILD_FDS, QUEUE_WIRE_FDS, {AUDIT_FD_TAP, 1, 1}},
-		JAIL_LIMITS(512),
+		.fds = {child_fds, wire_fds, net_fds},
+		.limits = {jail_limits, taskless_limits},
 	},
 	{
 		.role = "console",
 		.threads = {{"main", {"console.main"}, NULL}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
-		/* One of the last four, by its output; a listener's clients come and go. */
-		.fds = {CHILD_FDS,
-			QUEUE_WIRE_FDS,
-			{AUDIT_FD_CLIENT, 0, 16},
-			{AUDIT_FD_STREAM, 0, 1},
-			{AUDIT_FD_LISTENER, 0, 1},
-			{AUDIT_FD_FILE, 0, 1},
-			{AUDIT_FD_PTY, 0, 1}},
-		JAIL_LIMITS(512),
+		.fds = {child_fds, wire_fds, console_fds},
+		.limits = {jail_limits, taskless_limits},
 	},
 };
 

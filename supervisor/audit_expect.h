@@ -34,9 +34,8 @@ struct audit_rule {
 	unsigned
 		own_namespaces; /* a bit for each enum proc_namespace that is its own; others are its parent's */
 	bool jailed;		/* an empty root; a user of its own, if its parent is root; no children */
-	struct audit_fd_rule fds[24]; /* ended by most 0 */
-	struct audit_limit_rule limits[8];
-	unsigned limit_count;
+	const struct audit_fd_rule *fds[3];	  /* lists, each ended by most 0; NULL: no more */
+	const struct audit_limit_rule *limits[2]; /* lists, each ended by PROC_LIMITS_COUNT */
 };
 
 /* The row of a role, or NULL. */

@@ -396,6 +396,22 @@ static void judge_memory(const struct judged *judged)
 	}
 }
 
+static void judge_limit(const struct proc_limits *limits, const struct audit_limit_rule *rule,
+			struct audit_check *check)
+{
+	uint64_t soft = limits->soft[rule->limit], hard = limits->hard[rule->limit];
+
+	check_say(check, "%s%s ", check->text[0] != '\0' ? ", " : "", proc_limit_name(rule->limit));
+	if (soft == UINT64_MAX || hard == UINT64_MAX)
+		check_say(check, "unlimited");
+	else
+		check_say(check, "%llu", (unsigned long long)(soft > hard ? soft : hard));
+	if (soft > rule->most || hard > rule->most) {
+		check_worsen(check, AUDIT_DEVIATES);
+		check_say(check, " (written: at most %llu)", (unsigned long long)rule->most);
+	}
+}
+
 static void judge_limits(const struct judged *judged)
 {
 	const struct proc_limits *limits = &judged->process->limits;
@@ -403,22 +419,13 @@ static void judge_limits(const struct judged *judged)
 
 	if (!check_read(check, judged->process->limits_error))
 		return;
-	for (unsigned i = 0; i < judged->rule->limit_count; i++) {
-		const struct audit_limit_rule *rule = &judged->rule->limits[i];
-		uint64_t soft = limits->soft[rule->limit], hard = limits->hard[rule->limit];
-		const char *separator = i == 0 ? "" : ", ";
+	for (size_t i = 0; i < sizeof(judged->rule->limits) / sizeof(judged->rule->limits[0]); i++) {
+		const struct audit_limit_rule *rule = judged->rule->limits[i];
 
-		if (soft == UINT64_MAX || hard == UINT64_MAX)
-			check_say(check, "%s%s unlimited", separator, proc_limit_name(rule->limit));
-		else
-			check_say(check, "%s%s %llu", separator, proc_limit_name(rule->limit),
-				  (unsigned long long)(soft > hard ? soft : hard));
-		if (soft > rule->most || hard > rule->most) {
-			check_worsen(check, AUDIT_DEVIATES);
-			check_say(check, " (written: at most %llu)", (unsigned long long)rule->most);
-		}
+		for (; rule != NULL && rule->limit < PROC_LIMITS_COUNT; rule++)
+			judge_limit(limits, rule, check);
 	}
-	if (judged->rule->limit_count == 0)
+	if (check->text[0] == '\0')
 		check_say(check, "its user's");
 }
 

@@ -13,11 +13,12 @@
 static const struct audit_fd_rule *rule_of_kind(const struct audit_rule *rule, enum audit_fd_kind kind)
 {
 	static const struct audit_fd_rule none = {AUDIT_FD_OTHER, 0, 0};
-	const size_t count = sizeof(rule->fds) / sizeof(rule->fds[0]);
+	const size_t lists = sizeof(rule->fds) / sizeof(rule->fds[0]);
 
-	for (size_t i = 0; i < count && rule->fds[i].most > 0; i++)
-		if (rule->fds[i].kind == kind)
-			return &rule->fds[i];
+	for (size_t i = 0; i < lists && rule->fds[i] != NULL; i++)
+		for (const struct audit_fd_rule *entry = rule->fds[i]; entry->most > 0; entry++)
+			if (entry->kind == kind)
+				return entry;
 	return &none;
 }
 

@@ -53,7 +53,7 @@ static void print_check(const struct audit_process *process, const struct audit_
 			 thread_name(process, check->thread));
 	else
 		snprintf(subject, sizeof(subject), "%s", check->subject);
-	printf("  %s%-8s%s  %-22s  %s\n", colour ? verdict_colour(check->verdict) : "",
+	printf("  %s%-8s%s  %-23s  %s\n", colour ? verdict_colour(check->verdict) : "",
 	       verdict_word(check->verdict), colour ? "\033[0m" : "", subject, check->text);
 }
 
