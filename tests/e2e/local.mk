@@ -30,3 +30,6 @@ tests_e2e_helpers_fake_child_LDADD = common/libcommon.la
 EXTRA_DIST += tests/e2e/paths.bats
 EXTRA_DIST += tests/e2e/guest.bash tests/e2e/guest-blk.bats tests/e2e/guest-console.bats tests/e2e/guest-net.bats \
 	tests/e2e/guest-pci.bats
+
+# The policies and their tools.
+EXTRA_DIST += tests/e2e/policy.bats

@@ -6,5 +6,7 @@ include tests/fuzz/console.mk
 include tests/fuzz/control.mk
 include tests/fuzz/net.mk
 include tests/fuzz/pci.mk
+include tests/fuzz/policy.mk
 include tests/fuzz/queue.mk
 include tests/fuzz/supervisor.mk
+include tests/fuzz/policy.mk

@@ -7,6 +7,7 @@ include tests/unit/blk.mk
 include tests/unit/machine.mk
 include tests/unit/net.mk
 include tests/unit/pci.mk
+include tests/unit/policy.mk
 include tests/unit/queue.mk
 include tests/unit/console.mk
 include tests/unit/supervisor.mk
