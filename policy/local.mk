@@ -64,3 +64,4 @@ policydir = $(pkgdatadir)/policy
 dist_policy_DATA = $(POLICY_TEXTS)
 nodist_policy_DATA = $(POLICY_MANIFESTS)
 CLEANFILES += policy/compiled/filters.stamp $(POLICY_SOURCES) $(POLICY_MANIFESTS)
+dist_man_MANS += docs/man/atoll-policy.1 docs/man/atoll-policy.5

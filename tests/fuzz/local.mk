@@ -9,4 +9,3 @@ include tests/fuzz/pci.mk
 include tests/fuzz/policy.mk
 include tests/fuzz/queue.mk
 include tests/fuzz/supervisor.mk
-include tests/fuzz/policy.mk
