@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/jail.h"
+#include "common/jail_record.h"
 #include "common/jail_violation.h"
 #include "common/log.h"
 
@@ -68,6 +69,10 @@ int jail_seal_process(const struct seccomp_filter *filter, bool tasks)
 	static const struct rlimit none = {0, 0};
 	int result = seal_unblock_report();
 
+	if (jail_records()) {
+		result = jail_record_process(violation_control());
+		return result < 0 ? seal_failed(filter, result) : 0;
+	}
 	if (result == 0 && filter->slot_count != 0)
 		result = -EINVAL;
 	/* Memory that rings lock is locked by now. */
@@ -87,6 +92,9 @@ int jail_seal_thread(const struct seccomp_filter *filter, const struct jail_slot
 	struct sock_filter *filled = NULL;
 	int result = seal_unblock_report();
 
+	/* One filter tells everything. */
+	if (jail_records())
+		return 0;
 	if (result == 0 && filter->slot_count != 0) {
 		filled = malloc(filter->count * sizeof(*filled));
 		result = filled != NULL ? seal_fill_slots(filter, slots, slot_count, filled) : -ENOMEM;

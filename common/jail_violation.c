@@ -161,6 +161,11 @@ static void violation_take(int number, siginfo_t *info, void *context)
 		syscall(SYS_exit_group, JAIL_EXIT_VIOLATION);
 }
 
+int violation_control(void)
+{
+	return violation_control_fd;
+}
+
 void violation_name_process(const char *filter)
 {
 	violation_process_filter = filter;

@@ -28,6 +28,9 @@ size_t violation_describe(const struct violation *violation, char *text, size_t 
 /* "openat"; NULL: no such call on x86-64. */
 const char *system_call_name(uint32_t number);
 
+/* Where violations are reported: the control wire, or -1. */
+int violation_control(void);
+
 /* The filter that all threads are about to get. */
 void violation_name_process(const char *filter);
 /* What the calling thread is called, and the filter that it is about to get, in its reports. */

@@ -27,6 +27,7 @@ policy_libpolicycompile_la_LIBADD = policy/libpolicy.la $(SECCOMP_LIBS) $(JANSSO
 
 policy_libpolicytools_la_SOURCES = \
 	policy/policy_check.c policy/policy_check.h \
+	policy/policy_cover.c policy/policy_cover.h \
 	policy/policy_diff.c policy/policy_diff.h \
 	policy/policy_explain.c \
 	policy/policy_record.c policy/policy_record.h

@@ -197,12 +197,12 @@ static void child_take_violation(struct child_process *child, const Atoll__Contr
 	child_break(child, "it went on after a violation");
 }
 
-static void child_take(struct child_process *child, const struct control_message *message)
+static void child_take(struct child_process *child, struct control_message *message)
 {
 	const Atoll__Control__Envelope *envelope = message->envelope;
 
-	if (message->fd_count != 0) {
-		child_break(child, "it sent descriptors");
+	if (message->fd_count != (envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_RECORDING ? 1 : 0)) {
+		child_break(child, "it sent descriptors, or none where one belongs");
 		return;
 	}
 	switch (envelope->body_case) {
@@ -228,6 +228,14 @@ static void child_take(struct child_process *child, const struct control_message
 	case ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS:
 		child_take_statistics(child, envelope->statistics);
 		child->ops->statistics(child->owner, child, envelope->serial);
+		return;
+	case ATOLL__CONTROL__ENVELOPE__BODY_RECORDING:
+		if (child->ops->recording == NULL || child->state != CHILD_STARTING) {
+			child_break(child, "it records, and was not asked to");
+			return;
+		}
+		child->ops->recording(child->owner, child, message->fds[0]);
+		message->fds[0] = -1;
 		return;
 	case ATOLL__CONTROL__ENVELOPE__BODY_VIOLATION:
 		child_take_violation(child, envelope->violation);

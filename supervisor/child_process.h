@@ -40,6 +40,8 @@ struct child_process_ops {
 	void (*guest_event)(void *owner, struct child_process *child,
 			    const Atoll__Control__GuestEvent *event);
 	void (*statistics)(void *owner, struct child_process *child, uint64_t serial);
+	/* It records what it calls; the listener is the owner's. NULL: nobody wants to know. */
+	void (*recording)(void *owner, struct child_process *child, int listener_fd);
 	/* It is reaped; everything that it had sent was taken. */
 	void (*died)(void *owner, struct child_process *child);
 };

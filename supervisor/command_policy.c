@@ -6,15 +6,21 @@
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "common/syscall_names.h"
 #include "policy/policy_check.h"
 #include "policy/policy_compile.h"
+#include "policy/policy_cover.h"
 #include "policy/policy_diff.h"
+#include "policy/policy_names.h"
 #include "supervisor/commands.h"
+#include "supervisor/policy_directory.h"
 
 #define SUFFIX ".policy"
 
@@ -23,13 +29,6 @@ enum format {
 	FORMAT_C,
 	FORMAT_JSON,
 };
-
-static const char *policy_directory(void)
-{
-	const char *directory = getenv("ATOLL_POLICY_DIR");
-
-	return directory != NULL && *directory != '\0' ? directory : ATOLL_POLICYDIR;
-}
 
 /* Prints problems as FILE:LINE: TEXT, and clears them. How many there were. */
 static size_t problems_tell(struct policy_problems *problems, FILE *file)
@@ -336,6 +335,139 @@ static int policy_run_diff(char **operands)
 	return status;
 }
 
+/* --- cover --- */
+
+static bool records_add(struct policy_records *all, const char *path, struct policy_problems *problems)
+{
+	struct policy_records more;
+	struct policy_record *list;
+
+	if (policy_records_read(&more, path, problems) < 0)
+		return false;
+	list = reallocarray(all->list, all->count + more.count + 1, sizeof(*list));
+	if (list == NULL)
+		return false;
+	memcpy(list + all->count, more.list, more.count * sizeof(*list));
+	all->list = list;
+	all->count += more.count;
+	/* The texts are all's now. */
+	free(more.list);
+	return true;
+}
+
+/* Of policies whose processes record; the supervisor's is not one of them. */
+static int policy_run_cover(int count, char **operands)
+{
+	struct policy_problems problems = {0};
+	struct policy_coverage coverage;
+	struct policy_records records = {0};
+	struct side policies = {0};
+	bool good = side_load_directory(&policies, policy_directory(), &problems);
+	size_t kept = 0;
+
+	for (int i = 0; i < count; i++)
+		good = records_add(&records, operands[i], &problems) && good;
+	problems_tell(&problems, stderr);
+	if (good) {
+		for (size_t i = 0; i < policies.count; i++) {
+			if (strncmp(policies.policies[i].name, "supervisor.", 11) == 0)
+				policy_clear(&policies.policies[i]);
+			else
+				policies.policies[kept++] = policies.policies[i];
+		}
+		policies.count = kept;
+		policy_cover(policies.policies, policies.count, &records, &coverage, stdout);
+		printf("%u alternatives of rules needed, %u for errors alone, %u not needed; %u calls "
+		       "refused\n",
+		       coverage.needed, coverage.errors, coverage.unneeded, coverage.refused);
+		good = coverage.unneeded == 0 && coverage.refused == 0;
+	}
+	side_clear(&policies);
+	policy_records_clear(&records);
+	return good ? EXIT_STATUS_OK : EXIT_STATUS_FAILED;
+}
+
+/* --- record --- */
+
+static void record_print(const struct side *policies, const struct policy_record *record)
+{
+	const struct policy *policy = side_find(policies, record->role);
+	struct policy_verdict verdict = {0};
+
+	if (policy != NULL)
+		verdict = policy_record_judge(policy, record);
+	printf("%-14s %8" PRIu64 "  ", record->role, record->count);
+	if (record->call < 0)
+		printf("uring: %s", policy_ring_opcode_name(record->opcode));
+	else if (verdict.rule != NULL)
+		printf("%s", verdict.rule->text);
+	else
+		printf("%s(0x%" PRIx64 ", 0x%" PRIx64 ", 0x%" PRIx64 ")",
+		       syscall_name((uint32_t)record->call), record->arguments[0], record->arguments[1],
+		       record->arguments[2]);
+	if (verdict.rule != NULL)
+		printf("  # %s:%u\n", verdict.rule->file, verdict.rule->line);
+	else
+		printf("  # NOT ALLOWED\n");
+}
+
+static int record_order(const void *a, const void *b)
+{
+	const struct policy_record *one = a, *other = b;
+	int order = strcmp(one->role, other->role);
+
+	return order != 0 ? order : (one->count < other->count) - (one->count > other->count);
+}
+
+/* What each role used, the most frequent first. */
+static bool record_tell(const char *path)
+{
+	struct policy_problems problems = {0};
+	struct policy_records records = {0};
+	struct side policies = {0};
+	bool good = side_load_directory(&policies, policy_directory(), &problems) &&
+		    policy_records_read(&records, path, &problems) == 0;
+
+	problems_tell(&problems, stderr);
+	if (good) {
+		qsort(records.list, records.count, sizeof(*records.list), record_order);
+		for (size_t i = 0; i < records.count; i++)
+			record_print(&policies, &records.list[i]);
+	}
+	side_clear(&policies);
+	policy_records_clear(&records);
+	return good;
+}
+
+/* Runs the VM as `atoll run` does, recording. The file is kept if the operator names it. */
+static int policy_run_record(const char *config, const char *output)
+{
+	char temporary[] = "/tmp/atoll-record-XXXXXX", name[] = "run", *copy = strdup(config);
+	char *arguments[] = {name, copy, NULL};
+	int fd = -1, status;
+
+	if (output == NULL) {
+		fd = mkstemp(temporary);
+		if (fd < 0) {
+			report_error("%s: cannot make it: %s; name a file with --output", temporary,
+				     strerror(errno));
+			return EXIT_STATUS_FAILED;
+		}
+		output = temporary;
+	}
+	setenv("ATOLL_POLICY_RECORD", output, 1);
+	optind = 0;
+	status = command_run(2, arguments);
+	if (!record_tell(output) && status == EXIT_STATUS_OK)
+		status = EXIT_STATUS_FAILED;
+	if (fd >= 0) {
+		unlink(temporary);
+		close(fd);
+	}
+	free(copy);
+	return status;
+}
+
 /* --- The command --- */
 
 static int usage_error(void)
@@ -346,15 +478,21 @@ static int usage_error(void)
 
 int command_policy(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"c", no_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'}, {0}};
+	static const struct option options[] = {{"c", no_argument, NULL, 'c'},
+						{"json", no_argument, NULL, 'j'},
+						{"output", required_argument, NULL, 'o'},
+						{0}};
 	enum format format = FORMAT_LISTING;
 	int option, status, count;
-	const char *name;
+	const char *name, *output = NULL;
 	char **operands;
 
-	while ((option = command_option(argc, argv, options, &status)) != -1)
-		format = option == 'c' ? FORMAT_C : FORMAT_JSON;
+	while ((option = command_option(argc, argv, options, &status)) != -1) {
+		if (option == 'o')
+			output = strdup(optarg); /* the title is written over argv */
+		else
+			format = option == 'c' ? FORMAT_C : FORMAT_JSON;
+	}
 	if (status >= 0)
 		return status;
 	if (optind == argc)
@@ -366,6 +504,10 @@ int command_policy(int argc, char **argv)
 		report_error("usage: --c and --json are compile's; see atoll policy --help");
 		return EXIT_STATUS_USAGE;
 	}
+	if (output != NULL && strcmp(name, "record") != 0) {
+		report_error("usage: --output is record's; see atoll policy --help");
+		return EXIT_STATUS_USAGE;
+	}
 	if (strcmp(name, "check") == 0)
 		status = policy_run_check(count, operands);
 	else if (strcmp(name, "explain") == 0 && count >= 2)
@@ -374,6 +516,10 @@ int command_policy(int argc, char **argv)
 		status = policy_run_compile(operands[0], format);
 	else if (strcmp(name, "diff") == 0 && count == 2)
 		status = policy_run_diff(operands);
+	else if (strcmp(name, "record") == 0 && count == 1)
+		status = policy_run_record(operands[0], output);
+	else if (strcmp(name, "cover") == 0 && count >= 1)
+		status = policy_run_cover(count, operands);
 	else
 		status = usage_error();
 	return fflush(stdout) == 0 ? status : EXIT_STATUS_FAILED;

@@ -23,15 +23,19 @@
 #include "supervisor/monitor.h"
 #include "supervisor/problem.h"
 #include "supervisor/process_title.h"
+#include "supervisor/record.h"
 #include "supervisor/relay.h"
 #include "supervisor/resources.h"
 #include "supervisor/runtime_dir.h"
+#include "supervisor/spawn.h"
 #include "supervisor/terminal.h"
 #include "supervisor/vm.h"
 
 /* What SIGTERM gives the guest to power off. */
 #define POWER_OFF_US UINT64_C(30000000)
 #define SIGNALS_MAX  8
+/* The file of a record; see record.h. What it names is trusted as the operator's other words are. */
+#define RECORD_ENV "ATOLL_POLICY_RECORD"
 
 struct run {
 	struct config_file file;
@@ -330,6 +334,24 @@ static bool run_has_stdio(const struct run *run)
 	return false;
 }
 
+static int run_prepare_record(struct run *run)
+{
+	const char *path = getenv(RECORD_ENV);
+	int result;
+
+	if (path == NULL || *path == '\0')
+		return 0;
+	result = record_open(run->loop, path, &run->vm.record);
+	if (result < 0)
+		return result;
+	spawn_recording();
+	log_warning("what its processes call is recorded in %s instead of being refused: do not let a guest "
+		    "run that you "
+		    "do not trust",
+		    path);
+	return 0;
+}
+
 static int run_prepare(struct run *run)
 {
 	bool stdio = run_has_stdio(run), terminal = stdio && isatty(STDIN_FILENO);
@@ -341,6 +363,8 @@ static int run_prepare(struct run *run)
 	result = vm_init(&run->vm, run->loop, run->file.config, &run->resources, &run_vm_ops, run);
 	run->vm.no_sandbox = run->no_sandbox;
 	run->vm.no_sandbox_count = run->no_sandbox_count;
+	if (result == 0)
+		result = run_prepare_record(run);
 	if (result == 0)
 		result = monitor_new(run->loop, &run->dir, &run->vm, &run->monitor);
 	if (result == 0 && run->resources.network_count > 0)
@@ -366,6 +390,8 @@ static void run_clean_up(struct run *run)
 	run->vm.relay = NULL;
 	if (run->loop != NULL)
 		vm_release(&run->vm);
+	if (record_close(run->vm.record) < 0 && run->exit_status == EXIT_STATUS_OK)
+		run->exit_status = EXIT_STATUS_FAILED;
 	link_watch_free(run->links);
 	resources_close(&run->resources);
 	/* Before the monitor's connections close: who waits for the VM's end there finds nothing of it any

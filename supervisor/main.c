@@ -46,12 +46,14 @@ static const struct command commands[] = {
 	 "  --json  for programs, with all facts\n"},
 	{"policy",
 	 "check [FILE|FOLDER...] | explain ROLE[.THREAD] CALL [ARGUMENT...] | compile [--c|--json] FILE|NAME "
-	 "| diff A B",
+	 "| diff A B | record [--output=FILE] CONFIG | cover RECORD...",
 	 "check, explain, compile and compare what processes may call", command_policy,
 	 "  check    lint the texts, and run their filters over every call against what the texts say\n"
 	 "  explain  say what happens to a call, and which line of which file says so\n"
 	 "  compile  print the filter: its instructions, or with --c or --json as C or as a manifest\n"
-	 "  diff     compare two policies or folders of them, or policies with a record of calls\n"},
+	 "  diff     compare two policies or folders of them, or policies with a record of calls\n"
+	 "  record   run a VM whose processes are not refused anything, and print what they called\n"
+	 "  cover    say for each rule which test needed it, from records of a test suite\n"},
 };
 
 #define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -18,6 +18,7 @@
 
 #include "common/child.h"
 #include "common/jail.h"
+#include "common/jail_record.h"
 
 #define SPAWN_CONTROL_FD 3
 
@@ -64,8 +65,13 @@ static int spawn_attributes(posix_spawnattr_t *attributes)
 	return -result;
 }
 
-static char *const spawn_environment[] = {(char *)CHILD_CONTROL_FD_ENV "=3", NULL};
+static char *spawn_environment[] = {(char *)CHILD_CONTROL_FD_ENV "=3", NULL, NULL};
 _Static_assert(SPAWN_CONTROL_FD == 3, "the text of the variable");
+
+void spawn_recording(void)
+{
+	spawn_environment[1] = (char *)JAIL_RECORD_ENV "=1";
+}
 
 static int spawn_outside(const char *path, char *const *arguments, int control_fd, pid_t *pid, int *pidfd)
 {

@@ -23,6 +23,9 @@ struct spawn_problem {
 int spawn_program(const char *program, const char *title, bool sandbox, int control_fd, pid_t *pid,
 		  int *pidfd, struct spawn_problem *problem);
 
+/* What is started from now on records what it calls: JAIL_RECORD_ENV of common/jail_record.h is in its environment. */
+void spawn_recording(void);
+
 /* Where the program is looked for. */
 void spawn_program_path(const char *program, char *path, size_t size);
 

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/jail.h"
+#include "supervisor/record.h"
 #include "supervisor/report.h"
 
 #define SECOND UINT64_C(1000000)
@@ -69,6 +71,8 @@ static void vm_end(struct vm *vm, int exit_status, bool relaunch, uint64_t timeo
 		loop_timer_disarm(vm->power_timer);
 		loop_timer_disarm(vm->cause_timer);
 		loop_timer_arm(vm->stop_timer, timeout_us);
+		if (vm->record != NULL)
+			vm_request_statistics(vm, 0);
 		TAILQ_FOREACH (child, &vm->children, link)
 			child_process_shut_down(child);
 	}
@@ -285,8 +289,23 @@ static void vm_child_statistics(void *owner, struct child_process *child, uint64
 {
 	struct vm *vm = owner;
 
-	(void)child;
+	/* A record wants what they come to at the end. */
+	if (vm->record != NULL && vm->state == VM_STOPPING)
+		for (size_t i = 0; i < child->counter_count; i++)
+			record_counter(vm->record, child_role_name(child->role), child->counters[i].name,
+				       child->counters[i].value);
 	vm->ops->statistics(vm->owner, serial);
+}
+
+static void vm_child_recording(void *owner, struct child_process *child, int listener_fd)
+{
+	struct vm *vm = owner;
+
+	/* Without a record nobody would answer, and it would stand still for ever: its calls fail instead. */
+	if (vm->record == NULL)
+		close(listener_fd);
+	else if (record_follow(vm->record, child_role_name(child->role), listener_fd) < 0)
+		child_process_kill(child);
 }
 
 static enum cause_weight vm_death_weight(const struct child_process *child)
@@ -332,7 +351,7 @@ static void vm_child_died(void *owner, struct child_process *child)
 }
 
 static const struct child_process_ops vm_child_ops = {vm_child_ready, vm_guest_event, vm_child_statistics,
-						      vm_child_died};
+						      vm_child_recording, vm_child_died};
 
 /* --- the beginning --- */
 

@@ -29,6 +29,7 @@ enum vm_state {
 };
 
 struct vm;
+struct record;
 
 struct vm_ops {
 	/* All are ready and the vCPUs were started, for the first time. */
@@ -54,6 +55,7 @@ struct vm {
 	/* Processes without their sandbox: ids, "core", or NULL for all. The owner's. */
 	const char *const *no_sandbox;
 	size_t no_sandbox_count;
+	struct record *record; /* NULL: nothing is recorded. The owner's. */
 
 	int exit_status;
 	bool relaunch, was_running, over;
