@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/jail.h"
+#include "common/syscall_names.h"
 #include "proto/control.pb-c.h"
 
 /* si_code of a SIGSYS that a filter caused: asm-generic/siginfo.h. */
@@ -35,15 +36,6 @@ static __thread char violation_thread[VIOLATION_NAME_MAX] = "a thread";
 static __thread const char *volatile violation_filter;
 /* Of threads that were given it by another one, and have none of their own yet. */
 static const char *violation_process_filter = "";
-
-static const char *const call_names[] = {
-#include "common/system_calls.inc"
-};
-
-const char *system_call_name(uint32_t number)
-{
-	return number < sizeof(call_names) / sizeof(call_names[0]) ? call_names[number] : NULL;
-}
 
 /* --- Text, without the C library --- */
 
@@ -72,7 +64,7 @@ static void text_add_number(struct text *text, uint64_t value, unsigned base)
 
 static void text_add_call(struct text *text, const struct violation *violation)
 {
-	const char *name = system_call_name(violation->call);
+	const char *name = syscall_name(violation->call);
 
 	if (name != NULL) {
 		text_add(text, name);

@@ -25,9 +25,6 @@ struct violation {
  */
 size_t violation_describe(const struct violation *violation, char *text, size_t size);
 
-/* "openat"; NULL: no such call on x86-64. */
-const char *system_call_name(uint32_t number);
-
 /* Where violations are reported: the control wire, or -1. */
 int violation_control(void);
 

@@ -16,14 +16,6 @@ common_libcommon_la_SOURCES = \
 	common/virtio_spec.h
 common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS) $(CAP_LIBS)
 
-# The names of this architecture's system calls, for reports: the C library does not have them.
-BUILT_SOURCES += common/system_calls.inc
-CLEANFILES += common/system_calls.inc
-common/system_calls.inc: common/local.mk
-	$(AM_V_GEN)$(MKDIR_P) common && echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
-		$(SED) -n 's/^#define __NR_\([a-z0-9_]*\) \([0-9]*\)$$/[\2] = "\1",/p' | sort >$@.part && \
-		test -s $@.part && mv $@.part $@
-
 include common/queue.mk
 include common/register.mk
 include common/syscall_names.mk
