@@ -28,6 +28,8 @@
 #include "vmm-core/vcpu.h"
 
 #define END_DETAIL_MAX 512
+/* How long a report waits for room in the control wire before it is tried again. */
+#define REPORT_RETRY_US 10000
 
 enum end_state {
 	END_NONE,
@@ -40,6 +42,9 @@ struct machine {
 	struct vm_features features;
 	struct chipset *chipset;
 	struct device_set *devices;
+	device_report_fn tell;
+	void *tell_argument;
+	struct loop_watch *report_timer;
 	_Atomic(struct vcpu_set *) vcpus;
 	_Atomic int end_state;
 	Atoll__Control__GuestEvent__Kind end_kind;
@@ -90,10 +95,21 @@ void machine_shut_down(struct machine *machine)
 }
 
 /* Main thread. */
+static void machine_report(void *argument)
+{
+	struct machine *machine = argument;
+
+	if (machine->tell != NULL &&
+	    device_set_report(machine->devices, machine->tell, machine->tell_argument) == -EAGAIN)
+		loop_timer_arm(machine->report_timer, REPORT_RETRY_US);
+}
+
 static void machine_woken(void *argument)
 {
 	struct machine *machine = argument;
 
+	device_set_attend(machine->devices);
+	machine_report(machine);
 	if (atomic_load(&machine->end_state) == END_DECIDED)
 		loop_stop(machine->core.loop);
 }
@@ -174,6 +190,11 @@ int machine_new(const Atoll__Control__CoreConfigure *configure, int kvm_fd, stru
 	new_machine->core.vm = strdup(configure->vm);
 	new_machine->core.loop = loop_new();
 	if (new_machine->core.vm == NULL || new_machine->core.loop == NULL) {
+		machine_free(new_machine);
+		return -ENOMEM;
+	}
+	new_machine->report_timer = loop_watch_timer(new_machine->core.loop, machine_report, new_machine);
+	if (new_machine->report_timer == NULL) {
 		machine_free(new_machine);
 		return -ENOMEM;
 	}
@@ -260,6 +281,7 @@ void machine_free(struct machine *machine)
 	if (machine->core.vm_fd >= 0)
 		close(machine->core.vm_fd);
 	close(machine->core.kvm_fd);
+	loop_unwatch(machine->report_timer);
 	if (machine->core.loop != NULL)
 		loop_free(machine->core.loop);
 	free((char *)machine->core.vm);
@@ -276,6 +298,33 @@ struct loop *machine_loop(struct machine *machine)
 void machine_press_power_button(struct machine *machine)
 {
 	chipset_press_power_button(machine->chipset);
+}
+
+void machine_pause(struct machine *machine)
+{
+	vcpu_set_pause(atomic_load(&machine->vcpus));
+}
+
+void machine_resume(struct machine *machine)
+{
+	vcpu_set_resume(atomic_load(&machine->vcpus));
+}
+
+int machine_replace_device(struct machine *machine, const Atoll__Control__AttachDevice *device,
+			   uint64_t serial, int wire_fd)
+{
+	return device_set_replace(machine->devices, device, serial, wire_fd);
+}
+
+int machine_fail_device(struct machine *machine, const char *id)
+{
+	return device_set_fail(machine->devices, id);
+}
+
+void machine_on_device_report(struct machine *machine, device_report_fn tell, void *argument)
+{
+	machine->tell = tell;
+	machine->tell_argument = argument;
 }
 
 void machine_counters(struct machine *machine, void (*each)(void *argument, const char *name, uint64_t value),

@@ -121,16 +121,79 @@ int device_set_attach(struct device_set *set, const Atoll__Control__AttachDevice
 	return 0;
 }
 
-void device_set_cancel(struct device_set *set)
+static struct device_link *device_link_of(const struct device *device)
+{
+	return device->virtio != NULL ? virtio_pci_link(device->virtio) : serial_device_link(device->serial);
+}
+
+static struct device *device_find(const struct device_set *set, const char *id)
 {
 	struct device *device;
 
 	TAILQ_FOREACH (device, &set->devices, entry) {
-		if (device->virtio != NULL)
-			virtio_pci_cancel(device->virtio);
-		else
-			serial_device_cancel(device->serial);
+		if (strcmp(device_link_of(device)->id, id) == 0)
+			return device;
 	}
+	return NULL;
+}
+
+int device_set_replace(struct device_set *set, const Atoll__Control__AttachDevice *device, uint64_t serial,
+		       int wire_fd)
+{
+	const struct device *known = device_find(set, device->id);
+
+	if (known == NULL) {
+		close(wire_fd);
+		return -ENOENT;
+	}
+	device_link_attach(device_link_of(known), wire_fd, serial);
+	return 0;
+}
+
+int device_set_fail(struct device_set *set, const char *id)
+{
+	const struct device *known = device_find(set, id);
+
+	if (known == NULL)
+		return -ENOENT;
+	device_link_fail(device_link_of(known));
+	return 0;
+}
+
+void device_set_attend(struct device_set *set)
+{
+	struct device *device;
+
+	TAILQ_FOREACH (device, &set->devices, entry)
+		device_link_attend(device_link_of(device));
+}
+
+int device_set_report(struct device_set *set, device_report_fn tell, void *argument)
+{
+	struct device *device;
+
+	TAILQ_FOREACH (device, &set->devices, entry) {
+		struct device_link *link = device_link_of(device);
+		struct device_report report;
+		int result;
+
+		if (!device_link_report(link, &report))
+			continue;
+		result = tell(argument, link->id, &report);
+		if (result == -EAGAIN)
+			return result;
+		device_link_reported(link, &report);
+	}
+	return 0;
+}
+
+void device_set_cancel(struct device_set *set)
+{
+	struct device *device;
+
+	/* A queue wire is still needed, to stop the queues in order; a register wire is not. */
+	TAILQ_FOREACH (device, &set->devices, entry)
+		device_link_cancel(device_link_of(device), device->virtio == NULL);
 }
 
 static time_t monotonic_seconds(void)
@@ -213,4 +276,6 @@ void device_set_counters(const struct device_set *set,
 	}
 	for (size_t i = 0; i < sum.count; i++)
 		each(argument, sum.names[i], sum.values[i]);
+	TAILQ_FOREACH (device, &set->devices, entry)
+		device_link_counters(device_link_of(device), each, argument);
 }

@@ -11,6 +11,7 @@
 
 #include "proto/control.pb-c.h"
 #include "vmm-core/core.h"
+#include "vmm-core/device_link.h"
 
 struct device_set;
 
@@ -19,9 +20,25 @@ int device_set_new(struct core *core, struct device_set **set);
 /*
  * Takes one device: wire_fd becomes the set's. Does the whole handshake of its wire (each answer within 10 s)
  * and puts the device into the machine. 0 or -errno after having logged which device and why. A device that
- * breaks its protocol later, or goes away, ends the VM through core_end(KIND_FAILURE) with its id.
+ * breaks its protocol later, or goes away, is lost until a successor comes (device_link.h).
  */
 int device_set_attach(struct device_set *set, const Atoll__Control__AttachDevice *device, int wire_fd);
+
+/*
+ * While the VM runs. A successor for the device of that id, with the serial of the message; wire_fd becomes the
+ * set's. What came of it is reported. And: no successor will come. -ENOENT when there is no such device.
+ */
+int device_set_replace(struct device_set *set, const Atoll__Control__AttachDevice *device, uint64_t serial,
+		       int wire_fd);
+int device_set_fail(struct device_set *set, const char *id);
+
+/* The loop was woken: does what other threads left to be done. */
+void device_set_attend(struct device_set *set);
+
+/* Passes on what the supervisor is to be told, until that fails: -EAGAIN is returned then, and it is tried
+ * again with the next call. */
+typedef int (*device_report_fn)(void *argument, const char *id, const struct device_report *report);
+int device_set_report(struct device_set *set, device_report_fn tell, void *argument);
 
 /* The vCPUs are being stopped: every access that waits for a device returns with ones. Any thread. */
 void device_set_cancel(struct device_set *set);
@@ -40,8 +57,7 @@ struct serial_port {
 };
 void device_set_serial_ports(const struct device_set *set, struct serial_port *ports, unsigned *count);
 
-/* Counters of the wires and the PCI side (register accesses forwarded, kicks that came as exits, MSI-X
- * writes, ...). */
+/* Counters of the PCI side, added up over the devices, and those of each link. */
 void device_set_counters(const struct device_set *set,
 			 void (*each)(void *argument, const char *name, uint64_t value), void *argument);
 

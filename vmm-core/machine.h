@@ -8,6 +8,7 @@
 
 #include "common/child.h"
 #include "proto/control.pb-c.h"
+#include "vmm-core/device_set.h"
 
 struct machine;
 
@@ -40,6 +41,15 @@ struct loop *machine_loop(struct machine *machine);
 /* The supervisor wants an end: none is reported. */
 void machine_shut_down(struct machine *machine);
 void machine_press_power_button(struct machine *machine);
+/* No vCPU runs the guest between the two. They nest in nothing: one resume ends any number of pauses. */
+void machine_pause(struct machine *machine);
+void machine_resume(struct machine *machine);
+/* device_set_replace() and device_set_fail(); and who is told of what devices' wires do: tell() returns -EAGAIN
+ * to be asked again a little later. */
+int machine_replace_device(struct machine *machine, const Atoll__Control__AttachDevice *device,
+			   uint64_t serial, int wire_fd);
+int machine_fail_device(struct machine *machine, const char *id);
+void machine_on_device_report(struct machine *machine, device_report_fn tell, void *argument);
 void machine_counters(struct machine *machine, void (*each)(void *argument, const char *name, uint64_t value),
 		      void *argument);
 

@@ -47,19 +47,71 @@ static void core_shut_down(void *argument)
 	machine_shut_down(process->machine);
 }
 
-static int core_message(void *argument, struct control_message *message)
+static int core_order(struct core_process *process, Atoll__Control__Order__Kind kind)
 {
-	struct core_process *process = argument;
-	const Atoll__Control__Envelope *envelope = message->envelope;
-
-	if (envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_ORDER)
-		return -EPROTO;
-	switch (envelope->order->kind) {
+	switch (kind) {
 	case ATOLL__CONTROL__ORDER__KIND__KIND_START:
 		machine_start(process->machine);
 		return 0;
 	case ATOLL__CONTROL__ORDER__KIND__KIND_POWER_BUTTON:
 		machine_press_power_button(process->machine);
+		return 0;
+	case ATOLL__CONTROL__ORDER__KIND__KIND_PAUSE:
+		machine_pause(process->machine);
+		return 0;
+	case ATOLL__CONTROL__ORDER__KIND__KIND_RESUME:
+		machine_resume(process->machine);
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+static int core_tell_device(void *argument, const char *id, const struct device_report *report)
+{
+	struct core_process *process = argument;
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__DeviceState state = ATOLL__CONTROL__DEVICE_STATE__INIT;
+	int result;
+
+	state.id = (char *)id;
+	state.kind = report->kind;
+	state.detail = (char *)report->detail;
+	envelope.serial = report->serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_STATE;
+	envelope.device_state = &state;
+	result = control_send(child_control_fd(process->child), &envelope, NULL, 0);
+	if (result < 0 && result != -EAGAIN)
+		log_error("cannot tell the supervisor of device %s: %s", id, strerror(-result));
+	return result;
+}
+
+/* A successor. One for a device that there is not is the supervisor's mistake, and harms nobody. */
+static int core_replace_device(struct core_process *process, struct control_message *message)
+{
+	const Atoll__Control__AttachDevice *device = message->envelope->attach_device;
+
+	if (message->fd_count != 1)
+		return -EPROTO;
+	if (machine_replace_device(process->machine, device, message->envelope->serial, message->fds[0]) < 0)
+		log_error("device %s: there is none to attach a successor to", device->id);
+	message->fds[0] = -1;
+	return 0;
+}
+
+static int core_message(void *argument, struct control_message *message)
+{
+	struct core_process *process = argument;
+	const Atoll__Control__Envelope *envelope = message->envelope;
+
+	switch (envelope->body_case) {
+	case ATOLL__CONTROL__ENVELOPE__BODY_ORDER:
+		return core_order(process, envelope->order->kind);
+	case ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE:
+		return core_replace_device(process, message);
+	case ATOLL__CONTROL__ENVELOPE__BODY_FAIL_DEVICE:
+		if (machine_fail_device(process->machine, envelope->fail_device->id) < 0)
+			log_error("device %s: there is none to fail", envelope->fail_device->id);
 		return 0;
 	default:
 		return -EPROTO;
@@ -153,6 +205,7 @@ static int core_build(struct core_process *process, struct control_message *mess
 	    (result = machine_load(process->machine, message->fds[CORE_FD_KERNEL], initrd_fd,
 				   configure->cmdline)) < 0)
 		return result;
+	machine_on_device_report(process->machine, core_tell_device, process);
 	return child_serve(process->child, machine_loop(process->machine), &core_ops, process);
 }
 

@@ -5,7 +5,8 @@
  * `stopping`, then immediate_exit in the page shared with KVM, then sends a signal whose handler does
  * nothing: in KVM_RUN the signal ends it; just before, immediate_exit does; after an exit, `stopping` is
  * read. A call that waits for a device is ended by device_set_cancel(), which core_end() calls too. There is
- * no window in which the request is lost.
+ * no window in which the request is lost. Pausing is the same with `paused`, which is looked at only when
+ * KVM_RUN was interrupted; the thread takes immediate_exit back before it goes on.
  *
  * Counters are each vCPU's own, on cache lines of its own; a reader adds them up.
  */
@@ -60,9 +61,10 @@ struct vcpu {
 
 struct vcpu_set {
 	struct core *core;
-	pthread_mutex_t lock; /* guards started, and the threads' way to see it or stopping */
+	pthread_mutex_t lock; /* guards started and paused, and the threads' way to see them or stopping */
 	pthread_cond_t changed;
 	bool started;
+	bool paused;
 	_Atomic bool stopping;
 	unsigned count;
 	struct vcpu vcpus[];
@@ -226,6 +228,26 @@ static void vcpu_wait_for_start(struct vcpu_set *set)
 	pthread_mutex_unlock(&set->lock);
 }
 
+/* KVM_RUN was interrupted: to pause, to stop, or for nothing any more. */
+static void vcpu_interrupted(struct vcpu *vcpu)
+{
+	struct vcpu_set *set = vcpu->set;
+	bool was_paused = false;
+
+	pthread_mutex_lock(&set->lock);
+	while (set->paused && !atomic_load(&set->stopping)) {
+		was_paused = true;
+		pthread_cond_wait(&set->changed, &set->lock);
+	}
+	/* Under the lock: whoever wants it set does that and says why in one. */
+	if (!atomic_load(&set->stopping))
+		__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&set->lock);
+	/* Its watchdogs shall not take the pause for a hang. Refused where the guest has no kvmclock. */
+	if (was_paused)
+		ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 static void *vcpu_thread(void *argument)
 {
 	struct vcpu *vcpu = argument;
@@ -237,6 +259,7 @@ static void *vcpu_thread(void *argument)
 			vcpu_handle_exit(vcpu);
 		} else if (errno == EINTR || errno == EAGAIN) {
 			vcpu_count(vcpu, VCPU_EXITS_INTERRUPTED);
+			vcpu_interrupted(vcpu);
 		} else {
 			char why[96];
 
@@ -368,18 +391,40 @@ void vcpu_set_start(struct vcpu_set *set)
 	pthread_mutex_unlock(&set->lock);
 }
 
-void vcpu_set_stop(struct vcpu_set *set)
+/* Brings all out of the guest. Under the lock, so that vcpu_set_join() does not make the threads' ids stale
+ * meanwhile. */
+static void vcpu_set_kick(struct vcpu_set *set)
 {
-	pthread_mutex_lock(&set->lock);
-	atomic_store(&set->stopping, true);
-	pthread_cond_broadcast(&set->changed);
-	/* Under the lock, so that vcpu_set_join() does not make the threads' ids stale meanwhile. */
 	for (unsigned i = 0; i < set->count; i++) {
 		if (!set->vcpus[i].has_thread)
 			continue;
 		__atomic_store_n(&set->vcpus[i].run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 		pthread_kill(set->vcpus[i].thread, VCPU_KICK_SIGNAL);
 	}
+}
+
+void vcpu_set_pause(struct vcpu_set *set)
+{
+	pthread_mutex_lock(&set->lock);
+	set->paused = true;
+	vcpu_set_kick(set);
+	pthread_mutex_unlock(&set->lock);
+}
+
+void vcpu_set_resume(struct vcpu_set *set)
+{
+	pthread_mutex_lock(&set->lock);
+	set->paused = false;
+	pthread_cond_broadcast(&set->changed);
+	pthread_mutex_unlock(&set->lock);
+}
+
+void vcpu_set_stop(struct vcpu_set *set)
+{
+	pthread_mutex_lock(&set->lock);
+	atomic_store(&set->stopping, true);
+	pthread_cond_broadcast(&set->changed);
+	vcpu_set_kick(set);
 	pthread_mutex_unlock(&set->lock);
 }
 

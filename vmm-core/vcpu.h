@@ -23,6 +23,13 @@ int vcpu_set_new(struct core *core, const struct vm_features *features, const st
 void vcpu_set_start(struct vcpu_set *set);
 
 /*
+ * Pausing: each leaves the guest as soon as it can, and stays out of it until it is resumed; returns at once.
+ * The guest is told that it was stopped (KVM_KVMCLOCK_CTRL), where it wants to know. Main thread.
+ */
+void vcpu_set_pause(struct vcpu_set *set);
+void vcpu_set_resume(struct vcpu_set *set);
+
+/*
  * Tells all of them to stop; returns at once. Each stops before it enters the guest again, once what its last
  * exit called has returned. For good: there is no start after it. Any thread, also a vCPU's.
  */

@@ -1,14 +1,12 @@
 /*
  * The client half of vfio-user. The socket is blocking, with a timeout that the kernel keeps (SO_RCVTIMEO),
- * so that a register read is two system calls and no more. cancel() shuts the socket down, which wakes
- * whoever waits.
+ * so that a register read is two system calls and no more.
  */
 #include "vmm-core/vfio_user_client.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,14 +26,11 @@ struct vfio_user_client {
 	uint16_t next_id;
 	struct vfio_user_device_info info;
 	int error; /* the first failure */
-	_Atomic bool cancelled;
 };
 
 static int client_fail(struct vfio_user_client *client, int error)
 {
-	if (atomic_load(&client->cancelled))
-		error = -ESHUTDOWN;
-	else if (error == -EAGAIN)
+	if (error == -EAGAIN)
 		error = -ETIMEDOUT; /* SO_RCVTIMEO and SO_SNDTIMEO tell it so */
 	if (client->error == 0)
 		client->error = error;
@@ -87,12 +82,12 @@ static int client_reply(struct vfio_user_client *client, uint16_t id, uint16_t c
 }
 
 /* Sends a command; flags may hold VFIO_USER_FLAG_NO_REPLY. The lock is held. */
-static int client_send(struct vfio_user_client *client, uint16_t command, uint32_t flags, const void *payload,
-		       size_t payload_size, const void *data, size_t data_size, const int *fds,
-		       size_t fd_count, uint16_t *id)
+static int client_send(struct vfio_user_client *client, uint16_t id, uint16_t command, uint32_t flags,
+		       const void *payload, size_t payload_size, const void *data, size_t data_size,
+		       const int *fds, size_t fd_count)
 {
 	struct vfio_user_header header = {
-		.message_id = client->next_id++,
+		.message_id = id,
 		.command = command,
 		.flags = VFIO_USER_FLAG_TYPE_COMMAND | flags,
 	};
@@ -102,7 +97,6 @@ static int client_send(struct vfio_user_client *client, uint16_t command, uint32
 		return client->error;
 	result = vfio_user_send(client->socket_fd, &header, payload, payload_size, data, data_size, fds,
 				fd_count);
-	*id = header.message_id;
 	return result < 0 ? client_fail(client, result == -ECONNRESET ? -EPIPE : result) : 0;
 }
 
@@ -110,11 +104,11 @@ static int client_send(struct vfio_user_client *client, uint16_t command, uint32
 static int client_query(struct vfio_user_client *client, uint16_t command, void *payload, size_t size)
 {
 	struct vfio_user_message message;
-	uint16_t id;
+	uint16_t id = client->next_id++;
 	int result;
 
 	pthread_mutex_lock(&client->lock);
-	result = client_send(client, command, 0, payload, size, NULL, 0, NULL, 0, &id);
+	result = client_send(client, id, command, 0, payload, size, NULL, 0, NULL, 0);
 	if (result == 0)
 		result = client_reply(client, id, command, &message);
 	if (result == 0) {
@@ -143,9 +137,9 @@ static int client_negotiate(struct vfio_user_client *client)
 	size_t text_size = vfio_user_capabilities_format(&ours, text);
 	struct vfio_user_message message;
 	struct vfio_user_version answer;
-	uint16_t id;
-	int result = client_send(client, VFIO_USER_VERSION, 0, &version, sizeof(version), text, text_size,
-				 NULL, 0, &id);
+	uint16_t id = client->next_id++;
+	int result = client_send(client, id, VFIO_USER_VERSION, 0, &version, sizeof(version), text, text_size,
+				 NULL, 0);
 
 	if (result == 0)
 		result = client_reply(client, id, VFIO_USER_VERSION, &message);
@@ -230,29 +224,27 @@ int vfio_user_client_set_irq(struct vfio_user_client *client, uint32_t index, in
 		.count = 1,
 	};
 	struct vfio_user_message message;
-	uint16_t id;
+	uint16_t id = client->next_id++;
 	int result;
 
 	pthread_mutex_lock(&client->lock);
-	result = client_send(client, VFIO_USER_DEVICE_SET_IRQS, 0, &set, sizeof(set), NULL, 0, &eventfd, 1,
-			     &id);
+	result = client_send(client, id, VFIO_USER_DEVICE_SET_IRQS, 0, &set, sizeof(set), NULL, 0, &eventfd,
+			     1);
 	if (result == 0)
 		result = client_reply(client, id, VFIO_USER_DEVICE_SET_IRQS, &message);
 	pthread_mutex_unlock(&client->lock);
 	return result;
 }
 
-int vfio_user_client_read(struct vfio_user_client *client, uint32_t region, uint64_t offset, void *data,
-			  uint32_t count)
+int vfio_user_client_read(struct vfio_user_client *client, uint16_t id, uint32_t region, uint64_t offset,
+			  void *data, uint32_t count)
 {
 	struct vfio_user_region_access access = {.offset = offset, .region = region, .count = count};
 	struct vfio_user_message message;
-	uint16_t id;
 	int result;
 
 	pthread_mutex_lock(&client->lock);
-	result =
-		client_send(client, VFIO_USER_REGION_READ, 0, &access, sizeof(access), NULL, 0, NULL, 0, &id);
+	result = client_send(client, id, VFIO_USER_REGION_READ, 0, &access, sizeof(access), NULL, 0, NULL, 0);
 	if (result == 0)
 		result = client_reply(client, id, VFIO_USER_REGION_READ, &message);
 	if (result == 0) {
@@ -266,22 +258,18 @@ int vfio_user_client_read(struct vfio_user_client *client, uint32_t region, uint
 	return result;
 }
 
-int vfio_user_client_write(struct vfio_user_client *client, uint32_t region, uint64_t offset,
-			   const void *data, uint32_t count)
+int vfio_user_client_write(struct vfio_user_client *client, uint16_t id, bool confirm, uint32_t region,
+			   uint64_t offset, const void *data, uint32_t count)
 {
 	struct vfio_user_region_access access = {.offset = offset, .region = region, .count = count};
-	uint16_t id;
+	struct vfio_user_message message;
 	int result;
 
 	pthread_mutex_lock(&client->lock);
-	result = client_send(client, VFIO_USER_REGION_WRITE, VFIO_USER_FLAG_NO_REPLY, &access, sizeof(access),
-			     data, count, NULL, 0, &id);
+	result = client_send(client, id, VFIO_USER_REGION_WRITE, confirm ? 0 : VFIO_USER_FLAG_NO_REPLY,
+			     &access, sizeof(access), data, count, NULL, 0);
+	if (result == 0 && confirm)
+		result = client_reply(client, id, VFIO_USER_REGION_WRITE, &message);
 	pthread_mutex_unlock(&client->lock);
 	return result;
-}
-
-void vfio_user_client_cancel(struct vfio_user_client *client)
-{
-	atomic_store(&client->cancelled, true);
-	shutdown(client->socket_fd, SHUT_RDWR);
 }

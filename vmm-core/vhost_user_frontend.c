@@ -24,12 +24,12 @@
 /* How often a wait looks whether it was cancelled. */
 #define CANCEL_SLICE_MS 100
 
-#define PROTOCOL_FEATURES_WANTED                                                              \
-	(VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
-	 VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ))
+#define PROTOCOL_FEATURES_WANTED                                                                    \
+	(VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |       \
+	 VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | \
+	 VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
 
 struct vhost_user_frontend {
-	struct loop *loop;
 	const struct vhost_user_frontend_ops *ops;
 	void *owner;
 	int socket_fd;
@@ -41,7 +41,7 @@ struct vhost_user_frontend {
 	uint64_t protocol_features;
 	unsigned queues;
 	int error; /* the first failure; the wire is not used after it */
-	_Atomic bool cancelled;
+	const _Atomic bool *cancelled;
 };
 
 static bool frontend_has(const struct vhost_user_frontend *frontend, unsigned bit)
@@ -50,6 +50,11 @@ static bool frontend_has(const struct vhost_user_frontend *frontend, unsigned bi
 }
 
 /* --- One request --- */
+
+static int frontend_timeout_ms(const struct vhost_user_frontend *frontend)
+{
+	return atomic_load(frontend->cancelled) ? FRONTEND_CANCELLED_TIMEOUT_MS : FRONTEND_TIMEOUT_MS;
+}
 
 static int frontend_fail(struct vhost_user_frontend *frontend, int error)
 {
@@ -70,9 +75,7 @@ static int frontend_reply(struct vhost_user_frontend *frontend, uint32_t request
 		result =
 			vhost_user_receive_timeout(frontend->socket_fd, &frontend->receiver, CANCEL_SLICE_MS);
 		waited += CANCEL_SLICE_MS;
-	} while (result == -ETIMEDOUT &&
-		 waited < (atomic_load(&frontend->cancelled) ? FRONTEND_CANCELLED_TIMEOUT_MS
-							     : FRONTEND_TIMEOUT_MS));
+	} while (result == -ETIMEDOUT && waited < frontend_timeout_ms(frontend));
 	if (result == 0)
 		result = -EPIPE;
 	if (result < 0)
@@ -92,8 +95,7 @@ static int frontend_send(struct vhost_user_frontend *frontend, uint32_t request,
 
 	if (result == 0)
 		result = vhost_user_send(frontend->socket_fd, request, flags, payload, size, fds, fd_count,
-					 atomic_load(&frontend->cancelled) ? FRONTEND_CANCELLED_TIMEOUT_MS
-									   : FRONTEND_TIMEOUT_MS);
+					 frontend_timeout_ms(frontend));
 	return result < 0 ? frontend_fail(frontend, result) : 0;
 }
 
@@ -193,10 +195,15 @@ static int channel_open(struct vhost_user_frontend *frontend)
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	result = frontend_set(frontend, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1);
 	close(pair[1]);
-	if (result < 0)
-		return result;
+	return result;
+}
+
+int vhost_user_frontend_watch(struct vhost_user_frontend *frontend, struct loop *loop)
+{
+	if (frontend->channel_fd < 0)
+		return 0;
 	frontend->channel_watch =
-		loop_watch_fd(frontend->loop, pair[0], LOOP_READ, channel_readable, frontend);
+		loop_watch_fd(loop, frontend->channel_fd, LOOP_READ, channel_readable, frontend);
 	return frontend->channel_watch != NULL ? 0 : -ENOMEM;
 }
 
@@ -228,15 +235,16 @@ static int frontend_negotiate(struct vhost_user_frontend *frontend)
 	return channel_open(frontend);
 }
 
-int vhost_user_frontend_new(struct loop *loop, int socket_fd, const struct vhost_user_frontend_ops *ops,
-			    void *owner, struct vhost_user_frontend **frontend)
+int vhost_user_frontend_new(int socket_fd, const _Atomic bool *cancelled,
+			    const struct vhost_user_frontend_ops *ops, void *owner,
+			    struct vhost_user_frontend **frontend)
 {
 	struct vhost_user_frontend *new_frontend = calloc(1, sizeof(*new_frontend));
 	int result;
 
 	if (new_frontend == NULL)
 		return -ENOMEM;
-	new_frontend->loop = loop;
+	new_frontend->cancelled = cancelled;
 	new_frontend->ops = ops;
 	new_frontend->owner = owner;
 	new_frontend->socket_fd = socket_fd;
@@ -282,9 +290,9 @@ bool vhost_user_frontend_has_config(const struct vhost_user_frontend *frontend)
 	return frontend_has(frontend, VHOST_USER_PROTOCOL_F_CONFIG);
 }
 
-void vhost_user_frontend_cancel(struct vhost_user_frontend *frontend)
+bool vhost_user_frontend_has_inflight(const struct vhost_user_frontend *frontend)
 {
-	atomic_store(&frontend->cancelled, true);
+	return frontend_has(frontend, VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
 }
 
 int vhost_user_frontend_get_config(struct vhost_user_frontend *frontend, uint32_t offset, void *data,
@@ -346,6 +354,15 @@ int vhost_user_frontend_set_memory(struct vhost_user_frontend *frontend, const s
 		frontend, VHOST_USER_SET_MEM_TABLE, &memory,
 		(uint32_t)(VHOST_USER_MEMORY_HEADER_SIZE + ram->region_count * sizeof(memory.regions[0])),
 		fds, ram->region_count);
+}
+
+int vhost_user_frontend_set_inflight(struct vhost_user_frontend *frontend, int fd, size_t size,
+				     uint16_t queues, uint16_t queue_size)
+{
+	struct vhost_user_inflight inflight = {
+		.mmap_size = size, .num_queues = queues, .queue_size = queue_size};
+
+	return frontend_set(frontend, VHOST_USER_SET_INFLIGHT_FD, &inflight, sizeof(inflight), &fd, 1);
 }
 
 static int frontend_set_ring_fd(struct vhost_user_frontend *frontend, uint32_t request, uint16_t index,

@@ -11,7 +11,9 @@
 #ifndef ATOLL_VMM_CORE_VHOST_USER_FRONTEND_H
 #define ATOLL_VMM_CORE_VHOST_USER_FRONTEND_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/loop.h"
@@ -44,10 +46,15 @@ struct vhost_user_ring {
 /*
  * Negotiates on a connected socket, which becomes the front end's on success: features, protocol features,
  * the back end's own channel. 0 or -errno: -EPROTO for a back end that broke the protocol, -ETIMEDOUT,
- * -EPIPE.
+ * -EPIPE. While *cancelled (the owner's) is set, no reply is waited for longer than
+ * FRONTEND_CANCELLED_TIMEOUT_MS, not even one that is waited for when it is set.
  */
-int vhost_user_frontend_new(struct loop *loop, int socket_fd, const struct vhost_user_frontend_ops *ops,
-			    void *owner, struct vhost_user_frontend **frontend);
+int vhost_user_frontend_new(int socket_fd, const _Atomic bool *cancelled,
+			    const struct vhost_user_frontend_ops *ops, void *owner,
+			    struct vhost_user_frontend **frontend);
+/* Main thread: listens to the back end's notices from now on. 0 or -errno. */
+int vhost_user_frontend_watch(struct vhost_user_frontend *frontend, struct loop *loop);
+/* Main thread, once it is watched. */
 void vhost_user_frontend_free(struct vhost_user_frontend *frontend);
 
 /* What the back end offers to the driver; VHOST_USER_F_PROTOCOL_FEATURES is not among them. */
@@ -66,14 +73,16 @@ int vhost_user_frontend_set_config(struct vhost_user_frontend *frontend, uint32_
 int vhost_user_frontend_set_features(struct vhost_user_frontend *frontend, uint64_t features);
 int vhost_user_frontend_set_memory(struct vhost_user_frontend *frontend, const struct guest_ram *ram);
 
+/* Whether it keeps track of its requests in a region of ours; and gives it that: `size` bytes of a file, laid
+ * out for `queues` rings of `queue_size` descriptors (vhost_user_spec.h). */
+bool vhost_user_frontend_has_inflight(const struct vhost_user_frontend *frontend);
+int vhost_user_frontend_set_inflight(struct vhost_user_frontend *frontend, int fd, size_t size,
+				     uint16_t queues, uint16_t queue_size);
+
 int vhost_user_frontend_start_ring(struct vhost_user_frontend *frontend, uint16_t index,
 				   const struct vhost_user_ring *ring);
 /* Returns when the back end does not touch the ring any more; *base is where it would go on. */
 int vhost_user_frontend_stop_ring(struct vhost_user_frontend *frontend, uint16_t index, uint16_t *base);
 int vhost_user_frontend_set_call(struct vhost_user_frontend *frontend, uint16_t index, int call_fd);
-
-/* From now on no reply is waited for longer than FRONTEND_CANCELLED_TIMEOUT_MS, not even one that is waited
- * for at this moment. Any thread, not serialised with the others. */
-void vhost_user_frontend_cancel(struct vhost_user_frontend *frontend);
 
 #endif

@@ -6,7 +6,11 @@
  *     0x0000 common configuration    0x1000 ISR                 0x2000 device configuration
  *     0x3000 notify, 4 a queue       0x4000 MSI-X table         0x5000 MSI-X pending bits
  *
- * What happens in the common configuration is in virtio_pci_common.c.
+ * What happens in the common configuration is in virtio_pci_common.c; who is behind it, in virtio_pci_backend.c.
+ *
+ * An access that needs the back end and finds it gone waits and is issued again (virtio_device_recover()). It
+ * holds the lock of the PCI function meanwhile if it came through the configuration access capability, which
+ * only this device's own configuration space can be made to wait by.
  */
 #include "vmm-core/virtio_pci_device.h"
 
@@ -42,91 +46,6 @@
 
 #define NOTIFY_MULTIPLIER 4
 
-/* What passes from the back end to the driver: bits of the device type, and those of the ring that we can
- * carry. */
-#define FEATURES_OF_DEVICES (((UINT64_C(1) << 24) - 1) | (((UINT64_C(1) << 14) - 1) << 50))
-#define FEATURES_OF_RINGS \
-	(VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_VERSION_1))
-
-/* 5.1.3: the bits of a network device that decide how many queues there are. */
-#define VIRTIO_NET_F_CTRL_VQ 17
-#define VIRTIO_NET_F_MQ	     22
-
-/* --- Device configuration --- */
-
-static int config_fetch(struct virtio_pci *device)
-{
-	uint8_t config[VHOST_USER_MAX_CONFIG_SIZE];
-	int result;
-
-	if (!vhost_user_frontend_has_config(device->frontend))
-		return 0;
-	result = vhost_user_frontend_get_config(device->frontend, 0, config, device->config_size);
-	if (result == 0 && memcmp(config, device->config, device->config_size) != 0) {
-		memcpy(device->config, config, device->config_size);
-		device->config_generation++;
-	}
-	return result;
-}
-
-/* Takes the back end's new configuration over and tells the driver. The lock is held. */
-static void config_refresh(struct virtio_pci *device)
-{
-	int result = config_fetch(device);
-
-	if (result < 0)
-		virtio_device_failed(device, "its configuration cannot be read", result);
-	device->isr |= VIRTIO_PCI_ISR_CONFIG;
-	if (virtio_driver_ok(device))
-		msix_raise(device->msix, device->config_vector);
-}
-
-/*
- * Lets go of the device. A notice that came meanwhile is seen to by whoever has the lock: the main thread,
- * which hears it, must not wait for a vCPU that waits for the back end, which may wait for the main thread.
- */
-static void device_unlock(struct virtio_pci *device)
-{
-	do {
-		if (atomic_exchange(&device->config_stale, false))
-			config_refresh(device);
-		pthread_mutex_unlock(&device->lock);
-	} while (atomic_load(&device->config_stale) && pthread_mutex_trylock(&device->lock) == 0);
-}
-
-/*
- * The driver looks at its configuration, or at the generation of it: it shall see what the device has now. A notice of
- * a change travels beside the queues, and a driver that was told of a command's completion may be here before it.
- */
-static void config_freshen(struct virtio_pci *device)
-{
-	int result = config_fetch(device);
-
-	if (result < 0)
-		virtio_device_failed(device, "its configuration cannot be read", result);
-}
-
-static void config_read(struct virtio_pci *device, uint64_t offset, uint8_t *data, unsigned size)
-{
-	config_freshen(device);
-	for (unsigned i = 0; i < size; i++)
-		data[i] = offset + i < device->config_size ? device->config[offset + i] : 0;
-}
-
-static void config_write(struct virtio_pci *device, uint64_t offset, const void *data, unsigned size)
-{
-	int result;
-
-	if (!vhost_user_frontend_has_config(device->frontend) || offset + size > device->config_size)
-		return;
-	result = vhost_user_frontend_set_config(device->frontend, (uint32_t)offset, data, size);
-	/* A field that is not writable is the driver's mistake, and what it reads back tells it so. */
-	if (result == 0 || result == -EREMOTEIO)
-		result = config_fetch(device);
-	if (result < 0)
-		virtio_device_failed(device, "its configuration cannot be written", result);
-}
-
 /* --- The BAR --- */
 
 static void notify_write(struct virtio_pci *device, uint64_t offset)
@@ -149,10 +68,67 @@ static void isr_read(struct virtio_pci *device, uint64_t offset, uint8_t *data, 
 	device->isr = 0;
 }
 
+/* An access to what the lock guards: 0, or an error to recover from. */
+static int locked_read(struct virtio_pci *device, uint64_t offset, uint8_t *data, unsigned size)
+{
+	uint64_t in_page = offset & ((1u << PAGE_SHIFT) - 1);
+	int result = 0;
+
+	memset(data, 0, size);
+	switch (offset >> PAGE_SHIFT) {
+	case PAGE_COMMON:
+		/* Of the generation that the configuration has now: a notice of a change travels beside the
+		 * queues, and a driver that was told of a command's completion may be here before it. */
+		if (in_page == offsetof(struct virtio_pci_common_cfg, config_generation))
+			result = virtio_config_fetch(device);
+		if (result == 0 && in_page + size <= sizeof(struct virtio_pci_common_cfg))
+			virtio_common_read(device, in_page, data, size);
+		break;
+	case PAGE_ISR:
+		isr_read(device, in_page, data, size);
+		break;
+	case PAGE_DEVICE:
+		result = virtio_config_fetch(device);
+		for (unsigned i = 0; result == 0 && i < size; i++)
+			data[i] = in_page + i < device->config_size ? device->config[in_page + i] : 0;
+		break;
+	default:
+		break;
+	}
+	return result;
+}
+
+static int locked_write(struct virtio_pci *device, uint64_t offset, const void *data, unsigned size)
+{
+	uint64_t in_page = offset & ((1u << PAGE_SHIFT) - 1);
+
+	switch (offset >> PAGE_SHIFT) {
+	case PAGE_COMMON:
+		return in_page + size <= VIRTIO_PCI_COMMON_CFG_SIZE
+			       ? virtio_common_write(device, in_page, data, size)
+			       : 0;
+	case PAGE_DEVICE:
+		return virtio_config_write(device, in_page, data, size);
+	default:
+		return 0;
+	}
+}
+
+static void count_access(struct virtio_pci *device, uint64_t offset, bool write)
+{
+	uint64_t status = offsetof(struct virtio_pci_common_cfg, device_status);
+
+	if (offset >> PAGE_SHIFT == PAGE_DEVICE)
+		atomic_fetch_add_explicit(&device->config_accesses, 1, memory_order_relaxed);
+	else if (write && offset == PAGE_OFFSET(PAGE_COMMON) + status)
+		atomic_fetch_add_explicit(&device->status_writes, 1, memory_order_relaxed);
+}
+
 static void bar_read(void *owner, uint64_t offset, void *data, unsigned size)
 {
 	struct virtio_pci *device = owner;
 	uint64_t in_page = offset & ((1u << PAGE_SHIFT) - 1);
+	int result;
 
 	switch (offset >> PAGE_SHIFT) {
 	case PAGE_MSIX_TABLE:
@@ -164,32 +140,21 @@ static void bar_read(void *owner, uint64_t offset, void *data, unsigned size)
 	default:
 		break;
 	}
-	memset(data, 0, size);
+	count_access(device, offset, false);
 	pthread_mutex_lock(&device->lock);
-	switch (offset >> PAGE_SHIFT) {
-	case PAGE_COMMON:
-		if (in_page == offsetof(struct virtio_pci_common_cfg, config_generation))
-			config_freshen(device);
-		if (in_page + size <= sizeof(struct virtio_pci_common_cfg))
-			virtio_common_read(device, in_page, data, size);
-		break;
-	case PAGE_ISR:
-		isr_read(device, in_page, data, size);
-		break;
-	case PAGE_DEVICE:
-		atomic_fetch_add_explicit(&device->config_accesses, 1, memory_order_relaxed);
-		config_read(device, in_page, data, size);
-		break;
-	default:
-		break;
-	}
-	device_unlock(device);
+	do
+		result = locked_read(device, offset, data, size);
+	while (result < 0 && virtio_device_recover(device, result));
+	if (result < 0)
+		memset(data, 0xff, size);
+	virtio_device_unlock(device);
 }
 
 static void bar_write(void *owner, uint64_t offset, const void *data, unsigned size)
 {
 	struct virtio_pci *device = owner;
 	uint64_t in_page = offset & ((1u << PAGE_SHIFT) - 1);
+	int result;
 
 	switch (offset >> PAGE_SHIFT) {
 	case PAGE_MSIX_TABLE:
@@ -201,20 +166,12 @@ static void bar_write(void *owner, uint64_t offset, const void *data, unsigned s
 	default:
 		break;
 	}
+	count_access(device, offset, true);
 	pthread_mutex_lock(&device->lock);
-	switch (offset >> PAGE_SHIFT) {
-	case PAGE_COMMON:
-		if (in_page + size <= VIRTIO_PCI_COMMON_CFG_SIZE)
-			virtio_common_write(device, in_page, data, size);
-		break;
-	case PAGE_DEVICE:
-		atomic_fetch_add_explicit(&device->config_accesses, 1, memory_order_relaxed);
-		config_write(device, in_page, data, size);
-		break;
-	default:
-		break;
-	}
-	device_unlock(device);
+	do
+		result = locked_write(device, offset, data, size);
+	while (result < 0 && virtio_device_recover(device, result));
+	virtio_device_unlock(device);
 }
 
 /* Has KVM write a queue's kick eventfd for writes of any width to its notify register, or no longer. */
@@ -349,31 +306,6 @@ static const struct pci_function_ops virtio_pci_function_ops = {
 	.config_written = function_config_written,
 };
 
-/* --- Notices of the back end; main thread --- */
-
-static void backend_config_changed(void *owner)
-{
-	struct virtio_pci *device = owner;
-
-	atomic_store(&device->config_stale, true);
-	if (pthread_mutex_trylock(&device->lock) == 0)
-		device_unlock(device);
-}
-
-static void backend_gone(void *owner, int error)
-{
-	struct virtio_pci *device = owner;
-
-	pthread_mutex_lock(&device->lock);
-	virtio_device_failed(device, "the queue wire ended", error == 0 ? -EPIPE : error);
-	device_unlock(device);
-}
-
-static const struct vhost_user_frontend_ops frontend_ops = {
-	.config_changed = backend_config_changed,
-	.gone = backend_gone,
-};
-
 /* --- Life --- */
 
 /* Sizes of the config spaces (5.x.4), so that no more is asked of a back end than its device type has. */
@@ -408,16 +340,13 @@ static uint32_t class_of(uint16_t device_type)
 static int make_queues(struct virtio_pci *device, const struct virtio_pci_setup *setup)
 {
 	unsigned offered = vhost_user_frontend_queues(device->frontend);
-	unsigned count = setup->queues != 0 ? setup->queues : offered;
+	unsigned count = virtio_queues_offered(device, device->frontend, setup->queues);
 
-	if (setup->device_type == VIRTIO_ID_NET) {
-		/* Back ends differ in what they count, queues or pairs of them. There is one pair (5.1.2). */
-		count = (device->offered & VIRTIO_BIT(VIRTIO_NET_F_CTRL_VQ)) != 0 ? 3 : 2;
-		offered = count;
-	}
 	if (count < setup->queues_min)
 		count = setup->queues_min;
-	if (count > VIRTIO_PCI_QUEUES_MAX || (offered != 0 && count > offered)) {
+	/* Back ends of a network device differ in what they count, queues or pairs of them. */
+	if (count > VIRTIO_PCI_QUEUES_MAX ||
+	    (offered != 0 && count > offered && setup->device_type != VIRTIO_ID_NET)) {
 		log_error("device %s: %u queues are wanted, its process has %u and %u are possible",
 			  device->id, count, offered, VIRTIO_PCI_QUEUES_MAX);
 		return -EINVAL;
@@ -431,27 +360,41 @@ static int make_queues(struct virtio_pci *device, const struct virtio_pci_setup 
 		if (queue->kick_fd < 0)
 			return -errno;
 	}
-	return msix_new(device->core->irqs, count + 1, &device->msix);
+	return 0;
 }
 
-static int connect_backend(struct virtio_pci *device, const struct virtio_pci_setup *setup, int wire_fd)
+static int make_memory(struct virtio_pci *device)
 {
 	int result =
-		vhost_user_frontend_new(setup->core->loop, wire_fd, &frontend_ops, device, &device->frontend);
+		inflight_memory_create(&device->inflight, device->queue_count, VIRTIO_PCI_QUEUE_SIZE_MAX);
+
+	if (result == 0)
+		result = msix_new(device->core->irqs, device->queue_count + 1, &device->msix);
+	return result;
+}
+
+static int connect_backend(struct virtio_pci *device, int wire_fd)
+{
+	int result = device_link_init(&device->link, device->core, device->id, &virtio_link_ops, device);
 
 	if (result < 0)
 		return result;
-	device->offered =
-		vhost_user_frontend_features(device->frontend) & (FEATURES_OF_DEVICES | FEATURES_OF_RINGS);
-	if (setup->device_type == VIRTIO_ID_NET)
-		device->offered &= ~VIRTIO_BIT(VIRTIO_NET_F_MQ);
+	result = vhost_user_frontend_new(wire_fd, &device->link.cancelled, &virtio_frontend_ops, device,
+					 &device->frontend);
+	if (result < 0)
+		return result;
+	device->offered = virtio_features_offered(device, device->frontend);
 	if ((device->offered & VIRTIO_BIT(VIRTIO_F_VERSION_1)) == 0) {
 		log_error("device %s: its process does not offer VIRTIO_F_VERSION_1", device->id);
 		return -EPROTO;
 	}
 	device->config_size =
-		vhost_user_frontend_has_config(device->frontend) ? config_size_of(setup->device_type) : 0;
-	return config_fetch(device);
+		vhost_user_frontend_has_config(device->frontend) ? config_size_of(device->device_type) : 0;
+	result = virtio_config_fetch(device);
+	if (result < 0)
+		return result;
+	result = vhost_user_frontend_watch(device->frontend, device->core->loop);
+	return result < 0 ? result : device_link_start(&device->link, wire_fd);
 }
 
 int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct virtio_pci **device)
@@ -464,16 +407,14 @@ int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct vir
 		return -ENOMEM;
 	}
 	new_device->core = setup->core;
+	new_device->device_type = setup->device_type;
 	new_device->config_vector = VIRTIO_MSI_NO_VECTOR;
 	pthread_mutex_init(&new_device->lock, NULL);
 	new_device->id = strdup(setup->id);
 	if (new_device->id == NULL)
 		goto free_device;
-	result = connect_backend(new_device, setup, wire_fd);
-	if (result < 0)
-		goto free_device;
-	result = make_queues(new_device, setup);
-	if (result < 0)
+	if ((result = connect_backend(new_device, wire_fd)) < 0 ||
+	    (result = make_queues(new_device, setup)) < 0 || (result = make_memory(new_device)) < 0)
 		goto free_device;
 	pci_function_init(&new_device->function, &virtio_pci_function_ops, new_device, "virtio-pci",
 			  VIRTIO_PCI_VENDOR, (uint16_t)(VIRTIO_PCI_DEVICE_BASE + setup->device_type),
@@ -495,16 +436,21 @@ free_device:
 	return result;
 }
 
-void virtio_pci_cancel(struct virtio_pci *device)
+struct device_link *virtio_pci_link(struct virtio_pci *device)
 {
-	vhost_user_frontend_cancel(device->frontend);
+	return &device->link;
 }
 
 void virtio_pci_quiesce(struct virtio_pci *device)
 {
+	int result;
+
 	pthread_mutex_lock(&device->lock);
-	virtio_rings_stop(device);
-	device_unlock(device);
+	result = virtio_rings_stop(device);
+	/* What a lost process had accepted is lost with it. */
+	if (result < 0 && result != -ENOTCONN)
+		log_warning("device %s: %s: %s", device->id, device->doing, strerror(-result));
+	virtio_device_unlock(device);
 }
 
 void virtio_pci_free(struct virtio_pci *device)
@@ -513,7 +459,9 @@ void virtio_pci_free(struct virtio_pci *device)
 		return;
 	if (device->function.bus != NULL)
 		pci_bus_remove(device->core->pci, &device->function);
+	device_link_destroy(&device->link);
 	vhost_user_frontend_free(device->frontend);
+	inflight_memory_destroy(&device->inflight);
 	msix_free(device->msix);
 	for (unsigned i = 0; i < device->queue_count; i++)
 		close(device->queues[i].kick_fd);

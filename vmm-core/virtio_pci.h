@@ -2,8 +2,8 @@
  * The modern virtio-pci transport of one device: a PCI function in front, a vhost-user front end behind.
  *
  * All transport state is here: features, status, queue addresses, vectors, the copy of the device's config
- * space, the kick eventfds. The device process behind the wire is told what it needs when the driver says
- * DRIVER_OK, and can be replaced without the guest having to do anything. Kicks and interrupts pass this code
+ * space, the kick eventfds, the inflight region. The device process behind the wire is told what it needs when
+ * the driver says DRIVER_OK, and so is each successor, without the guest having to do anything. Kicks and interrupts pass this code
  * by: KVM writes the kick eventfds (ioeventfd) and reads the vectors' (irqfd).
  *
  * Source: virtio 1.2, 4.1 and 3.1.1.
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "vmm-core/core.h"
+#include "vmm-core/device_link.h"
 
 #define VIRTIO_PCI_QUEUES_MAX	  64
 #define VIRTIO_PCI_QUEUE_SIZE_MAX 256
@@ -34,8 +35,9 @@ struct virtio_pci_setup {
  */
 int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct virtio_pci **device);
 
-/* No wait for the back end takes long from now on. Any thread. */
-void virtio_pci_cancel(struct virtio_pci *device);
+/* How the device stands to its process; what to do with it is in device_link.h. To cancel it without cutting
+ * the wire leaves no wait for the back end that takes long. */
+struct device_link *virtio_pci_link(struct virtio_pci *device);
 /* The vCPUs have stopped: stops the rings in order. */
 void virtio_pci_quiesce(struct virtio_pci *device);
 void virtio_pci_free(struct virtio_pci *device);

@@ -6,9 +6,10 @@
  * starts the rings, 0 stops them and is not visible before they are. All of it runs on the vCPU thread that
  * wrote the register, under the lock of this one device.
  *
- * What a driver may do wrong is ignored or ends in rings that do not start; what the back end does wrong ends
- * the VM (virtio_device_failed()), because a guest that goes on without its disk is worth less than an error
- * message.
+ * What a driver may do wrong is ignored or ends in rings that do not start. What the back end does wrong, its
+ * death included, makes the access that needed it wait for a successor and begin again, so nothing here is
+ * taken as done before the back end has done it. What was set up at a back end cannot change while there is
+ * none: the attendant reads it without the lock to set it up again (virtio_pci_backend.c).
  *
  * Source: virtio 1.2, 4.1.4.3 and 3.1.1.
  */
@@ -24,21 +25,6 @@
 #include "common/virtio_spec.h"
 #include "vmm-core/virtio_pci_spec.h"
 
-/* The back end broke its word or is gone. */
-void virtio_device_failed(struct virtio_pci *device, const char *doing, int error)
-{
-	char detail[256];
-
-	device->status |= VIRTIO_STATUS_DEVICE_NEEDS_RESET;
-	snprintf(detail, sizeof(detail), "device %s: %s: %s", device->id, doing,
-		 error == -EPIPE       ? "its process is gone"
-		 : error == -ETIMEDOUT ? "its process does not answer"
-		 : error == -EPROTO    ? "its process broke the vhost-user protocol"
-		 : error == -EREMOTEIO ? "its process refused"
-				       : strerror(-error));
-	core_end(device->core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE, 0, detail);
-}
-
 /* --- Rings --- */
 
 /* Whether a ring lies in RAM as a whole; a driver's mistake is ours to say, for it sees nothing of it. */
@@ -53,17 +39,38 @@ static bool queue_inside_ram(const struct virtio_pci *device, const struct virti
 	       queue->available % 2 == 0 && queue->used % 4 == 0;
 }
 
-static int queue_start(struct virtio_pci *device, uint16_t index)
+/*
+ * Where a ring goes on: a driver that begins finds it empty; a back end that takes over goes on behind what is
+ * used, and finds what its predecessor had taken beyond that in the inflight region, where there is one.
+ */
+static uint16_t ring_base(const struct virtio_pci *device, const struct virtio_pci_queue *queue)
 {
-	struct virtio_pci_queue *queue = &device->queues[index];
+	const uint8_t *used = guest_ram_range(&device->core->ram, queue->used, sizeof(struct virtq_used));
+
+	if (!queue->started || used == NULL)
+		return 0;
+	return __atomic_load_n((const uint16_t *)(used + offsetof(struct virtq_used, idx)), __ATOMIC_ACQUIRE);
+}
+
+int virtio_ring_start(const struct virtio_pci *device, struct vhost_user_frontend *frontend, uint16_t index,
+		      const struct virtio_pci_queue *queue)
+{
 	struct vhost_user_ring ring = {
 		.size = queue->size,
+		.base = ring_base(device, queue),
 		.descriptors = queue->descriptors,
 		.available = queue->available,
 		.used = queue->used,
 		.kick_fd = queue->kick_fd,
 		.call_fd = msix_eventfd(device->msix, queue->vector),
 	};
+
+	return vhost_user_frontend_start_ring(frontend, index, &ring);
+}
+
+static int queue_start(struct virtio_pci *device, uint16_t index)
+{
+	struct virtio_pci_queue *queue = &device->queues[index];
 	int result;
 
 	if (!queue_inside_ram(device, queue)) {
@@ -73,47 +80,74 @@ static int queue_start(struct virtio_pci *device, uint16_t index)
 		device->bad_queue_told = true;
 		return 0;
 	}
-	result = vhost_user_frontend_start_ring(device->frontend, index, &ring);
-	queue->started = result == 0;
+	result = virtio_ring_start(device, device->frontend, index, queue);
+	/* Also if it did not get so far: the ring may have been served before the back end was lost. */
+	queue->started = true;
 	return result;
 }
 
-static void rings_start(struct virtio_pci *device)
+int virtio_backend_set_up(const struct virtio_pci *device, struct vhost_user_frontend *frontend,
+			  const char **doing)
 {
-	int result = vhost_user_frontend_set_features(device->frontend, device->driver_features);
+	int result;
 
+	*doing = "the queues cannot be set up";
+	result = vhost_user_frontend_set_features(frontend, device->driver_features);
 	if (result == 0)
-		result = vhost_user_frontend_set_memory(device->frontend, &device->core->ram);
+		result = vhost_user_frontend_set_memory(frontend, &device->core->ram);
+	if (result == 0 && vhost_user_frontend_has_inflight(frontend))
+		result = vhost_user_frontend_set_inflight(
+			frontend, device->inflight.memfd, device->inflight.size,
+			(uint16_t)device->queue_count, VIRTIO_PCI_QUEUE_SIZE_MAX);
+	return result;
+}
+
+static int rings_start(struct virtio_pci *device)
+{
+	int result;
+
+	if (device_link_state(&device->link) == DEVICE_LINK_LOST)
+		return -ENOTCONN;
+	result = virtio_backend_set_up(device, device->frontend, &device->doing);
+	if (result < 0)
+		return result;
+	device->doing = "the queues cannot be started";
 	for (uint16_t i = 0; result == 0 && i < device->queue_count; i++) {
 		if (device->queues[i].enabled)
 			result = queue_start(device, i);
 	}
-	if (result < 0)
-		virtio_device_failed(device, "the queues cannot be started", result);
+	return result;
 }
 
-void virtio_rings_stop(struct virtio_pci *device)
+int virtio_rings_stop(struct virtio_pci *device)
 {
-	int result = 0;
+	enum device_link_state state = device_link_state(&device->link);
 
 	for (uint16_t i = 0; i < device->queue_count; i++) {
 		uint16_t base;
+		int result = 0;
 
 		if (!device->queues[i].started)
 			continue;
-		device->queues[i].started = false;
-		if (result == 0)
+		/* Also when nobody is there: what was accepted may still be written into the guest's memory
+		 * by a process that is about to end. A successor comes when it has ended. */
+		if (state == DEVICE_LINK_LOST)
+			return -ENOTCONN;
+		device->doing = "the queues cannot be stopped";
+		if (state == DEVICE_LINK_SERVING)
 			result = vhost_user_frontend_stop_ring(device->frontend, i, &base);
+		if (result < 0)
+			return result;
+		device->queues[i].started = false;
 	}
-	if (result < 0)
-		virtio_device_failed(device, "the queues cannot be stopped", result);
+	return 0;
 }
 
 /* --- Status --- */
 
+/* The rings have stopped. */
 static void transport_reset(struct virtio_pci *device)
 {
-	virtio_rings_stop(device);
 	for (unsigned i = 0; i < device->queue_count; i++) {
 		struct virtio_pci_queue *queue = &device->queues[i];
 		eventfd_t count;
@@ -126,6 +160,8 @@ static void transport_reset(struct virtio_pci *device)
 		/* A kick that was meant for the driver's former life must not wake the next one. */
 		eventfd_read(queue->kick_fd, &count);
 	}
+	inflight_memory_clear(&device->inflight);
+	device->config_write_count = 0;
 	device->driver_features = 0;
 	device->device_feature_select = 0;
 	device->driver_feature_select = 0;
@@ -135,34 +171,69 @@ static void transport_reset(struct virtio_pci *device)
 	device->status = 0;
 }
 
-bool virtio_driver_ok(const struct virtio_pci *device)
+static bool status_is_ok(uint8_t status)
 {
 	uint8_t both = VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_FEATURES_OK;
 
-	return (device->status & both) == both;
+	return (status & both) == both;
 }
 
-static void set_status(struct virtio_pci *device, uint8_t status)
+bool virtio_driver_ok(const struct virtio_pci *device)
+{
+	return status_is_ok(device->status);
+}
+
+/* 2.2.2: the device must fail to set FEATURES_OK for features that it did not offer or cannot do without. One
+ * that has failed takes none: its driver shall give up rather than wait for answers. */
+static bool features_will_do(const struct virtio_pci *device)
+{
+	return device_link_state(&device->link) != DEVICE_LINK_FAILED &&
+	       (device->driver_features & ~device->offered) == 0 &&
+	       (device->driver_features & VIRTIO_BIT(VIRTIO_F_VERSION_1)) != 0;
+}
+
+static int reset(struct virtio_pci *device)
+{
+	int result = virtio_rings_stop(device);
+
+	if (result < 0)
+		return result;
+	/* Even without rings: what the driver had set up may be on its way to a successor. */
+	if (virtio_driver_ok(device) && device_link_state(&device->link) == DEVICE_LINK_LOST)
+		return -ENOTCONN;
+	transport_reset(device);
+	return 0;
+}
+
+static int set_status(struct virtio_pci *device, uint8_t status)
 {
 	uint8_t changed = (uint8_t)(status & ~device->status);
-	bool ran = virtio_driver_ok(device);
-
-	atomic_fetch_add_explicit(&device->status_writes, 1, memory_order_relaxed);
-	if (status == 0) {
-		transport_reset(device);
-		return;
-	}
-	/* 2.2.2: the device must fail to set FEATURES_OK for features that it did not offer or cannot do
-	 * without. */
-	if ((changed & VIRTIO_STATUS_FEATURES_OK) != 0 &&
-	    ((device->driver_features & ~device->offered) != 0 ||
-	     (device->driver_features & VIRTIO_BIT(VIRTIO_F_VERSION_1)) == 0))
-		status &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
 	/* Bits are only ever added by a driver, and NEEDS_RESET is the device's. */
-	device->status |= (uint8_t)(status & ~VIRTIO_STATUS_DEVICE_NEEDS_RESET);
+	uint8_t next = device->status | (uint8_t)(status & ~VIRTIO_STATUS_DEVICE_NEEDS_RESET);
+	int result;
+
+	if (status == 0)
+		return reset(device);
+	if ((changed & VIRTIO_STATUS_FEATURES_OK) != 0) {
+		/* A successor's features are held against the driver's as they are when it comes. */
+		if (device_link_state(&device->link) == DEVICE_LINK_LOST)
+			return -ENOTCONN;
+		if (!features_will_do(device))
+			next &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
+	}
 	/* In whichever order they came: a queue that is enabled from here on relies on it. */
-	if (!ran && virtio_driver_ok(device))
-		rings_start(device);
+	if (!virtio_driver_ok(device) && status_is_ok(next)) {
+		if (device_link_state(&device->link) == DEVICE_LINK_FAILED) {
+			device->status = next | VIRTIO_STATUS_DEVICE_NEEDS_RESET;
+			virtio_config_tell(device);
+			return 0;
+		}
+		result = rings_start(device);
+		if (result < 0)
+			return result;
+	}
+	device->status = next;
+	return 0;
 }
 
 /* --- Common configuration --- */
@@ -228,54 +299,61 @@ static uint16_t checked_vector(const struct virtio_pci *device, uint16_t vector)
 	return vector < msix_vectors(device->msix) ? vector : VIRTIO_MSI_NO_VECTOR;
 }
 
-static void set_queue_vector(struct virtio_pci *device, struct virtio_pci_queue *queue, uint16_t vector)
+static int set_queue_vector(struct virtio_pci *device, struct virtio_pci_queue *queue, uint16_t vector)
 {
-	int result;
+	enum device_link_state state = device_link_state(&device->link);
+	int result = 0;
 
-	queue->vector = checked_vector(device, vector);
-	if (!queue->started)
-		return;
-	result = vhost_user_frontend_set_call(device->frontend, device->queue_select,
-					      msix_eventfd(device->msix, queue->vector));
-	if (result < 0)
-		virtio_device_failed(device, "an interrupt vector cannot be changed", result);
+	vector = checked_vector(device, vector);
+	if (queue->started && state == DEVICE_LINK_LOST)
+		return -ENOTCONN;
+	device->doing = "an interrupt vector cannot be changed";
+	if (queue->started && state == DEVICE_LINK_SERVING)
+		result = vhost_user_frontend_set_call(device->frontend, device->queue_select,
+						      msix_eventfd(device->msix, vector));
+	if (result == 0)
+		queue->vector = vector;
+	return result;
 }
 
-static void enable_queue(struct virtio_pci *device, struct virtio_pci_queue *queue)
+static int enable_queue(struct virtio_pci *device, struct virtio_pci_queue *queue)
 {
-	int result;
+	enum device_link_state state = device_link_state(&device->link);
+	int result = 0;
 
 	if (queue->enabled)
-		return;
-	queue->enabled = true;
+		return 0;
 	/* Drivers enable queues before DRIVER_OK; one that comes later is started now. */
-	if (!virtio_driver_ok(device))
-		return;
-	result = queue_start(device, device->queue_select);
-	if (result < 0)
-		virtio_device_failed(device, "a queue cannot be started", result);
+	if (virtio_driver_ok(device)) {
+		if (state == DEVICE_LINK_LOST)
+			return -ENOTCONN;
+		device->doing = "a queue cannot be started";
+		/* One that was started is back since its back end was replaced. */
+		if (state == DEVICE_LINK_SERVING && !queue->started)
+			result = queue_start(device, device->queue_select);
+	}
+	if (result == 0)
+		queue->enabled = true;
+	return result;
 }
 
-static void queue_write(struct virtio_pci *device, uint64_t offset, uint64_t value, unsigned size)
+static int queue_write(struct virtio_pci *device, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct virtio_pci_queue *queue = selected_queue(device);
 
 	if (queue == NULL)
-		return;
+		return 0;
 	switch (offset) {
 	case offsetof(struct virtio_pci_common_cfg, queue_msix_vector):
-		set_queue_vector(device, queue, (uint16_t)value);
-		return;
+		return set_queue_vector(device, queue, (uint16_t)value);
 	case offsetof(struct virtio_pci_common_cfg, queue_enable):
-		if (value == 1)
-			enable_queue(device, queue);
-		return;
+		return value == 1 ? enable_queue(device, queue) : 0;
 	default:
 		break;
 	}
 	/* 4.1.4.3.2: size and addresses are set before the queue is enabled. */
 	if (queue->enabled)
-		return;
+		return 0;
 	switch (offset) {
 	case offsetof(struct virtio_pci_common_cfg, queue_size):
 		if (value != 0 && value <= VIRTIO_PCI_QUEUE_SIZE_MAX && (value & (value - 1)) == 0)
@@ -296,6 +374,7 @@ static void queue_write(struct virtio_pci *device, uint64_t offset, uint64_t val
 	default:
 		break;
 	}
+	return 0;
 }
 
 /* The width of the field at offset, or 0 for a place where none begins (the halves of 8 bytes begin twice).
@@ -312,7 +391,7 @@ static unsigned field_width(uint64_t offset)
 	return offset < offsetof(struct virtio_pci_common_cfg, queue_notify_data) ? 4 : 2;
 }
 
-void virtio_common_write(struct virtio_pci *device, uint64_t offset, const void *data, unsigned size)
+int virtio_common_write(struct virtio_pci *device, uint64_t offset, const void *data, unsigned size)
 {
 	uint64_t value = 0;
 	bool whole =
@@ -321,7 +400,7 @@ void virtio_common_write(struct virtio_pci *device, uint64_t offset, const void 
 	memcpy(&value, data, size);
 	/* 4.1.3.1: the driver accesses each field in its own width; nothing else has a meaning. */
 	if (offset % field_width(offset) != 0 || (size != field_width(offset) && !whole))
-		return;
+		return 0;
 	switch (offset) {
 	case offsetof(struct virtio_pci_common_cfg, device_feature_select):
 		device->device_feature_select = (uint32_t)value;
@@ -336,12 +415,12 @@ void virtio_common_write(struct virtio_pci *device, uint64_t offset, const void 
 		device->config_vector = checked_vector(device, (uint16_t)value);
 		break;
 	case offsetof(struct virtio_pci_common_cfg, device_status):
-		set_status(device, (uint8_t)value);
-		break;
+		return set_status(device, (uint8_t)value);
 	case offsetof(struct virtio_pci_common_cfg, queue_select):
 		device->queue_select = (uint16_t)value;
 		break;
 	default:
-		queue_write(device, offset, value, size);
+		return queue_write(device, offset, value, size);
 	}
+	return 0;
 }

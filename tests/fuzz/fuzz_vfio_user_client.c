@@ -164,7 +164,7 @@ static int call_read(struct vfio_user_client *client, struct fuzz_input *input)
 
 	memset(before, 0xa5, sizeof(before));
 	memcpy(data, before, sizeof(data));
-	result = vfio_user_client_read(client, fuzz_take_u8(input), fuzz_take_u16(input), data, count);
+	result = vfio_user_client_read(client, 7, fuzz_take_u8(input), fuzz_take_u16(input), data, count);
 	if (result < 0)
 		fuzz_require(memcmp(data, before, sizeof(data)) == 0);
 	fuzz_require(memcmp(data + count, before, sizeof(data) - count) == 0);
@@ -184,13 +184,11 @@ static int call(struct vfio_user_client *client, struct fuzz_input *input)
 	case 1:
 		return vfio_user_client_set_irq(client, fuzz_take_u8(input), event_fd);
 	case 2:
-		return vfio_user_client_write(client, 0, fuzz_take_u16(input), &size,
+		return vfio_user_client_write(client, 7, false, 0, fuzz_take_u16(input), &size,
 					      1 + fuzz_take_u8(input) % 8);
 	case 3:
-		/* Rarely, since nothing comes after it. */
-		if (fuzz_take_u8(input) == 0xff)
-			vfio_user_client_cancel(client);
-		return 0;
+		return vfio_user_client_write(client, 7, true, 0, fuzz_take_u16(input), &size,
+					      1 + fuzz_take_u8(input) % 8);
 	default:
 		return call_read(client, input);
 	}

@@ -256,6 +256,8 @@ static int call_stop_ring(struct vhost_user_frontend *frontend, struct fuzz_inpu
 	return result;
 }
 
+static _Atomic bool cancelled;
+
 /* One call; 0 or its failure. */
 static int call(struct vhost_user_frontend *frontend, struct fuzz_input *input)
 {
@@ -275,7 +277,7 @@ static int call(struct vhost_user_frontend *frontend, struct fuzz_input *input)
 	case 6:
 		return vhost_user_frontend_set_call(frontend, fuzz_take_u8(input), event_fd);
 	case 7:
-		vhost_user_frontend_cancel(frontend);
+		cancelled = true;
 		return 0;
 	default:
 		device_notify(input);
@@ -325,7 +327,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	device.ways = fuzz_take_u8(&input);
 	device.socket_fd = pair[0];
 	device.channel_fd = -1;
-	if (vhost_user_frontend_new(loop, pair[1], &ops, &owner, &frontend) == 0) {
+	cancelled = false;
+	if (vhost_user_frontend_new(pair[1], &cancelled, &ops, &owner, &frontend) == 0) {
+		fuzz_require(vhost_user_frontend_watch(frontend, loop) == 0);
 		run(frontend, &input);
 		vhost_user_frontend_free(frontend);
 	} else {

@@ -428,7 +428,7 @@ static void quiescing_stops_the_rings(void **state)
 {
 	(void)state;
 	driver_start();
-	virtio_pci_cancel(f.device);
+	device_link_cancel(virtio_pci_link(f.device), false);
 	virtio_pci_quiesce(f.device);
 	assert_true(f.backend.rings[0].stopped && f.backend.rings[1].stopped);
 	virtio_pci_quiesce(f.device);
@@ -580,39 +580,6 @@ static void the_bar_through_configuration_space(void **state)
 
 /* --- Back ends that fail --- */
 
-static void a_back_end_that_dies_ends_the_vm(void **state)
-{
-	(void)state;
-	fake_backend_hang_up(&f.backend);
-	driver_start();
-	assert_int_equal(fake_end.calls, 1);
-	assert_int_equal(fake_end.kind, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE);
-	assert_non_null(strstr(fake_end.detail, "device root:"));
-	assert_non_null(strstr(fake_end.detail, "its process is gone"));
-	assert_int_not_equal(get(COMMON(device_status), 1) & VIRTIO_STATUS_DEVICE_NEEDS_RESET, 0);
-}
-
-static void a_back_end_that_lies_ends_the_vm(void **state)
-{
-	(void)state;
-	f.backend.lie = LIE_SHORT;
-	f.backend.lie_at = VHOST_USER_SET_VRING_ADDR;
-	driver_start();
-	assert_int_equal(fake_end.calls, 1);
-	assert_non_null(strstr(fake_end.detail, "device root:"));
-	assert_non_null(strstr(fake_end.detail, "broke the vhost-user protocol"));
-}
-
-static void the_end_of_the_channel_ends_the_vm(void **state)
-{
-	(void)state;
-	close(f.backend.channel_fd);
-	f.backend.channel_fd = -1;
-	assert_int_equal(loop_run_once(f.core.loop, 1000), 0);
-	assert_int_equal(fake_end.calls, 1);
-	assert_non_null(strstr(fake_end.detail, "device root: the queue wire ended"));
-}
-
 static void back_ends_that_cannot_be_attached(void **state)
 {
 	(void)state;
@@ -655,9 +622,6 @@ int main(void)
 		WITH_DEVICE(ioeventfds_follow_the_bar),
 		WITH_DEVICE(a_notify_that_exits_is_counted_and_kept),
 		WITH_DEVICE(the_bar_through_configuration_space),
-		WITH_DEVICE(a_back_end_that_dies_ends_the_vm),
-		WITH_DEVICE(a_back_end_that_lies_ends_the_vm),
-		WITH_DEVICE(the_end_of_the_channel_ends_the_vm),
 		cmocka_unit_test(back_ends_that_cannot_be_attached),
 	};
 
