@@ -47,10 +47,12 @@ int control_send(int socket_fd, Atoll__Control__Envelope *envelope, const int *f
 /* The size of the packet that waits; 0 at the peer's end, -errno. Blocks if the socket does. */
 static ssize_t control_peek(int socket_fd)
 {
+	struct msghdr message = {0};
 	ssize_t size;
 
+	/* By recvmsg(2), as everything else: recvfrom(2) would be one more call for every policy. */
 	do
-		size = recv(socket_fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
+		size = recvmsg(socket_fd, &message, MSG_PEEK | MSG_TRUNC);
 	while (size < 0 && errno == EINTR);
 	/* ECONNRESET: the peer ended without having read all that we sent. */
 	return size < 0 ? (errno == ECONNRESET ? 0 : -errno) : size;

@@ -437,9 +437,10 @@ static int backend_dispatch(struct vfio_user_backend *backend, struct vfio_user_
 static int backend_flush(struct vfio_user_backend *backend)
 {
 	while (backend->replies_start < backend->replies_end) {
-		ssize_t sent =
-			send(backend->socket_fd, backend->replies + backend->replies_start,
-			     backend->replies_end - backend->replies_start, MSG_DONTWAIT | MSG_NOSIGNAL);
+		struct iovec iov = {.iov_base = backend->replies + backend->replies_start,
+				    .iov_len = backend->replies_end - backend->replies_start};
+		struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+		ssize_t sent = sendmsg(backend->socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EINTR)
 			continue;

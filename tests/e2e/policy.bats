@@ -30,10 +30,10 @@ wrong() {
 	[ "$(wc -l <<<"$output")" = 9 ]
 }
 
-@test "no device may do more than 30 calls in a thread, no vCPU more than 20" {
+@test "no thread of a device may make more than 25 calls, no vCPU more than 20" {
 	for manifest in "$ATOLL_POLICY_DIR"/{blk,net,console}.{main,queue}.json; do
 		[ -e "$manifest" ] || continue
-		[ "$(jq .calls "$manifest")" -le 30 ]
+		[ "$(jq .calls "$manifest")" -le 25 ]
 	done
 	[ "$(jq .calls "$ATOLL_POLICY_DIR/core.vcpu.json")" -le 20 ]
 }
