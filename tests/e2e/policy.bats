@@ -23,7 +23,7 @@ wrong() {
 	run --separate-stderr "$atoll" policy check
 	[ "$status" = 0 ]
 	[ -z "$stderr" ]
-	echo "$output" >&3
+	sed "s/^/# /" <<<"$output" >&3
 	for name in blk.main blk.process blk.queue console.main core.main core.process core.vcpu net.main supervisor.main; do
 		grep -q "^$name .* calls tried, also on the built-in filter$" <<<"$output"
 	done
