@@ -18,11 +18,12 @@ void fake_backend_init(struct fake_backend *backend)
 	backend->protocol_features =
 		VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
 		VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
-		VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS);
+		VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS);
 	backend->queue_num = FAKE_BACKEND_QUEUES;
 	for (unsigned i = 0; i < sizeof(backend->config); i++)
 		backend->config[i] = (uint8_t)(i + 1);
 	backend->channel_fd = -1;
+	backend->inflight_fd = -1;
 	for (unsigned i = 0; i < VHOST_USER_MEM_TABLE_REGIONS_MAX; i++)
 		backend->memory_fds[i] = -1;
 	for (unsigned i = 0; i < FAKE_BACKEND_QUEUES; i++)
@@ -169,7 +170,7 @@ static void serve(struct fake_backend *backend, struct vhost_user_message *messa
 	bool ack = (message->header.flags & VHOST_USER_NEED_REPLY_FLAG) != 0;
 	uint64_t result = 0;
 
-	check(vhost_user_request_check(message) == 0);
+	check(request == VHOST_USER_SET_INFLIGHT_FD || vhost_user_request_check(message) == 0);
 	if (backend->request_count < FAKE_BACKEND_REQUESTS)
 		backend->requests[backend->request_count] = request;
 	atomic_fetch_add(&backend->request_count, 1);
@@ -208,6 +209,10 @@ static void serve(struct fake_backend *backend, struct vhost_user_message *messa
 		break;
 	case VHOST_USER_SET_MEM_TABLE:
 		take_memory(backend, message);
+		break;
+	case VHOST_USER_SET_INFLIGHT_FD:
+		memcpy(&backend->inflight, message->payload.bytes, sizeof(backend->inflight));
+		replace_fd(&backend->inflight_fd, take_fd(message));
 		break;
 	case VHOST_USER_SET_CONFIG:
 		if (backend->refuse_config)
@@ -257,6 +262,7 @@ void fake_backend_join(struct fake_backend *backend)
 	pthread_join(backend->thread, NULL);
 	close(backend->socket_fd);
 	replace_fd(&backend->channel_fd, -1);
+	replace_fd(&backend->inflight_fd, -1);
 	for (unsigned i = 0; i < VHOST_USER_MEM_TABLE_REGIONS_MAX; i++)
 		replace_fd(&backend->memory_fds[i], -1);
 	for (unsigned i = 0; i < FAKE_BACKEND_QUEUES; i++) {

@@ -60,6 +60,8 @@ struct fake_backend {
 		bool stopped;
 	} rings[FAKE_BACKEND_QUEUES];
 	int channel_fd;
+	int inflight_fd;
+	struct vhost_user_inflight inflight;
 
 	int socket_fd; /* its end */
 	pthread_t thread;
