@@ -22,6 +22,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/inflight.h"
 #include "common/log.h"
 #include "common/vhost_user_message.h"
 #include "common/virtio_spec.h"
@@ -35,6 +36,7 @@ struct vring {
 	bool addressed;
 	bool kicked; /* SET_VRING_KICK came since the last stop */
 	bool enabled;
+	bool resumed; /* it ran since the session began: nothing of a predecessor's is missing any more */
 	struct vhost_user_vring_addr addresses;
 	int kick_fd;
 	int call_fd;
@@ -55,6 +57,7 @@ struct vhost_user_backend {
 	uint64_t protocol_features;
 	uint8_t status;
 	struct guest_memory memory;
+	struct inflight_region inflight;
 	struct vhost_user_receiver receiver;
 	struct vring vrings[];
 };
@@ -77,6 +80,8 @@ static uint64_t protocol_offered(const struct vhost_user_backend *backend)
 		offered |= VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
 	if (backend->ops->set_mtu != NULL)
 		offered |= VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MTU);
+	if (backend->ops->track_inflight)
+		offered |= VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
 	return offered;
 }
 
@@ -143,11 +148,22 @@ static int vring_start(struct vhost_user_backend *backend, uint16_t index)
 
 	if (setup.descriptor_table == NULL || setup.available_ring == NULL || setup.used_ring == NULL)
 		return vring_refuse(vring, index, "a ring is outside of guest memory");
+	if (backend->inflight.mapping != NULL) {
+		setup.inflight = inflight_region_queue(&backend->inflight, index, vring->size);
+		if (setup.inflight == NULL)
+			return vring_refuse(vring, index, "the inflight region has no room for it");
+	}
 	result = virtqueue_new(&setup, &vring->queue);
 	if (result == -EINVAL)
 		return vring_refuse(vring, index, "a ring is not aligned");
+	if (result == -EBADMSG)
+		return vring_refuse(vring, index, "its part of the inflight region cannot be relied on");
 	if (result < 0)
 		return result;
+	/* A predecessor may have died between the used index and the interrupt; one too many does no harm. */
+	if (!vring->resumed && virtqueue_resumed(vring->queue))
+		virtqueue_interrupt(vring->queue);
+	vring->resumed = true;
 	result = backend->ops->start_queue(backend->device, index, vring->queue);
 	if (result < 0) {
 		log_error("queue %u: cannot be started: %s", index, strerror(-result));
@@ -204,6 +220,7 @@ static struct vring *vring_of(struct vhost_user_backend *backend, uint32_t index
 static void device_reset(struct vhost_user_backend *backend)
 {
 	vrings_stop(backend);
+	inflight_region_reset(&backend->inflight);
 	for (uint16_t i = 0; i < backend->ops->queue_max; i++) {
 		struct vring *vring = &backend->vrings[i];
 
@@ -405,6 +422,26 @@ static int take_mtu(struct vhost_user_backend *backend, uint64_t mtu)
 	return backend->ops->set_mtu(backend->device, (uint16_t)mtu);
 }
 
+static int take_inflight(struct vhost_user_backend *backend, const struct vhost_user_message *message)
+{
+	struct inflight_region region = {0};
+	int result;
+
+	result = inflight_region_map(&region, &message->payload.inflight, message->fds[0]);
+	if (result < 0) {
+		log_error("the inflight region (%u queues of %u, %" PRIu64 " bytes at %" PRIu64
+			  ") cannot be mapped: %s",
+			  message->payload.inflight.num_queues, message->payload.inflight.queue_size,
+			  message->payload.inflight.mmap_size, message->payload.inflight.mmap_offset,
+			  strerror(-result));
+		return result;
+	}
+	vrings_stop(backend);
+	inflight_region_unmap(&backend->inflight);
+	backend->inflight = region;
+	return vrings_update(backend);
+}
+
 static int take_request_fd(struct vhost_user_backend *backend, struct vhost_user_message *message)
 {
 	fd_replace(&backend->request_fd, message->fds[0]);
@@ -447,6 +484,8 @@ static int request_take(struct vhost_user_backend *backend, struct vhost_user_me
 		return take_status(backend, message->payload.u64);
 	case VHOST_USER_NET_SET_MTU:
 		return take_mtu(backend, message->payload.u64);
+	case VHOST_USER_SET_INFLIGHT_FD:
+		return take_inflight(backend, message);
 	case VHOST_USER_SET_BACKEND_REQ_FD:
 		return take_request_fd(backend, message);
 	case VHOST_USER_RESET_DEVICE:
@@ -504,6 +543,26 @@ static int answer_config(struct vhost_user_backend *backend, const struct vhost_
 	return reply(backend, &answer, VHOST_USER_CONFIG_HEADER_SIZE + asked->size);
 }
 
+/* A region for the front end to keep, and to give back with SET_INFLIGHT_FD; it is not ours before that. */
+static int answer_inflight(struct vhost_user_backend *backend, const struct vhost_user_message *message)
+{
+	struct vhost_user_inflight answer = message->payload.inflight;
+	int fd, result;
+
+	if (answer.num_queues == 0 || answer.num_queues > VHOST_USER_VRING_INDEX_MASK + 1)
+		return -EPROTO;
+	result = inflight_region_create(answer.num_queues, answer.queue_size, &fd);
+	if (result < 0)
+		return result == -EINVAL ? -EPROTO : result;
+	answer.mmap_size = inflight_region_size(answer.num_queues, answer.queue_size);
+	answer.mmap_offset = 0;
+	/* As long as it was asked: with the padding of a C struct, or without. */
+	result = vhost_user_send(backend->socket_fd, VHOST_USER_GET_INFLIGHT_FD, VHOST_USER_REPLY_FLAG,
+				 &answer, message->header.size, &fd, 1, SEND_TIMEOUT_MS);
+	close(fd);
+	return result;
+}
+
 /* 1: answered; 0: this request has no reply of its own; -errno. */
 static int request_answer(struct vhost_user_backend *backend, const struct vhost_user_message *message)
 {
@@ -528,6 +587,9 @@ static int request_answer(struct vhost_user_backend *backend, const struct vhost
 	case VHOST_USER_GET_VRING_BASE:
 		result = answer_vring_base(backend, &message->payload.state);
 		break;
+	case VHOST_USER_GET_INFLIGHT_FD:
+		result = answer_inflight(backend, message);
+		break;
 	case VHOST_USER_GET_CONFIG:
 		result = answer_config(backend, message);
 		break;
@@ -549,6 +611,17 @@ static int session_fail(const struct vhost_user_message *message, int error)
 	return error;
 }
 
+/* As vhost_user_request_check(); what this device does not offer is not known either. */
+static int request_check(const struct vhost_user_backend *backend, const struct vhost_user_message *message)
+{
+	uint32_t request = message->header.request;
+
+	if (!backend->ops->track_inflight &&
+	    (request == VHOST_USER_GET_INFLIGHT_FD || request == VHOST_USER_SET_INFLIGHT_FD))
+		return -ENOTSUP;
+	return vhost_user_request_check(message);
+}
+
 /* One whole message: 0 to go on, -errno to end the session. */
 static int session_message(struct vhost_user_backend *backend)
 {
@@ -556,7 +629,7 @@ static int session_message(struct vhost_user_backend *backend)
 	/* Before the request is done: the one that negotiates REPLY_ACK is not acknowledged yet. */
 	bool wants_ack = (message->header.flags & VHOST_USER_NEED_REPLY_FLAG) != 0 &&
 			 protocol_has(backend, VHOST_USER_PROTOCOL_F_REPLY_ACK);
-	int result = vhost_user_request_check(message);
+	int result = request_check(backend, message);
 
 	if (result == 0) {
 		result = request_answer(backend, message);
@@ -652,6 +725,7 @@ void vhost_user_backend_free(struct vhost_user_backend *backend)
 		fd_replace(&backend->vrings[i].err_fd, -1);
 	}
 	guest_memory_clear(&backend->memory);
+	inflight_region_unmap(&backend->inflight);
 	vhost_user_receiver_clear(&backend->receiver);
 	fd_replace(&backend->request_fd, -1);
 	close(backend->socket_fd);

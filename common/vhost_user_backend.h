@@ -37,6 +37,10 @@ struct vhost_user_device_ops {
 	/* Size of the config space that the device fills, 0 .. VHOST_USER_CONFIG_MAX; 0: CONFIG is not
 	 * offered. */
 	uint32_t config_size;
+	/* Whether chains may be given back in another order than they were taken in, and each must be carried out: then
+	 * INFLIGHT_SHMFD is offered, and where the front end uses it, the first chains of a queue may be ones that a
+	 * predecessor took and did not finish. */
+	bool track_inflight;
 
 	/* The driver's features, before any queue starts. 0, or -errno to refuse (logged; the session ends).
 	 */

@@ -28,6 +28,7 @@ struct vhost_user_message {
 		struct vhost_user_memory memory;
 		struct vhost_user_memory_single memory_single;
 		struct vhost_user_config config;
+		struct vhost_user_inflight inflight;
 		uint8_t bytes[sizeof(struct vhost_user_config)];
 	} payload;
 	int fds[VHOST_USER_MESSAGE_FDS_MAX]; /* owned; an entry set to -1 has been taken */

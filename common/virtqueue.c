@@ -23,6 +23,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "common/crash_point.h"
+#include "common/inflight.h"
 #include "common/virtio_spec.h"
 
 struct virtqueue {
@@ -39,8 +41,10 @@ struct virtqueue {
 	uint16_t notified;	 /* the used index up to which an interrupt was considered */
 	bool event_idx;
 	bool indirect;
+	bool resumed;
 	int kick_fd;
 	int call_fd;
+	struct inflight_log *log; /* NULL: none is kept */
 	const char *broken;
 };
 
@@ -63,6 +67,7 @@ static inline uint16_t *ring_avail_event(struct virtqueue *queue)
 int virtqueue_new(const struct virtqueue_setup *setup, struct virtqueue **queue)
 {
 	struct virtqueue *new_queue;
+	int result;
 
 	if (setup->size == 0 || setup->size > VIRTQUEUE_SIZE_MAX || (setup->size & (setup->size - 1)) != 0)
 		return -EINVAL;
@@ -83,6 +88,19 @@ int virtqueue_new(const struct virtqueue_setup *setup, struct virtqueue **queue)
 	new_queue->next_used = ring_load(new_queue->used->idx);
 	new_queue->published = new_queue->next_used;
 	new_queue->notified = new_queue->next_used;
+	new_queue->resumed = new_queue->next_used != 0;
+	if (setup->inflight != NULL) {
+		result =
+			inflight_log_new(setup->inflight, setup->size, new_queue->next_used, &new_queue->log);
+		if (result < 0) {
+			free(new_queue);
+			return result;
+		}
+		/* The index may have wrapped around to 0; the region knows better. */
+		new_queue->resumed |= new_queue->log->recovered;
+		new_queue->next_available = (uint16_t)(new_queue->next_used + new_queue->log->unfinished);
+		new_queue->available_seen = new_queue->next_available;
+	}
 	new_queue->event_idx = (setup->features & VIRTIO_BIT(VIRTIO_F_EVENT_IDX)) != 0;
 	new_queue->indirect = (setup->features & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC)) != 0;
 	new_queue->kick_fd = setup->kick_fd;
@@ -93,6 +111,12 @@ int virtqueue_new(const struct virtqueue_setup *setup, struct virtqueue **queue)
 
 void virtqueue_free(struct virtqueue *queue)
 {
+	if (queue == NULL)
+		return;
+	if (queue->log != NULL)
+		inflight_log_free(queue->log, queue->broken == NULL && queue->in_flight == 0 &&
+						      queue->published == queue->next_used &&
+						      !inflight_log_pending(queue->log));
 	free(queue);
 }
 
@@ -278,39 +302,86 @@ static inline int virtqueue_look(struct virtqueue *queue)
 	return waiting > 0;
 }
 
+/* Whether the next chain is one that a predecessor took and did not finish. */
+static inline bool virtqueue_has_unfinished(const struct virtqueue *queue)
+{
+	return queue->log != NULL && inflight_log_pending(queue->log);
+}
+
+/* The head of the next new chain: 1, 0 when there is none, -EPROTO. */
+static inline int virtqueue_next_head(struct virtqueue *queue, uint16_t *head)
+{
+	int result = virtqueue_look(queue);
+
+	if (result <= 0)
+		return result;
+	*head = ring_load(queue->available->ring[queue->next_available & (queue->size - 1)]);
+	if (*head >= queue->size)
+		return virtqueue_violation(queue, "an available entry is outside of the descriptor table");
+	return 1;
+}
+
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
 {
+	bool unfinished;
 	int result;
 
 	if (queue->broken != NULL)
 		return -EPROTO;
-	result = virtqueue_look(queue);
-	if (result <= 0)
-		return result;
+	unfinished = virtqueue_has_unfinished(queue);
+	if (unfinished) {
+		chain->head = queue->log->heads[queue->log->unfinished_next];
+	} else {
+		result = virtqueue_next_head(queue, &chain->head);
+		if (result <= 0)
+			return result;
+	}
 	/* A chain has at least one descriptor, and there are no more of them than this. */
 	if (queue->in_flight == queue->size)
 		return virtqueue_violation(queue, "more chains are available than there are descriptors");
-	chain->head = ring_load(queue->available->ring[queue->next_available & (queue->size - 1)]);
 	chain->slots = 1;
 	chain->out_count = 0;
 	chain->in_count = 0;
 	chain->out_bytes = 0;
 	chain->in_bytes = 0;
-	if (chain->head >= queue->size)
-		return virtqueue_violation(queue, "an available entry is outside of the descriptor table");
 	result = chain_walk(queue, chain);
 	if (result < 0)
 		return result;
-	queue->next_available++;
 	queue->in_flight++;
+	if (unfinished) {
+		queue->log->unfinished_next++;
+		return 1;
+	}
+	if (queue->log != NULL)
+		inflight_log_pop(queue->log, chain->head);
+	queue->next_available++;
 	return 1;
+}
+
+/* One chain back to where it came from: the available ring, or a predecessor's unfinished ones. */
+static void virtqueue_rewind_one(struct virtqueue *queue)
+{
+	uint16_t head;
+
+	if (queue->log != NULL && !inflight_log_took_new(queue->log)) {
+		queue->log->unfinished_next--;
+		return;
+	}
+	queue->next_available--;
+	if (queue->log == NULL)
+		return;
+	/* A driver that wrote another head there meanwhile has mixed up its own requests alone. */
+	head = ring_load(queue->available->ring[queue->next_available & (queue->size - 1)]);
+	if (head < queue->size)
+		inflight_log_rewind(queue->log, head);
 }
 
 void virtqueue_rewind(struct virtqueue *queue, uint16_t count)
 {
 	assert(count <= queue->in_flight);
-	queue->next_available = (uint16_t)(queue->next_available - count);
 	queue->in_flight = (uint16_t)(queue->in_flight - count);
+	while (count-- > 0)
+		virtqueue_rewind_one(queue);
 }
 
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
@@ -321,9 +392,15 @@ void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
 	queue->in_flight--;
 	if (queue->broken != NULL)
 		return;
+	/* A batch is never longer than the ring, unless a driver gives heads again that it never got back. */
+	if (queue->log != NULL && queue->log->batch_count == queue->size)
+		virtqueue_publish(queue);
 	ring_store(element->id, (uint32_t)head);
 	ring_store(element->len, written);
 	queue->next_used++;
+	CRASH_POINT(USED);
+	if (queue->log != NULL)
+		inflight_log_push(queue->log, head);
 }
 
 void virtqueue_publish(struct virtqueue *queue)
@@ -333,6 +410,9 @@ void virtqueue_publish(struct virtqueue *queue)
 	/* Release: the driver that sees this index sees the elements, and the data behind them. */
 	__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
 	queue->published = queue->next_used;
+	CRASH_POINT(PUBLISHED);
+	if (queue->log != NULL)
+		inflight_log_publish(queue->log, queue->published);
 }
 
 /* 2.7.10.1: whether the driver asked for an interrupt at one of the entries [old, new). */
@@ -345,6 +425,11 @@ static bool virtqueue_wants_interrupt(struct virtqueue *queue)
 		return (ring_load(queue->available->flags) & VIRTQ_AVAIL_F_NO_INTERRUPT) == 0;
 	return (uint16_t)(new_index - ring_load(*ring_used_event(queue)) - 1) <
 	       (uint16_t)(new_index - old_index);
+}
+
+bool virtqueue_resumed(const struct virtqueue *queue)
+{
+	return queue->resumed;
 }
 
 void virtqueue_interrupt(struct virtqueue *queue)
@@ -364,8 +449,10 @@ bool virtqueue_complete(struct virtqueue *queue)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	wanted = virtqueue_wants_interrupt(queue);
 	queue->notified = queue->published;
+	CRASH_POINT(INTERRUPT);
 	if (wanted)
 		virtqueue_interrupt(queue);
+	CRASH_POINT(INTERRUPTED);
 	return wanted;
 }
 
@@ -384,6 +471,7 @@ bool virtqueue_enable_kicks(struct virtqueue *queue)
 		ring_store(*ring_avail_event(queue), queue->next_available);
 	else
 		ring_store(queue->used->flags, 0);
+	CRASH_POINT(KICKS);
 	/* Our wish is written, the driver's index is read: a chain made available in between is seen or
 	 * kicked. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -392,7 +480,8 @@ bool virtqueue_enable_kicks(struct virtqueue *queue)
 
 bool virtqueue_ready(const struct virtqueue *queue)
 {
-	return queue->broken == NULL && ring_load(queue->available->idx) != queue->next_available;
+	return queue->broken == NULL &&
+	       (virtqueue_has_unfinished(queue) || ring_load(queue->available->idx) != queue->next_available);
 }
 
 void virtqueue_kick_drain(struct virtqueue *queue)

@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 
 #include "common/guest_memory.h"
+#include "common/vhost_user_spec.h"
 
 #define VIRTQUEUE_SIZE_MAX 32768 /* 2.6: "Queue Size ... maximum 32768" */
 /* The iovecs of one chain at most; a chain that needs more is a broken ring. */
@@ -50,10 +51,14 @@ struct virtqueue_setup {
 	uint64_t features;		   /* VIRTIO_RING_F_* as acked */
 	int kick_fd;			   /* eventfds, borrowed; -1: none (poll) */
 	int call_fd;
+	/* This queue's part of the inflight region (inflight.h), or NULL. With it next_available does not count: a
+	 * predecessor's unfinished chains are popped first, and then what comes behind all that were ever popped. */
+	struct vhost_user_inflight_queue *inflight;
 };
 
-/* Returns 0, -EINVAL (sizes, alignment) or -ENOMEM. */
+/* Returns 0, -EINVAL (sizes, alignment), -EBADMSG (what stands in the inflight region cannot be) or -ENOMEM. */
 int virtqueue_new(const struct virtqueue_setup *setup, struct virtqueue **queue);
+/* With every chain pushed and published, the inflight region is left as new. */
 void virtqueue_free(struct virtqueue *queue);
 
 /*
@@ -83,6 +88,9 @@ void virtqueue_publish(struct virtqueue *queue);
  * Returns whether it did, for the device's counters.
  */
 bool virtqueue_complete(struct virtqueue *queue);
+
+/* Whether another device used this ring before the queue was made: an interrupt of a predecessor's may be missing. */
+bool virtqueue_resumed(const struct virtqueue *queue);
 
 /* Signals the call eventfd regardless of suppression. */
 void virtqueue_interrupt(struct virtqueue *queue);

@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/crash_point.h"
 #include "common/log.h"
 #include "dev-blk/blk_request.h"
 
@@ -185,14 +186,17 @@ static unsigned queue_pop(struct blk_queue *queue)
 
 /* --- Submit --- */
 
-static void queue_submit(struct blk_queue *queue)
+/* Whether there was anything. */
+static bool queue_submit(struct blk_queue *queue)
 {
+	bool any = !STAILQ_EMPTY(&queue->batch);
 	struct blk_request *request;
 
 	while ((request = STAILQ_FIRST(&queue->batch)) != NULL) {
 		STAILQ_REMOVE_HEAD(&queue->batch, link);
 		blk_engine_start(queue->engine, &request->io);
 	}
+	return any;
 }
 
 /* --- Collect --- */
@@ -279,6 +283,7 @@ static unsigned queue_push(struct blk_queue *queue)
 		STAILQ_REMOVE_HEAD(&queue->done, link);
 		queue_count_request(queue, request);
 		blk_request_finish(request);
+		CRASH_POINT(STATUS);
 		virtqueue_push(queue->virtqueue, request->head, request->written);
 		queue_give_free(queue, request);
 		pushed++;
@@ -361,11 +366,17 @@ static void queue_rest(struct blk_queue *queue)
 /* A round from the submission on. Whether anything was completed. */
 static bool queue_process(struct blk_queue *queue)
 {
-	queue_submit(queue);
+	bool submitted = queue_submit(queue);
+
 	do {
 		if (blk_engine_wait(queue->engine, 0) & BLK_EVENT_KICK)
 			queue_count(queue, BLK_COUNTER_KICKS, 1);
-	} while (queue_collect(queue));
+		if (submitted)
+			CRASH_POINT(SUBMITTED);
+		submitted = queue_collect(queue);
+	} while (submitted);
+	if (!STAILQ_EMPTY(&queue->done))
+		CRASH_POINT(FINISHED);
 	if (queue_push(queue) == 0)
 		return false;
 	queue_publish(queue);
@@ -389,6 +400,7 @@ static void queue_run(struct blk_queue *queue)
 		if (popped == 0 && !completed)
 			queue_rest(queue);
 	}
+	/* What waits in the ring stays there; chains of a predecessor that were not taken yet stay in its log. */
 	while (blk_engine_in_flight(queue->engine) != 0) {
 		blk_engine_wait(queue->engine, -1);
 		queue_process(queue);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/crash_point.h"
 #include "common/device_program.h"
 #include "common/disk_image.h"
 #include "common/image_lock.h"
@@ -252,6 +253,12 @@ int main(int argc, char **argv)
 {
 	static struct blk_program blk = {.queues = 1};
 
+#ifdef ENABLE_CRASH_POINTS
+	if (crash_point_choose(getenv(CRASH_POINT_ENV)) < 0) {
+		fprintf(stderr, "atoll-blk: %s: no such crash point\n", getenv(CRASH_POINT_ENV));
+		return 2;
+	}
+#endif
 	blk_device_init(&blk.device);
 	return device_program_main(argc, argv, &blk_ops, &blk);
 }
