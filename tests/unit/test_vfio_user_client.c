@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/fd_passing.h"
+#include "common/loop.h"
 #include "common/vfio_user_message.h"
 #include "tests/unit/fake_core.h"
 #include "vmm-core/serial_port.h"
@@ -55,6 +56,8 @@ enum lie {
 	LIE_ERROR, /* a well-formed refusal */
 };
 
+#define ACCESSES_MAX 2048
+
 struct server {
 	enum lie lie;
 	uint16_t lie_at;
@@ -63,6 +66,13 @@ struct server {
 	uint16_t minor;
 
 	uint8_t registers[8];
+	struct {
+		uint16_t id;
+		bool write;
+		uint8_t offset;
+		uint8_t value;
+	} accesses[ACCESSES_MAX];
+	_Atomic unsigned access_count;
 	int irq_fd;
 	_Atomic unsigned reads;
 	_Atomic unsigned writes;
@@ -156,6 +166,13 @@ static void serve_access(struct server *server, struct vfio_user_message *messag
 	check(message->payload_size >= sizeof(answer.access));
 	memcpy(&answer.access, message->payload, sizeof(answer.access));
 	check(answer.access.offset + answer.access.count <= sizeof(server->registers));
+	check(server->access_count < ACCESSES_MAX);
+	server->accesses[server->access_count].id = message->header.message_id;
+	server->accesses[server->access_count].write = write;
+	server->accesses[server->access_count].offset = (uint8_t)answer.access.offset;
+	server->accesses[server->access_count].value =
+		write ? message->payload[sizeof(answer.access)] : server->registers[answer.access.offset];
+	server->access_count++;
 	if (write) {
 		check(message->payload_size == sizeof(answer.access) + answer.access.count);
 		memcpy(server->registers + answer.access.offset, message->payload + sizeof(answer.access),
@@ -475,6 +492,280 @@ static void what_is_no_uart(void **state)
 	fake_core_free(&core);
 }
 
+/* --- A serial port whose process goes --- */
+
+static struct core core;
+static struct serial_device *port;
+static struct device_report report;
+static unsigned reports;
+
+static void woken(void *argument)
+{
+	struct device_report told;
+
+	(void)argument;
+	device_link_attend(serial_device_link(port));
+	if (device_link_report(serial_device_link(port), &told)) {
+		report = told;
+		reports++;
+		device_link_reported(serial_device_link(port), &told);
+	}
+}
+
+#define RUN_UNTIL(condition)                                                    \
+	do {                                                                    \
+		for (unsigned turn_ = 0; turn_ < 2000 && !(condition); turn_++) \
+			loop_run_once(core.loop, 5);                            \
+		assert_true(condition);                                         \
+	} while (0)
+
+static void expect_report(Atoll__Control__DeviceState__Kind kind, uint64_t serial)
+{
+	RUN_UNTIL(reports > 0);
+	assert_int_equal(reports, 1);
+	if (report.kind != kind || report.serial != serial)
+		fail_msg("state %d: %s", report.kind, report.detail);
+	reports = 0;
+}
+
+#define SERVING ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING
+#define GONE	ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_GONE
+#define BROKEN	ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_BROKEN
+
+/* A vCPU in one read. */
+struct reader {
+	pthread_t thread;
+	uint16_t port;
+	uint32_t value;
+	_Atomic bool done;
+};
+
+static void *reader_run(void *argument)
+{
+	struct reader *reader = argument;
+
+	reader->value = guest_in(&core, reader->port, 1);
+	reader->done = true;
+	return NULL;
+}
+
+static void reader_begin(struct reader *reader, uint16_t port_number)
+{
+	*reader = (struct reader){.port = port_number};
+	assert_int_equal(pthread_create(&reader->thread, NULL, reader_run, reader), 0);
+}
+
+static void reader_end(struct reader *reader)
+{
+	RUN_UNTIL(reader->done);
+	pthread_join(reader->thread, NULL);
+}
+
+static void keep_parked(void *argument, const char *name, uint64_t value)
+{
+	if (strcmp(name, "serial.parked-accesses") == 0)
+		*(uint64_t *)argument = value;
+}
+
+static uint64_t parked(void)
+{
+	uint64_t value = 0;
+
+	device_link_counters(serial_device_link(port), keep_parked, &value);
+	return value;
+}
+
+static void begin(struct server *server, enum lie lie, uint16_t lie_at)
+{
+	int socket_fd = server_start(server, lie, lie_at);
+
+	fake_core_new(&core);
+	reports = 0;
+	server_go(server);
+	assert_int_equal(serial_device_new(&core, "serial", 0x3f8, 4, socket_fd, &port), 0);
+	loop_on_wake(core.loop, woken, NULL);
+}
+
+static void end(void)
+{
+	serial_device_free(port);
+	assert_int_equal(fake_kvm.irqfd_count, 0);
+	assert_int_equal(fake_end.calls, 0);
+	fake_core_free(&core);
+}
+
+static void attach(struct server *server, enum lie lie, uint16_t lie_at, uint64_t serial)
+{
+	int socket_fd = server_start(server, lie, lie_at);
+
+	server_go(server);
+	device_link_attach(serial_device_link(port), socket_fd, serial);
+}
+
+static void accesses_are_issued_again(void **state)
+{
+	static struct server first, second;
+	struct reader a, b;
+	eventfd_t count;
+
+	(void)state;
+	begin(&first, LIE_NONE, 0);
+	guest_out(&core, 0x3f9, 0x55, 1);
+	assert_int_equal(guest_in(&core, 0x3f9, 1), 0x55);
+	/* What the reply did not confirm may be lost, for all that is known here. */
+	for (unsigned i = 0; i < 10; i++)
+		guest_out(&core, 0x3f8, i, 1);
+	first.lie = LIE_HANG_UP;
+	first.lie_at = VFIO_USER_REGION_READ;
+	reader_begin(&a, 0x3fd);
+	RUN_UNTIL(parked() == 1);
+	expect_report(GONE, 0);
+	/* Another vCPU's comes behind it. */
+	reader_begin(&b, 0x3fe);
+	RUN_UNTIL(parked() == 2);
+	while (eventfd_read(fake_kvm.irqfds[0].fd, &count) == 0)
+		;
+	attach(&second, LIE_NONE, 0, 2);
+	second.registers[5] = 0x60;
+	second.registers[6] = 0x61;
+	expect_report(SERVING, 2);
+	reader_end(&a);
+	reader_end(&b);
+	assert_int_equal(a.value, 0x60);
+	assert_int_equal(b.value, 0x61);
+	/* The same, under the same numbers: writes, the read that had no reply, then the new one. */
+	assert_int_equal(first.access_count, 13);
+	assert_int_equal(second.access_count, 12);
+	for (unsigned i = 0; i < 12; i++) {
+		assert_int_equal(second.accesses[i].id,
+				 i < 11 ? first.accesses[i + 2].id : (uint16_t)(first.accesses[12].id + 1));
+		assert_int_equal(second.accesses[i].write, i < 10);
+		assert_int_equal(second.accesses[i].offset, i < 10 ? 0 : i - 5);
+		if (i < 10)
+			assert_int_equal(second.accesses[i].value, i);
+	}
+	/* An edge, in case one was lost. */
+	assert_int_equal(eventfd_read(fake_kvm.irqfds[0].fd, &count), 0);
+	server_join(&first);
+	end();
+	server_join(&second);
+}
+
+static void successors_that_fail(void **state)
+{
+	static const uint16_t commands[] = {
+		VFIO_USER_VERSION,	   VFIO_USER_DEVICE_GET_INFO, VFIO_USER_DEVICE_GET_REGION_INFO,
+		VFIO_USER_DEVICE_SET_IRQS, VFIO_USER_REGION_WRITE,    VFIO_USER_REGION_READ,
+	};
+	static struct server first, bad, good;
+	struct reader reader;
+	uint64_t serial = 0;
+
+	(void)state;
+	begin(&first, LIE_HANG_UP, VFIO_USER_REGION_READ);
+	guest_out(&core, 0x3f8, 'x', 1);
+	reader_begin(&reader, 0x3fd);
+	expect_report(GONE, 0);
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		for (enum lie lie = LIE_SILENCE; lie <= LIE_ERROR; lie++) {
+			/* Nobody asks what is in a write's reply. */
+			if (lie == LIES || (lie == LIE_SHORT && commands[i] == VFIO_USER_REGION_WRITE))
+				continue;
+			impatient = lie == LIE_SILENCE || lie == LIE_HALF;
+			attach(&bad, lie, commands[i], ++serial);
+			expect_report(lie == LIE_HANG_UP ? GONE : BROKEN, serial);
+			assert_false(reader.done);
+			server_join(&bad);
+			/* It did the write, and confirmed it, before it lied. */
+			if (commands[i] == VFIO_USER_REGION_READ && lie == LIE_SILENCE)
+				assert_int_equal(bad.accesses[0].value, 'x');
+		}
+	}
+	impatient = false;
+	attach(&good, LIE_NONE, 0, ++serial);
+	good.registers[5] = 0x60;
+	expect_report(SERVING, serial);
+	reader_end(&reader);
+	assert_int_equal(reader.value, 0x60);
+	assert_int_equal(good.access_count, 1);
+	server_join(&first);
+	end();
+	server_join(&good);
+}
+
+static void few_writes_are_unconfirmed(void **state)
+{
+	static struct server first, second;
+
+	(void)state;
+	begin(&first, LIE_NONE, 0);
+	for (unsigned i = 0; i < 1000; i++)
+		guest_out(&core, 0x3f8, i & 0xff, 1);
+	assert_in_range(first.replies_to_writes, 1000 / 65, 1000 / 64);
+	shutdown(first.socket_fd, SHUT_RDWR);
+	expect_report(GONE, 0);
+	server_join(&first);
+	attach(&second, LIE_NONE, 0, 1);
+	expect_report(SERVING, 1);
+	assert_int_equal(second.access_count, 1000 % 65);
+	assert_int_equal(second.accesses[1000 % 65 - 1].value, 999 & 0xff);
+	end();
+	server_join(&second);
+}
+
+static void a_failed_port(void **state)
+{
+	static struct server first, second;
+	struct reader reader;
+
+	(void)state;
+	begin(&first, LIE_HANG_UP, VFIO_USER_REGION_READ);
+	reader_begin(&reader, 0x3fd);
+	expect_report(GONE, 0);
+	device_link_fail(serial_device_link(port));
+	reader_end(&reader);
+	assert_int_equal(reader.value, 0xff);
+	guest_out(&core, 0x3f8, 1, 1);
+	assert_int_equal(guest_in(&core, 0x3f8, 2), 0xffff);
+	server_join(&first);
+	attach(&second, LIE_NONE, 0, 3);
+	expect_report(SERVING, 3);
+	guest_out(&core, 0x3f8, 7, 1);
+	assert_int_equal(guest_in(&core, 0x3f8, 1), 7);
+	assert_int_equal(second.access_count, 2);
+	end();
+	server_join(&second);
+}
+
+static void the_end_of_the_run(void **state)
+{
+	static struct server first, second;
+	struct reader reader;
+
+	(void)state;
+	/* Parked; waiting for a process that is silent; while a successor is silent. */
+	for (unsigned i = 0; i < 3; i++) {
+		begin(&first, i == 1 ? LIE_SILENCE : LIE_HANG_UP, VFIO_USER_REGION_READ);
+		reader_begin(&reader, 0x3fd);
+		if (i == 1)
+			RUN_UNTIL(first.reads == 1);
+		else
+			expect_report(GONE, 0);
+		if (i == 2)
+			attach(&second, LIE_SILENCE, VFIO_USER_REGION_READ, 1);
+		if (i == 2)
+			RUN_UNTIL(second.reads == 1);
+		device_link_cancel(serial_device_link(port), true);
+		reader_end(&reader);
+		assert_int_equal(reader.value, 0xff);
+		assert_int_equal(reports, 0);
+		end();
+		server_join(&first);
+		if (i == 2)
+			server_join(&second);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,6 +776,11 @@ int main(void)
 		cmocka_unit_test(shutting_the_wire_down_wakes_who_waits),
 		cmocka_unit_test(a_serial_port),
 		cmocka_unit_test(what_is_no_uart),
+		cmocka_unit_test(accesses_are_issued_again),
+		cmocka_unit_test(successors_that_fail),
+		cmocka_unit_test(few_writes_are_unconfirmed),
+		cmocka_unit_test(a_failed_port),
+		cmocka_unit_test(the_end_of_the_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
