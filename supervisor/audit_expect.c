@@ -96,12 +96,15 @@ static const struct audit_fd_rule console_fds[] = {{AUDIT_FD_CLIENT, 0, 16},  {A
 
 /* --- the table --- */
 
+/* supervisor_seal(). */
+#define SUPERVISOR_CAPABILITIES (UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
+
 static const struct audit_rule audit_rules[] = {
 	{
 		.role = "supervisor",
 		.threads = {{"main", {"supervisor.main"}, NULL}},
-		.capabilities = UINT64_MAX,
-		.bounding = UINT64_MAX,
+		.capabilities = SUPERVISOR_CAPABILITIES,
+		.bounding = SUPERVISOR_CAPABILITIES,
 		.fds = {supervisor_fds},
 	},
 	{

@@ -30,7 +30,7 @@ struct audit_rule {
 	const char *role;
 	struct audit_thread_rule threads[3];
 	uint64_t capabilities; /* that may be in any set */
-	uint64_t bounding;     /* and in the bounding set */
+	uint64_t bounding;     /* and in the bounding set, of root; others cannot change it */
 	unsigned
 		own_namespaces; /* a bit for each enum proc_namespace that is its own; others are its parent's */
 	bool jailed;		/* an empty root; a user of its own, if its parent is root; no children */

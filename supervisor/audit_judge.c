@@ -141,6 +141,7 @@ static void judge_capabilities(const struct judged *judged, const struct audit_t
 			       struct audit_check *check)
 {
 	const struct proc_status *status = &thread->status;
+	bool may_not_drop = !judged->rule->jailed && status->uid[1] != 0;
 	const struct {
 		const char *name;
 		uint64_t has, may;
@@ -148,7 +149,7 @@ static void judge_capabilities(const struct judged *judged, const struct audit_t
 		    {"permitted", status->permitted, judged->rule->capabilities},
 		    {"inheritable", status->inheritable, 0},
 		    {"ambient", status->ambient, 0},
-		    {"bounding", status->bounding, judged->rule->bounding}};
+		    {"bounding", status->bounding, may_not_drop ? UINT64_MAX : judged->rule->bounding}};
 	bool any = false;
 
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {

@@ -28,6 +28,7 @@
 #include "supervisor/resources.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/spawn.h"
+#include "supervisor/supervisor_seal.h"
 #include "supervisor/terminal.h"
 #include "supervisor/vm.h"
 
@@ -423,6 +424,8 @@ static int run_vm(struct run *run, const char *path)
 			     run->file.config->name, strerror(-result));
 		return EXIT_STATUS_FAILED;
 	}
+	if (supervisor_seal() < 0)
+		return EXIT_STATUS_FAILED;
 	vm_launch(&run->vm);
 	/* What parsing took goes back to the host: a supervisor lives long. */
 	malloc_trim(0);

@@ -48,8 +48,8 @@ supervisor_libaudit_la_LIBADD = policy/libfilters.la supervisor/libsupervisor.la
 supervisor_atoll_SOURCES = \
 	supervisor/main.c supervisor/commands.h \
 	supervisor/command_audit.c supervisor/command_list.c supervisor/command_monitor.c supervisor/command_policy.c \
-	supervisor/command_run.c
+	supervisor/command_run.c supervisor/supervisor_seal.c supervisor/supervisor_seal.h
 supervisor_atoll_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
-supervisor_atoll_LDADD = supervisor/libaudit.la supervisor/libsupervisor.la policy/libpolicytools.la $(JANSSON_LIBS)
+supervisor_atoll_LDADD = supervisor/libaudit.la supervisor/libsupervisor.la policy/libfilters.la policy/libpolicytools.la $(JANSSON_LIBS)
 
 dist_man_MANS += docs/man/atoll.1 docs/man/atoll-audit.1 docs/man/atoll.yaml.5

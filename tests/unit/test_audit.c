@@ -433,6 +433,18 @@ static void test_rights(void **state)
 		assert_int_equal(check_find(&audit, BLK, "capabilities", 0)->verdict, AUDIT_AS_WRITTEN);
 		audit_clear(&audit);
 	}
+	/* The supervisor of root keeps two, CAP_SETUID and CAP_SETGID; an ordinary user's bounding set stays. */
+	vm_make(&audit);
+	audit.processes[SUPERVISOR].threads[0].status.effective = 0xc0;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.processes[SUPERVISOR].threads[0].status.permitted = 0x2000c0;
+	deviates(&audit, SUPERVISOR, "capabilities", "permitted 2000c0 (written: at most c0)");
+	vm_make(&audit);
+	audit.processes[SUPERVISOR].threads[0].status.bounding = 0x1ffffffffff;
+	deviates(&audit, SUPERVISOR, "capabilities", "bounding 1ffffffffff (written: at most c0)");
 	vm_make(&audit);
 	audit.processes[CORE].threads[1].status.no_new_privs = false;
 	deviates(&audit, CORE, "privileges", "no_new_privs is not set");
@@ -474,6 +486,8 @@ static void test_ordinary_user(void **state)
 			for (unsigned m = 0; m < 4; m++)
 				status->uid[m] = status->gid[m] = 1000;
 			status->groups = 2;
+			if (i == SUPERVISOR)
+				status->bounding = 0x1ffffffffff;
 		}
 		audit.processes[i].uid_map.outside = audit.processes[i].owner = 1000;
 	}
