@@ -478,7 +478,6 @@ static int device_split(struct device_program *program)
 			    "let a guest use it that you do not trust");
 		return -1;
 	}
-	device_hold_signals(program);
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	result = null_fd < 0 ? -errno : jail_fork(&fork);
 	if (result == 1) {
@@ -509,8 +508,7 @@ static int device_run_loop_by_hand(struct device_program *program)
 		result = device_seal(program);
 	if (result < 0)
 		return device_exit_status(result);
-	if (program->inside)
-		sigprocmask(SIG_SETMASK, &program->signals_before, NULL);
+	sigprocmask(SIG_SETMASK, &program->signals_before, NULL);
 	loop_run(program->loop);
 	return program->status;
 }
@@ -526,6 +524,8 @@ static int device_run_by_hand(struct device_program *program, int argc, char **a
 	if (result == 0)
 		result = program->ops->open_by_hand(program->device);
 	if (result == 0) {
+		/* Whoever sees the socket may think that it can end us. */
+		device_hold_signals(program);
 		result = device_open_socket(program);
 		status = result < 0 ? device_exit_status(result) : device_split(program);
 		if (status < 0)
@@ -628,6 +628,12 @@ int device_program_main(int argc, char **argv, const struct device_program_ops *
 
 	if (program.session)
 		ops->session_stop(device);
+	/* To take a signal's handler back is not allowed any more, as it is not to put one in the place of the
+	 * one that reports. */
+	if (program.inside) {
+		ops->close(device);
+		_exit(status);
+	}
 	loop_unwatch(program.listen_watch);
 	for (size_t i = 0; i < sizeof(program.signal_watches) / sizeof(program.signal_watches[0]); i++)
 		loop_unwatch(program.signal_watches[i]);

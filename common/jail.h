@@ -93,13 +93,19 @@ int jail_watch_violations(int control_fd);
  */
 int jail_seal_process(const struct seccomp_filter *filter, bool tasks);
 
+/* Names the calling thread, for ps(1) and for reports; a thread other than the main one does it as its first step. */
+void jail_name_thread(const char *name);
+
 /* A value for a slot of the filter: {"OWN_FD", 7}. */
 struct jail_slot {
 	const char *name;
 	uint32_t value;
 };
 
-/* Installs the filter in the calling thread, on top of what it has. 0 or -errno (logged). */
+/*
+ * Installs the filter in the calling thread, on top of what it has, which must allow seccomp(2) and write(2). The
+ * thread does not block SIGSYS: the kernel would end it without a report. 0 or -errno (logged).
+ */
 int jail_seal_thread(const struct seccomp_filter *filter, const struct jail_slot *slots, size_t slot_count);
 
 #endif

@@ -26,6 +26,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/jail.h"
@@ -153,10 +154,12 @@ static void jail_aborted(int number)
 	syscall(SYS_exit_group, JAIL_EXIT_ABORTED);
 }
 
-static int enter_signals(const struct jail *jail)
+static int enter_process(const struct jail *jail)
 {
 	const struct sigaction action = {.sa_handler = jail_aborted};
 
+	/* What the C library reads once, to tell times in the log; later there is no file. */
+	tzset();
 	/* Executed through a descriptor, it bears the descriptor's name. */
 	prctl(PR_SET_NAME, jail->program);
 	return sigaction(SIGABRT, &action, NULL) < 0 ? -errno : 0;
@@ -169,10 +172,8 @@ static const struct {
 	int (*take)(const struct jail *jail);
 	const char *remedy;
 } jail_steps[] = {
-	{"namespaces", enter_check,
-	 "start it with atoll, or by hand without " /* a control wire */
-	 "a control wire"},
-	{"signals", enter_signals, "see the kernel's log"},
+	{"namespaces", enter_check, "start it with atoll, or by hand"},
+	{"process", enter_process, "see the kernel's log"},
 	{"parent", enter_parent, "start it again"},
 	{"root", enter_root, REMEDY_NAMESPACES},
 	{"limits", enter_limits, "see the limits that it was started with"},

@@ -6,7 +6,6 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -17,7 +16,9 @@
 #include "common/jail_violation.h"
 #include "common/log.h"
 
-#define REMEDY "use a kernel with CONFIG_SECCOMP_FILTER, or --no-sandbox for debugging"
+/* Of filters with slots: a copy of theirs is made, on the stack of a thread that has no heap of its own yet. */
+#define SLOTTED_INSTRUCTIONS_MAX 1024
+#define REMEDY			 "use a kernel with CONFIG_SECCOMP_FILTER, or --no-sandbox for debugging"
 
 /* A blocked SIGSYS would not be reported: the kernel kills at once. */
 static int seal_unblock_report(void)
@@ -80,7 +81,7 @@ int jail_seal_process(const struct seccomp_filter *filter, bool tasks)
 	    (setrlimit(RLIMIT_MEMLOCK, &none) < 0 || (!tasks && setrlimit(RLIMIT_NPROC, &none) < 0)))
 		result = -errno;
 	if (result == 0) {
-		violation_name_process(filter->name);
+		violation_filter_process(filter->name);
 		result = seal_install(filter, filter->instructions, SECCOMP_FILTER_FLAG_TSYNC);
 	}
 	return result < 0 ? seal_failed(filter, result) : 0;
@@ -88,22 +89,22 @@ int jail_seal_process(const struct seccomp_filter *filter, bool tasks)
 
 int jail_seal_thread(const struct seccomp_filter *filter, const struct jail_slot *slots, size_t slot_count)
 {
+	struct sock_filter filled[SLOTTED_INSTRUCTIONS_MAX];
 	const struct sock_filter *instructions = filter->instructions;
-	struct sock_filter *filled = NULL;
-	int result = seal_unblock_report();
+	int result = 0;
 
 	/* One filter tells everything. */
 	if (jail_records())
 		return 0;
-	if (result == 0 && filter->slot_count != 0) {
-		filled = malloc(filter->count * sizeof(*filled));
-		result = filled != NULL ? seal_fill_slots(filter, slots, slot_count, filled) : -ENOMEM;
+	if (filter->slot_count != 0) {
+		result = filter->count <= SLOTTED_INSTRUCTIONS_MAX
+				 ? seal_fill_slots(filter, slots, slot_count, filled)
+				 : -E2BIG;
 		instructions = filled;
 	}
-	if (result == 0) {
-		violation_name_thread(filter->name);
+	if (result == 0)
 		result = seal_install(filter, instructions, 0);
-	}
-	free(filled);
+	if (result == 0)
+		violation_filter_thread(filter->name);
 	return result < 0 ? seal_failed(filter, result) : 0;
 }

@@ -32,7 +32,7 @@
 
 static int violation_control_fd = -1;
 /* In memory of the program's own, so that to look at them calls nothing. */
-static __thread char violation_thread[VIOLATION_NAME_MAX] = "a thread";
+static __thread char violation_thread[VIOLATION_NAME_MAX] = "main";
 static __thread const char *volatile violation_filter;
 /* Of threads that were given it by another one, and have none of their own yet. */
 static const char *violation_process_filter = "";
@@ -158,19 +158,20 @@ int violation_control(void)
 	return violation_control_fd;
 }
 
-void violation_name_process(const char *filter)
+void violation_filter_process(const char *filter)
 {
 	violation_process_filter = filter;
-	violation_name_thread(filter);
 }
 
-void violation_name_thread(const char *filter)
+void violation_filter_thread(const char *filter)
 {
-	if (gettid() == getpid())
-		strcpy(violation_thread, "main");
-	else
-		prctl(PR_GET_NAME, violation_thread);
 	violation_filter = filter;
+}
+
+void jail_name_thread(const char *name)
+{
+	prctl(PR_SET_NAME, name);
+	strncpy(violation_thread, name, sizeof(violation_thread) - 1);
 }
 
 int jail_watch_violations(int control_fd)

@@ -29,8 +29,8 @@ size_t violation_describe(const struct violation *violation, char *text, size_t 
 int violation_control(void);
 
 /* The filter that all threads are about to get. */
-void violation_name_process(const char *filter);
-/* What the calling thread is called, and the filter that it is about to get, in its reports. */
-void violation_name_thread(const char *filter);
+void violation_filter_process(const char *filter);
+/* The filter that the calling thread is about to get. */
+void violation_filter_thread(const char *filter);
 
 #endif

@@ -10,6 +10,12 @@
 
 #include "common/vfio_user_message.h"
 
+/* jansson's hashes are seeded from /dev/urandom, when the first object is made. */
+void vfio_user_capabilities_prepare(void)
+{
+	json_object_seed(0);
+}
+
 static int capability_number(const json_t *object, const char *name, uint64_t *value)
 {
 	const json_t *number = json_object_get(object, name);

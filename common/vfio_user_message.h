@@ -89,6 +89,9 @@ struct vfio_user_capabilities {
 /* The room that vfio_user_capabilities_format() needs. */
 #define VFIO_USER_CAPABILITIES_TEXT_MAX 256
 
+/* Reads what parsing needs of the host once: called before the process seals itself. */
+void vfio_user_capabilities_prepare(void);
+
 /*
  * Reads the version data behind struct vfio_user_version: nothing at all, or a JSON object with its
  * terminating NUL. What is not named gets the specification's default; names that we do not know are skipped.

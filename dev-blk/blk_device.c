@@ -103,7 +103,8 @@ int blk_device_configure(struct blk_device *device, int image_fd, bool readonly,
 int blk_device_prepare(struct blk_device *device)
 {
 	for (uint16_t i = 0; i < device->disk.queues; i++) {
-		int result = blk_queue_new(&device->disk, i, device->engine, &device->queues[i]);
+		int result =
+			blk_queue_new(&device->disk, i, device->engine, device->filter, &device->queues[i]);
 
 		if (result < 0) {
 			log_error("queue %u cannot be made: %s", i, strerror(-result));
@@ -114,6 +115,15 @@ int blk_device_prepare(struct blk_device *device)
 		 device->disk.readonly ? " read-only" : "", device->disk.queues,
 		 blk_queue_engine_name(device->queues[0]));
 	return 0;
+}
+
+int blk_device_seal(struct blk_device *device)
+{
+	int result = 0;
+
+	for (uint16_t i = 0; i < device->disk.queues && result == 0; i++)
+		result = blk_queue_seal(device->queues[i]);
+	return result;
 }
 
 int blk_device_session_start(struct blk_device *device, struct loop *loop, int socket_fd,

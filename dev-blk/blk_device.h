@@ -18,6 +18,7 @@
 struct blk_device {
 	struct blk_disk disk;
 	enum blk_engine_kind engine;		  /* which one the queues are to use */
+	const struct seccomp_filter *filter;	  /* of the queues' threads; NULL: none */
 	struct blk_queue *queues[BLK_QUEUES_MAX]; /* disk.queues of them once prepared */
 
 	struct vhost_user_device_ops ops;
@@ -38,6 +39,8 @@ int blk_device_configure(struct blk_device *device, int image_fd, bool readonly,
 
 /* Makes threads, engines and memory. After it nothing is opened or created. 0 or -errno. */
 int blk_device_prepare(struct blk_device *device);
+/* The process has its filter: the queues' threads put on theirs. 0 or -errno (logged). */
+int blk_device_seal(struct blk_device *device);
 
 /*
  * Serves a front end on a connected socket, which becomes the device's on success. When the front end ends

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "common/crash_point.h"
+#include "common/jail.h"
 #include "common/log.h"
 #include "dev-blk/blk_request.h"
 
@@ -62,17 +63,25 @@ enum queue_state {
 	QUEUE_STATE_ENDING,
 };
 
+enum queue_seal {
+	QUEUE_SEAL_NONE,
+	QUEUE_SEAL_WANTED,
+	QUEUE_SEAL_TRIED,
+};
+
 struct blk_queue {
 	struct blk_disk *disk;
 	uint16_t index;
 	enum blk_engine_kind engine_kind;
+	const struct seccomp_filter *filter;
 
 	/* Between the main thread and ours. */
 	pthread_t thread;
-	pthread_mutex_t lock; /* of state, virtqueue's hand-over, and start_error */
+	pthread_mutex_t lock; /* of state, seal, virtqueue's hand-over, and the errors */
 	pthread_cond_t changed;
 	enum queue_state state;
-	int start_error;
+	enum queue_seal seal;
+	int start_error, seal_error;
 	atomic_bool stopping; /* a running queue is to stop; wake_fd says so too */
 	int wake_fd;
 	struct virtqueue *virtqueue;
@@ -410,17 +419,36 @@ static void queue_run(struct blk_queue *queue)
 
 /* --- The thread --- */
 
+/* With the lock held, which it lets go meanwhile. */
+static void queue_seal_thread(struct blk_queue *queue)
+{
+	int result;
+
+	pthread_mutex_unlock(&queue->lock);
+	result = jail_seal_thread(queue->filter, NULL, 0);
+	pthread_mutex_lock(&queue->lock);
+	queue->seal = QUEUE_SEAL_TRIED;
+	queue->seal_error = result;
+	pthread_cond_broadcast(&queue->changed);
+}
+
 static void *queue_thread(void *argument)
 {
 	struct blk_queue *queue = argument;
-	int error = blk_engine_new(queue->engine_kind, queue->disk->fd, queue->wake_fd, QUEUE_REQUESTS,
-				   &queue->engine);
+	char name[16];
+	int error;
 
+	snprintf(name, sizeof(name), "queue-%u", queue->index);
+	jail_name_thread(name);
+	error = blk_engine_new(queue->engine_kind, queue->disk->fd, queue->wake_fd, QUEUE_REQUESTS,
+			       queue->filter, &queue->engine);
 	pthread_mutex_lock(&queue->lock);
 	queue->start_error = error;
 	queue->state = error == 0 ? QUEUE_STATE_IDLE : QUEUE_STATE_ENDING;
 	pthread_cond_broadcast(&queue->changed);
 	while (queue->state != QUEUE_STATE_ENDING) {
+		if (queue->seal == QUEUE_SEAL_WANTED)
+			queue_seal_thread(queue);
 		if (queue->state != QUEUE_STATE_RUNNING) {
 			pthread_cond_wait(&queue->changed, &queue->lock);
 			continue;
@@ -442,20 +470,16 @@ static int queue_create_thread(struct blk_queue *queue)
 {
 	sigset_t all, before;
 	pthread_attr_t attributes;
-	char name[16];
 	int result;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, QUEUE_STACK_BYTES);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	result = -pthread_create(&queue->thread, &attributes, queue_thread, queue);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
-	if (result == 0) {
-		snprintf(name, sizeof(name), "queue-%u", queue->index);
-		pthread_setname_np(queue->thread, name);
-	}
 	return result;
 }
 
@@ -505,7 +529,8 @@ static int queue_make_memory(struct blk_queue *queue)
 	return 0;
 }
 
-int blk_queue_new(struct blk_disk *disk, uint16_t index, enum blk_engine_kind engine, struct blk_queue **made)
+int blk_queue_new(struct blk_disk *disk, uint16_t index, enum blk_engine_kind engine,
+		  const struct seccomp_filter *filter, struct blk_queue **made)
 {
 	struct blk_queue *queue = calloc(1, sizeof(*queue));
 	int result;
@@ -515,6 +540,7 @@ int blk_queue_new(struct blk_disk *disk, uint16_t index, enum blk_engine_kind en
 	queue->disk = disk;
 	queue->index = index;
 	queue->engine_kind = engine;
+	queue->filter = filter;
 	queue->wake_fd = -1;
 	queue->may_poll = another_processor();
 	pthread_mutex_init(&queue->lock, NULL);
@@ -538,6 +564,22 @@ int blk_queue_new(struct blk_disk *disk, uint16_t index, enum blk_engine_kind en
 	}
 	*made = queue;
 	return 0;
+}
+
+int blk_queue_seal(struct blk_queue *queue)
+{
+	int result;
+
+	if (queue->filter == NULL)
+		return 0;
+	pthread_mutex_lock(&queue->lock);
+	queue->seal = QUEUE_SEAL_WANTED;
+	pthread_cond_broadcast(&queue->changed);
+	while (queue->seal == QUEUE_SEAL_WANTED)
+		pthread_cond_wait(&queue->changed, &queue->lock);
+	result = queue->seal_error;
+	pthread_mutex_unlock(&queue->lock);
+	return result;
 }
 
 void blk_queue_free(struct blk_queue *queue)

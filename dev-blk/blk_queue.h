@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "common/seccomp_filter.h"
 #include "common/virtqueue.h"
 #include "dev-blk/blk_disk.h"
 #include "dev-blk/blk_engine.h"
@@ -32,10 +33,15 @@ enum blk_counter {
 
 struct blk_queue;
 
-/* Makes the queue and its thread, and returns when the thread has its engine. disk outlives it. 0 or -errno.
+/*
+ * Makes the queue and its thread, and returns when the thread has its engine. filter: what the thread is to be
+ * sealed with, NULL for nothing; its ring's operations are restricted to the policy's from the start. disk and
+ * filter outlive it. 0 or -errno.
  */
 int blk_queue_new(struct blk_disk *disk, uint16_t index, enum blk_engine_kind engine,
-		  struct blk_queue **queue);
+		  const struct seccomp_filter *filter, struct blk_queue **queue);
+/* The process has its filter: the thread puts on its own. Returns when it has; 0 or -errno (logged). */
+int blk_queue_seal(struct blk_queue *queue);
 /* The queue must be stopped. NULL is allowed. */
 void blk_queue_free(struct blk_queue *queue);
 

@@ -14,7 +14,7 @@ dev_blk_libblk_la_LIBADD = common/libcommon.la $(URING_LIBS)
 
 pkglibexec_PROGRAMS += dev-blk/atoll-blk
 dev_blk_atoll_blk_SOURCES = dev-blk/main.c
-dev_blk_atoll_blk_LDADD = dev-blk/libblk.la common/libcommon.la
+dev_blk_atoll_blk_LDADD = policy/libfilters.la dev-blk/libblk.la common/libcommon.la
 
 # What management tools look for; the same order of search as QEMU's own back ends.
 vhostuser_DATA += dev-blk/50-atoll-blk.json

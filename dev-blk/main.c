@@ -18,6 +18,7 @@
 #include "common/image_lock.h"
 #include "common/log.h"
 #include "dev-blk/blk_device.h"
+#include "policy/filters.h"
 
 struct blk_program {
 	struct blk_device device;
@@ -192,6 +193,13 @@ static int blk_prepare(void *argument, struct loop *loop)
 	return blk_device_prepare(&blk->device);
 }
 
+static int blk_seal(void *argument)
+{
+	struct blk_program *blk = argument;
+
+	return blk_device_seal(&blk->device);
+}
+
 static void blk_session_ended(void *argument, int error)
 {
 	struct blk_program *blk = argument;
@@ -243,6 +251,10 @@ static const struct device_program_ops blk_ops = {
 	.open_by_hand = blk_open_by_hand,
 	.configure = blk_configure,
 	.prepare = blk_prepare,
+	.filter = &filter_blk_process,
+	.main_filter = &filter_blk_main,
+	.tasks = true, /* of io_uring */
+	.seal = blk_seal,
 	.session_start = blk_session_start,
 	.session_stop = blk_session_stop,
 	.statistics = blk_statistics,
@@ -260,5 +272,6 @@ int main(int argc, char **argv)
 	}
 #endif
 	blk_device_init(&blk.device);
+	blk.device.filter = &filter_blk_queue;
 	return device_program_main(argc, argv, &blk_ops, &blk);
 }

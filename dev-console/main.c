@@ -17,6 +17,7 @@
 #include "dev-console/output.h"
 #include "dev-console/serial.h"
 #include "dev-console/virtio_console.h"
+#include "policy/filters.h"
 
 /* How long the host may take the last words of a guest. */
 #define CONSOLE_DRAIN_MS 2000
@@ -332,6 +333,7 @@ static const struct device_program_ops console_program = {
 	.close_by_hand = console_close_by_hand,
 	.configure = console_configure,
 	.prepare = console_prepare,
+	.filter = &filter_console_main,
 	.session_start = console_session_start,
 	.session_stop = console_session_stop,
 	.message = console_message,

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #include "common/vfio_user_backend.h"
+#include "common/vfio_user_message.h"
 #include "dev-console/uart16550.h"
 
 /* A character takes 87 us at 115200 baud. */
@@ -335,6 +336,7 @@ int serial_new(struct loop *loop, struct output *output, void (*session_end)(voi
 
 	if (new == NULL)
 		return -ENOMEM;
+	vfio_user_capabilities_prepare();
 	new->loop = loop;
 	new->output = output;
 	new->session_end = session_end;

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/tap.h"
 #include "dev-net/net_device.h"
+#include "policy/filters.h"
 
 struct net_program {
 	struct net_device device;
@@ -231,6 +232,7 @@ static const struct device_program_ops net_ops = {
 	.open_by_hand = net_open_by_hand,
 	.configure = net_configure,
 	.prepare = net_prepare,
+	.filter = &filter_net_main,
 	.session_start = net_session_start,
 	.session_stop = net_session_stop,
 	.message = net_message,

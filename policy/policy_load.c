@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,17 @@ static bool union_check(const struct policy *whole, struct policy_problems *prob
 	return good;
 }
 
+/* What the threads may do between the filter of the process and their own, if there is such a text. */
+#define STACKING "process"
+
+static bool union_has_stacking(const char *directory)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s%s", directory, STACKING, SUFFIX);
+	return access(path, F_OK) == 0;
+}
+
 static int union_load(struct policy *whole, const char *directory, const char *name,
 		      struct policy_problems *problems)
 {
@@ -217,6 +229,12 @@ static int union_load(struct policy *whole, const char *directory, const char *n
 			sha256_add(&sha, "\n", 1);
 			thread_count++;
 		}
+	}
+	if (good && thread_count > 0 && thread_count < POLICY_FILES_MAX && union_has_stacking(directory)) {
+		if (policy_load(&threads[thread_count], directory, STACKING, problems) < 0)
+			good = false;
+		else
+			sha256_add(&sha, threads[thread_count++].hash, POLICY_HASH_SIZE - 1);
 	}
 	sha256_finish(&sha, whole->hash);
 	if (count >= 0)

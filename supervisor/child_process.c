@@ -194,7 +194,6 @@ static void child_take_violation(struct child_process *child, const Atoll__Contr
 	memcpy(violation.arguments, message->arguments, sizeof(violation.arguments));
 	violation_describe(&violation, child->violation, sizeof(child->violation));
 	child_print(child, LOG_LEVEL_ERROR, time_us(CLOCK_REALTIME), child->violation);
-	child_break(child, "it went on after a violation");
 }
 
 static void child_take(struct child_process *child, struct control_message *message)
@@ -257,7 +256,8 @@ static int child_receive(struct child_process *child, unsigned count)
 			return result;
 		child_take(child, &message);
 		control_message_clear(&message);
-		if (child->broken != NULL)
+		/* A violation is the last that it says. */
+		if (child->broken != NULL || child->violation[0] != '\0')
 			return 0;
 	}
 	return 1;
@@ -270,7 +270,9 @@ static void child_timer(void *argument)
 	if (child->control_watch == NULL) {
 		/* Its wire is closed, and yet it lives. */
 		if (child->broken == NULL)
-			child->broken = "it closed its control wire and went on";
+			child->broken = child->violation[0] != '\0'
+						? "it went on after a violation"
+						: "it closed its control wire and went on";
 		child_process_kill(child);
 	} else {
 		loop_watch_set_events(child->control_watch, LOOP_READ);
@@ -290,7 +292,7 @@ static void child_readable(int fd, unsigned events, void *argument)
 		loop_watch_set_events(child->control_watch, 0);
 		loop_timer_arm(child->timer, HOLD_US);
 	} else if (result == 0) {
-		/* It is about to end: its last act is to close this. */
+		/* It is about to end: its last act is to close this, or was to tell of its end. */
 		loop_unwatch(child->control_watch);
 		child->control_watch = NULL;
 		loop_timer_arm(child->timer, CLOSED_WIRE_US);

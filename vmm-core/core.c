@@ -260,6 +260,11 @@ int machine_load(struct machine *machine, int kernel_fd, int initrd_fd, const ch
 	return 0;
 }
 
+int machine_seal(struct machine *machine, const struct seccomp_filter *vcpu_filter)
+{
+	return vcpu_set_seal(atomic_load(&machine->vcpus), vcpu_filter);
+}
+
 void machine_start(struct machine *machine)
 {
 	vcpu_set_start(atomic_load(&machine->vcpus));

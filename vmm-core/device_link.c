@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/jail.h"
 #include "common/log.h"
 
 #define ATTENDANT_STACK_SIZE ((size_t)256 * 1024)
@@ -151,7 +152,10 @@ static void *attendant_run(void *argument)
 {
 	struct device_link *link = argument;
 
+	jail_name_thread("attendant");
 	pthread_mutex_lock(&link->lock);
+	link->begun = true;
+	pthread_cond_broadcast(&link->resumed);
 	while (!link->stopping) {
 		if (link->prepared)
 			pthread_cond_wait(&link->orders, &link->lock);
@@ -216,7 +220,11 @@ int device_link_start(struct device_link *link, int wire_fd)
 	if (result < 0)
 		return result;
 	link->has_attendant = true;
-	pthread_setname_np(link->attendant, "attendant");
+	/* What a thread does at its beginning is not allowed any more once the process is sealed. */
+	pthread_mutex_lock(&link->lock);
+	while (!link->begun)
+		pthread_cond_wait(&link->resumed, &link->lock);
+	pthread_mutex_unlock(&link->lock);
 	return 0;
 }
 

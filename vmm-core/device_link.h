@@ -72,6 +72,7 @@ struct device_link {
 	pthread_cond_t orders;
 	pthread_t attendant;
 	bool has_attendant;
+	bool begun; /* the attendant */
 	bool stopping;
 	int wire_fd; /* a duplicate, to watch and to cut the wire off by; the attendant closes it */
 	int next_fd; /* of a successor that waits for the attendant, or -1 */

@@ -7,6 +7,7 @@
 #define ATOLL_VMM_CORE_MACHINE_H
 
 #include "common/child.h"
+#include "common/seccomp_filter.h"
 #include "proto/control.pb-c.h"
 #include "vmm-core/device_set.h"
 
@@ -31,6 +32,9 @@ int machine_attach(struct machine *machine, const Atoll__Control__AttachDevice *
 /* Loads the kernel and creates the vCPUs, which wait for machine_start(). initrd_fd: -1 for none. Descriptors
  * stay the caller's. 0 or -errno (logged). */
 int machine_load(struct machine *machine, int kernel_fd, int initrd_fd, const char *cmdline);
+
+/* The process has its filter: the vCPUs' threads put on theirs. 0 or -errno (logged). */
+int machine_seal(struct machine *machine, const struct seccomp_filter *vcpu_filter);
 
 /* Lets the vCPUs run. Then machine_run() returns when the run is over and vCPUs and queues are stopped. */
 void machine_start(struct machine *machine);

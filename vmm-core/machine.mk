@@ -16,6 +16,6 @@ vmm_core_libcore_la_SOURCES += \
 
 pkglibexec_PROGRAMS += vmm-core/atoll-core
 vmm_core_atoll_core_SOURCES = vmm-core/main.c
-vmm_core_atoll_core_LDADD = vmm-core/libcore.la
+vmm_core_atoll_core_LDADD = policy/libfilters.la vmm-core/libcore.la
 
 dist_man_MANS += docs/man/atoll-core.8

@@ -2,7 +2,7 @@
  * atoll-core: the process that owns /dev/kvm, guest RAM and the vCPUs of one VM. See atoll-core(8).
  *
  * The supervisor starts it with a control wire and nothing else. In order: take the configuration with its
- * descriptors, go into the jail, build the machine, take the devices, load the kernel, say that it is ready; then serve the
+ * descriptors, go into the jail, build the machine, take the devices, load the kernel, seal itself, say that it is ready; then serve the
  * control wire until the run is over, report its end, exit. After `ready` it opens nothing.
  */
 #include <errno.h>
@@ -17,7 +17,9 @@
 
 #include "common/child.h"
 #include "common/fd_passing.h"
+#include "common/jail.h"
 #include "common/log.h"
+#include "policy/filters.h"
 #include "vmm-core/machine.h"
 
 #define PROGRAM		  "atoll-core"
@@ -209,6 +211,19 @@ static int core_build(struct core_process *process, struct control_message *mess
 	return child_serve(process->child, machine_loop(process->machine), &core_ops, process);
 }
 
+/* The guest has not run yet. KVM may start threads for us when it does. */
+static int core_seal(struct core_process *process)
+{
+	int result;
+
+	if (!child_is_jailed(process->child))
+		return 0;
+	result = jail_seal_process(&filter_core_process, true);
+	if (result == 0)
+		result = machine_seal(process->machine, &filter_core_vcpu);
+	return result < 0 ? result : jail_seal_thread(&filter_core_main, NULL, 0);
+}
+
 static int core_run(struct core_process *process)
 {
 	struct control_message message;
@@ -224,6 +239,8 @@ static int core_run(struct core_process *process)
 	if (result == 0)
 		result = core_build(process, &message);
 	control_message_clear(&message);
+	if (result == 0)
+		result = core_seal(process);
 	if (result == 0)
 		result = child_ready(process->child);
 	if (result == 0) {

@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/jail.h"
 #include "common/log.h"
 #include "vmm-core/cpuid.h"
 #include "vmm-core/vcpu_state.h"
@@ -61,8 +62,12 @@ struct vcpu {
 
 struct vcpu_set {
 	struct core *core;
-	pthread_mutex_t lock; /* guards started and paused, and the threads' way to see them or stopping */
+	pthread_mutex_t lock; /* guards what follows, and the threads' way to see stopping */
 	pthread_cond_t changed;
+	const struct seccomp_filter *filter; /* to be put on by each thread; NULL: not yet */
+	unsigned begun;			     /* threads that have a name, and wait */
+	unsigned sealed;		     /* threads that have tried */
+	int seal_error;			     /* of one that failed */
 	bool started;
 	bool paused;
 	_Atomic bool stopping;
@@ -220,10 +225,40 @@ static void vcpu_handle_exit(struct vcpu *vcpu)
 
 /* --- threads --- */
 
-static void vcpu_wait_for_start(struct vcpu_set *set)
+/* The lock is held. */
+static bool vcpu_may_run(struct vcpu_set *set)
 {
+	return set->started || atomic_load(&set->stopping);
+}
+
+/* With the lock held, which it lets go meanwhile. */
+static void vcpu_seal(struct vcpu *vcpu)
+{
+	const struct jail_slot own = {"OWN_FD", (uint32_t)vcpu->fd};
+	struct vcpu_set *set = vcpu->set;
+	int result;
+
+	pthread_mutex_unlock(&set->lock);
+	result = jail_seal_thread(set->filter, &own, 1);
 	pthread_mutex_lock(&set->lock);
-	while (!set->started && !atomic_load(&set->stopping))
+	set->sealed++;
+	if (result < 0)
+		set->seal_error = result;
+	pthread_cond_broadcast(&set->changed);
+}
+
+static void vcpu_wait_for_start(struct vcpu *vcpu)
+{
+	struct vcpu_set *set = vcpu->set;
+
+	pthread_mutex_lock(&set->lock);
+	set->begun++;
+	pthread_cond_broadcast(&set->changed);
+	while (set->filter == NULL && !vcpu_may_run(set))
+		pthread_cond_wait(&set->changed, &set->lock);
+	if (set->filter != NULL)
+		vcpu_seal(vcpu);
+	while (!vcpu_may_run(set))
 		pthread_cond_wait(&set->changed, &set->lock);
 	pthread_mutex_unlock(&set->lock);
 }
@@ -252,8 +287,11 @@ static void *vcpu_thread(void *argument)
 {
 	struct vcpu *vcpu = argument;
 	struct vcpu_set *set = vcpu->set;
+	char name[16];
 
-	vcpu_wait_for_start(set);
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	jail_name_thread(name);
+	vcpu_wait_for_start(vcpu);
 	while (!atomic_load_explicit(&set->stopping, memory_order_acquire)) {
 		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
 			vcpu_handle_exit(vcpu);
@@ -279,7 +317,6 @@ static void vcpu_take_kick(int signal_number)
 static int vcpu_start_thread(struct vcpu *vcpu)
 {
 	pthread_attr_t attributes;
-	char name[16];
 	int result = pthread_attr_init(&attributes);
 
 	if (result != 0)
@@ -290,8 +327,6 @@ static int vcpu_start_thread(struct vcpu *vcpu)
 	if (result != 0)
 		return -result;
 	vcpu->has_thread = true;
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(vcpu->thread, name);
 	return 0;
 }
 
@@ -374,14 +409,34 @@ int vcpu_set_new(struct core *core, const struct vm_features *features, const st
 			log_error("vCPU %u: cannot create its thread: %s; raise the limit of processes", i,
 				  strerror(-result));
 	}
-	if (result < 0)
+	if (result < 0) {
 		vcpu_set_free(new_set);
-	else
-		*set = new_set;
-	return result;
+		return result;
+	}
+	/* What a thread does at its beginning the filter of the process no longer allows. */
+	pthread_mutex_lock(&new_set->lock);
+	while (new_set->begun < new_set->count)
+		pthread_cond_wait(&new_set->changed, &new_set->lock);
+	pthread_mutex_unlock(&new_set->lock);
+	*set = new_set;
+	return 0;
 }
 
 /* --- control --- */
+
+int vcpu_set_seal(struct vcpu_set *set, const struct seccomp_filter *filter)
+{
+	int result;
+
+	pthread_mutex_lock(&set->lock);
+	set->filter = filter;
+	pthread_cond_broadcast(&set->changed);
+	while (set->sealed < set->count)
+		pthread_cond_wait(&set->changed, &set->lock);
+	result = set->seal_error;
+	pthread_mutex_unlock(&set->lock);
+	return result;
+}
 
 void vcpu_set_start(struct vcpu_set *set)
 {

@@ -8,6 +8,7 @@
 #ifndef ATOLL_VMM_CORE_VCPU_H
 #define ATOLL_VMM_CORE_VCPU_H
 
+#include "common/seccomp_filter.h"
 #include "vmm-core/boot.h"
 #include "vmm-core/core.h"
 #include "vmm-core/vm.h"
@@ -18,6 +19,12 @@ struct vcpu_set;
  * thread. */
 int vcpu_set_new(struct core *core, const struct vm_features *features, const struct boot_entry *boot,
 		 struct vcpu_set **set);
+
+/*
+ * The process has its filter: each thread puts its own on, whose slot OWN_FD is its vCPU. Returns when all have,
+ * before vcpu_set_start(). 0 or -errno (logged).
+ */
+int vcpu_set_seal(struct vcpu_set *set, const struct seccomp_filter *filter);
 
 /* Lets them run. */
 void vcpu_set_start(struct vcpu_set *set);

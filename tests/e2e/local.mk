@@ -24,7 +24,7 @@ tests/e2e/helpers/end_guest: tests/e2e/helpers/end_guest.S
 EXTRA_DIST += tests/e2e/vm.bash tests/e2e/cli.bats tests/e2e/config.bats tests/e2e/life.bats
 E2E_HELPERS += tests/e2e/helpers/fake_child
 tests_e2e_helpers_fake_child_SOURCES = tests/e2e/helpers/fake_child.c
-tests_e2e_helpers_fake_child_LDADD = common/libcommon.la
+tests_e2e_helpers_fake_child_LDADD = policy/libfilters.la common/libcommon.la
 
 # Bare-metal guests under atoll run.
 EXTRA_DIST += tests/e2e/paths.bats
@@ -33,3 +33,9 @@ EXTRA_DIST += tests/e2e/guest.bash tests/e2e/guest-blk.bats tests/e2e/guest-cons
 
 # The policies and their tools.
 EXTRA_DIST += tests/e2e/policy.bats
+
+# Processes in the jail, behind each filter, that try to get out.
+EXTRA_DIST += tests/e2e/jail.bats
+E2E_HELPERS += tests/e2e/helpers/intruder
+tests_e2e_helpers_intruder_SOURCES = tests/e2e/helpers/intruder.c
+tests_e2e_helpers_intruder_LDADD = policy/libfilters.la policy/libpolicy.la common/libcommon.la

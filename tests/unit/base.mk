@@ -1,8 +1,14 @@
-# The base libraries: log, fd passing, control wire, loop, device program.
+# The base libraries: log, fd passing, control wire, loop, device program; the jail.
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_base
 TESTS += tests/unit/test_base
 tests_unit_test_base_SOURCES = tests/unit/test_base.c
 tests_unit_test_base_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_base_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_jail
+TESTS += tests/unit/test_jail
+tests_unit_test_jail_SOURCES = tests/unit/test_jail.c
+tests_unit_test_jail_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_jail_LDADD = $(UNIT_LIBS)
 endif

@@ -1107,7 +1107,7 @@ static bool uring_available(void)
 {
 	int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	struct blk_engine *made;
-	int result = blk_engine_new(BLK_ENGINE_URING, wake_fd, wake_fd, 4, &made);
+	int result = blk_engine_new(BLK_ENGINE_URING, wake_fd, wake_fd, 4, NULL, &made);
 
 	if (result == 0)
 		blk_engine_free(made);

@@ -12,6 +12,9 @@
  * no core supervisor sends a supervisor's message                      close     closes its control wire and
  * lives on flood      is ready, and logs without end                    forge     logs control characters
  *   huge       sends a packet larger than any message
+ *   violate    is sealed and ready, and makes a call that its filter does not allow
+ *   asked      the same, when it is asked for its statistics
+ *   pretend    tells that it did, and goes on                    nonsense, few  tell of what cannot be
  *   panic, reset, off: a core whose guest ends so, at once
  *   failure    a core whose machine fails
  *
@@ -26,10 +29,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/control_wire.h"
+#include "common/jail.h"
+#include "policy/filters.h"
 
 #define WIRE 3
 
@@ -56,6 +62,23 @@ static int say(const char *text, const int *fds, size_t count)
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_LOG_RECORD;
 	envelope.log_record = &record;
 	return control_send(WIRE, &envelope, fds, count);
+}
+
+/* A violation that was none: it goes on. */
+static void pretend(const char *thread, const char *filter, size_t arguments)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__Violation violation = ATOLL__CONTROL__VIOLATION__INIT;
+	uint64_t values[6] = {1, 2, 3, 4, 5, 6};
+
+	violation.thread = (char *)thread;
+	violation.filter = (char *)filter;
+	violation.call = 2;
+	violation.arguments = values;
+	violation.n_arguments = arguments;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_VIOLATION;
+	envelope.violation = &violation;
+	control_send(WIRE, &envelope, NULL, 0);
 }
 
 static void check_surroundings(void)
@@ -109,6 +132,7 @@ static int serve(void)
 static void misbehave_before_ready(const char *mode)
 {
 	static char bytes[100000];
+	struct control_message message;
 	int fd = STDIN_FILENO;
 
 	if (strcmp(mode, "die") == 0) {
@@ -129,6 +153,22 @@ static void misbehave_before_ready(const char *mode)
 		say("take this", &fd, 1);
 	if (strcmp(mode, "supervisor") == 0)
 		control_send_order(WIRE, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN);
+	if (strcmp(mode, "violate") == 0 || strcmp(mode, "asked") == 0) {
+		/* As a real one: sealed, ready, and then in a guest's hands. */
+		jail_watch_violations(WIRE);
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		control_send_ready(WIRE);
+		if (strcmp(mode, "asked") == 0)
+			control_receive_timeout(WIRE, -1, &message);
+		jail_seal_process(&filter_blk_main, true);
+		openat(AT_FDCWD, "/etc/passwd", O_RDONLY);
+	}
+	if (strcmp(mode, "pretend") == 0)
+		pretend("main", "blk.main", 6);
+	if (strcmp(mode, "nonsense") == 0)
+		pretend("main", "blk.main\nforged", 6);
+	if (strcmp(mode, "few") == 0)
+		pretend("main", "blk.main", 2);
 	if (strcmp(mode, "close") == 0) {
 		close(WIRE);
 		wait_for_ever();

@@ -1,0 +1,285 @@
+#!/usr/bin/env bats
+# The jail and the filters: what a process of a VM that a guest has taken over can still do, what a running VM's
+# processes are to the kernel, and what the operator is told.
+
+load vm.bash
+bats_require_minimum_version 1.5.0
+
+setup() {
+	vm_setup
+	export ATOLL_POLICY_DIR=${ATOLL_POLICY_DIR:-$BATS_TEST_DIRNAME/../../policy}
+	filters="blk.main blk.queue console.main core.main core.vcpu net.main"
+}
+teardown() { vm_teardown; }
+
+# field PID FIELD: of /proc/PID/status.
+field() { awk -F'\t' -v key="$2:" '$1 == key { print $2; exit }' "/proc/$1/status"; }
+
+children_of() { "$atoll" list --json | jq ".[] | select(.name == \"$1\") | .processes[].pid"; }
+
+four_devices() {
+	truncate -s 1M image
+	config jail "${1:-h}" <<-END
+		disks:
+		  - {id: root, path: image, queues: 2}
+		consoles:
+		  - {id: serial, type: serial, output: pty}
+		  - {id: port, type: virtio, output: "null"}
+	END
+}
+
+@test "files, sockets, programs, processes, code, capabilities, siblings, /proc, the network: none is in reach, behind any filter" {
+	for filter in $filters; do
+		run "$ATOLL_HELPER_DIR/intruder" $filter attacks
+		echo "$output"
+		[ "$status" = 0 ]
+		[[ $output == "$filter: 17 attempts, 0 not stopped" ]]
+	done
+}
+
+@test "every system call that no rule names ends the process with its name, or fails as the rule says" {
+	for filter in $filters; do
+		run "$ATOLL_HELPER_DIR/intruder" $filter calls
+		echo "$output"
+		[ "$status" = 0 ]
+		[ "$(sed -n 's/.*: \([0-9]*\) attempts, 0 not stopped/\1/p' <<<"$output")" -gt 400 ]
+	done
+}
+
+# sealed NAME: each process of the VM is as it should be.
+sealed() {
+	local pid task kind own children count=0
+	own=$(cat "run/$1/pid")
+	children=$(children_of "$1")
+	for pid in $children; do
+		count=$((count + 1))
+		for task in /proc/$pid/task/*; do
+			[ "$(awk '/^Seccomp:/ { print $2 }' "$task/status")" = 2 ] || { echo "$pid: ${task##*/} has no filter"; return 1; }
+		done
+		for set in CapInh CapPrm CapEff CapBnd CapAmb; do
+			[ "$(field "$pid" $set)" = 0000000000000000 ] || { echo "$pid: $set"; return 1; }
+		done
+		[ "$(field "$pid" NoNewPrivs)" = 1 ]
+		[ "$(awk '/^NSpid:/ { print $3 }' "/proc/$pid/status")" = 1 ]
+		[ "$(awk '/^Max core file size/ { print $5 $6 }' "/proc/$pid/limits")" = 00 ]
+		if [ "$(id -u)" = 0 ]; then
+			[ "$(field "$pid" Uid)" = $((0x70000000 | pid)) ]
+			[ "$(field "$pid" Gid)" = $((0x70000000 | pid)) ]
+			[ -z "$(field "$pid" Groups | tr -d ' ')" ]
+			[ -z "$(ls -A "/proc/$pid/root/")" ]
+			for kind in user mnt pid net ipc uts cgroup; do
+				# None has the supervisor's, nor another's.
+				[ "$(for other in $own $children; do readlink "/proc/$other/ns/$kind"; done | sort | uniq -d)" = "" ] ||
+					{ echo "$kind: shared"; return 1; }
+			done
+		fi
+	done
+	echo "$count processes"
+	[ $count = "$2" ]
+}
+
+@test "each process and thread of a running VM is sealed" {
+	four_devices
+	"$atoll" run --detach jail.yaml
+	sealed jail 4
+	# vCPUs and queues have their names, and a filter of their own on top of the process's and the supervisor's.
+	for pid in $(children_of jail); do
+		for task in /proc/$pid/task/*; do
+			echo "$(cat "$task/comm") $(awk '/^Seccomp_filters:/ { print $2 }' "$task/status")"
+		done
+	done | grep -v ^kvm | sort -u | tr '\n' ',' >threads
+	cat threads
+	grep -q "atoll-blk 3,atoll-console 2,atoll-core 3,attendant 2,queue-0 3,queue-1 3,vcpu0 3," threads
+	# After a reset, too.
+	before=$(children_of jail | head -n 1)
+	"$atoll" reset jail
+	wait_until 10 running jail
+	wait_until 10 sh -c "[ \"\$('$atoll' list --json | jq '.[0].processes[0].pid')\" != $before ]"
+	wait_until 10 running jail
+	sealed jail 4
+	"$atoll" kill jail
+	nothing_left jail
+}
+
+@test "an ordinary user's VM is sealed the same" {
+	[ "$(id -u)" = 0 ] || skip "needs to change its user"
+	place=$(mktemp -d)
+	chmod 755 "$place"
+	mknod "$place/kvm" c 10 232 && chmod 666 "$place/kvm"
+	four_devices
+	cp -r "$(dirname "$atoll")" "$ATOLL_LIBEXEC_DIR" kernel image jail.yaml "$place"
+	mkdir "$place/run" && chown -R 65534 "$place/run" "$place/image"
+	declare -f field children_of sealed >"$place/functions"
+	cat >"$place/job" <<-'END'
+		set -e
+		cd "$1"
+		. ./functions
+		atoll=$1/bin/atoll
+		export ATOLL_LIBEXEC_DIR=$1/atoll ATOLL_RUNTIME_DIR=$1/run
+		"$atoll" run --detach jail.yaml
+		trap '"$atoll" kill jail' EXIT
+		sealed jail 4
+	END
+	run unshare --mount sh -c "mount --bind '$place/kvm' /dev/kvm && exec setpriv --reuid=65534 --regid=65534 --clear-groups bash '$place/job' '$place'"
+	echo "$output"
+	rm -rf "$place"
+	[ "$status" = 0 ]
+}
+
+@test "a violation in a running VM is told with thread, call, arguments and policy" {
+	fake blk=violate
+	truncate -s 1M image
+	config jail <<<$'disks:\n  - id: root\n    path: image'
+	run --separate-stderr timeout 20 "$atoll" run jail.yaml </dev/null
+	echo "$stderr"
+	[ "$status" = 1 ]
+	what='main called openat\(0xffffff9c, 0x[0-9a-f]+, 0x0, 0x[0-9a-f]+, 0x[0-9a-f]+, 0x[0-9a-f]+\), which blk\.main\.policy does not allow; see atoll policy explain blk\.main openat'
+	# From the process itself, in the log, and as the reason of the end.
+	grep -qE "^atoll: $what$" <<<"$stderr"
+	grep -qE "^[^ ]+ error atoll-blk: jail/root: $what$" <<<"$stderr"
+	grep -qE "^atoll: jail: atoll-blk: jail/root: $what$" <<<"$stderr"
+	nothing_left jail
+}
+
+@test "list shows what ended a process, while the VM is held" {
+	fake blk=asked core=panic
+	truncate -s 1M image
+	config jail <<<$'on-panic: hold\ndisks:\n  - id: root\n    path: image'
+	"$atoll" run --detach --log-file=log jail.yaml
+	wait_until 10 grep -q "the VM is held" log
+	# Who lists asks.
+	wait_until 10 sh -c "'$atoll' list | grep -q 'blk root.*dead  main called openat('"
+	"$atoll" list --json | jq -e '.[0].processes[] | select(.role == "blk") | .violation | startswith("main called openat(")'
+	"$atoll" kill jail
+	nothing_left jail
+}
+
+@test "a process that tells of a violation and goes on, or of one that cannot be, is killed" {
+	truncate -s 1M image
+	config jail <<<$'disks:\n  - id: root\n    path: image'
+	for mode in pretend nonsense few; do
+		fake blk=$mode
+		run --separate-stderr timeout 20 "$atoll" run jail.yaml </dev/null
+		echo "$mode: $status: $stderr"
+		[ "$status" = 1 ]
+		case $mode in
+		pretend) [[ $stderr == *"atoll: jail: atoll-blk: jail/root: main called open(0x1, 0x2, 0x3, 0x4, 0x5, 0x6), which"* ]] ;;
+		*) [[ $stderr == *"atoll: jail: atoll-blk: jail/root was killed: it told of a violation that there cannot be"* ]] ;;
+		esac
+		! grep -q '^forged' <<<"$stderr"
+		nothing_left jail
+	done
+}
+
+@test "--no-sandbox warns at each start, shows in list, and is for those that it names" {
+	four_devices
+	for names in --no-sandbox=root --no-sandbox=core "--no-sandbox=port --no-sandbox=serial" --no-sandbox; do
+		"$atoll" run --detach --log-file=log $names jail.yaml 2>err
+		"$atoll" list
+		"$atoll" list --json >json
+		for id in root serial port core; do
+			case "$names " in *"=$id "* | "--no-sandbox ") expected=false ;; *) expected=true ;; esac
+			pid=$(jq ".[0].processes[] | select(.id == \"${id#core}\") | .pid" json)
+			[ "$(jq ".[0].processes[] | select(.id == \"${id#core}\") | .sandbox" json)" = $expected ]
+			if [ $expected = false ]; then
+				# In the supervisor's namespaces, behind its filter alone.
+				[ "$(awk '/^NSpid:/ { print NF }' "/proc/$pid/status")" = 2 ]
+				[ "$(field "$pid" Seccomp_filters)" = 1 ]
+				grep -qE "warning atoll-[a-z]+: jail(/$id)?: it runs without its sandbox \(--no-sandbox\)" err
+			else
+				[ "$(awk '/^NSpid:/ { print NF }' "/proc/$pid/status")" = 3 ]
+				[ "$(field "$pid" Seccomp_filters)" -gt 1 ]
+			fi
+		done
+		[ "$(grep -c "without its sandbox" err)" = "$("$atoll" list | grep -c '  no sandbox$')" ]
+		[ "$(grep -c "without its sandbox" err)" = "$(jq '[.[0].processes[] | select(.sandbox | not)] | length' json)" ]
+		"$atoll" kill jail
+		rm -f log
+	done
+	run "$atoll" run --no-sandbox=nobody jail.yaml
+	[ "$status" = 2 ]
+	[[ $output == "atoll: usage: --no-sandbox=nobody: the config has no device of that id; name one, or \"core\"" ]]
+	nothing_left jail
+}
+
+@test "a device program by hand is sealed too, unless it is told not to, and says so" {
+	truncate -s 1M image
+	blk=$ATOLL_LIBEXEC_DIR/atoll-blk
+	"$blk" --socket-path=sock --blk-file=image 2>err &
+	pid=$!
+	wait_until 5 socat -u OPEN:/dev/null UNIX-CONNECT:sock
+	inside=$(pgrep -P $pid)
+	wait_until 5 sh -c "grep -q '^Seccomp:.2' /proc/$inside/status"
+	[ "$(field "$inside" CapEff)" = 0000000000000000 ]
+	[ "$(field "$inside" NoNewPrivs)" = 1 ]
+	[ "$(readlink "/proc/$inside/fd/0")" = /dev/null ]
+	[ "$(readlink "/proc/$inside/fd/1")" = /dev/null ]
+	kill -TERM $pid
+	wait $pid
+	[ ! -e sock ]
+	! grep -q sandbox err
+	# What kills the one outside ends the one inside.
+	"$blk" --socket-path=sock --blk-file=image 2>err &
+	pid=$!
+	wait_until 5 socat -u OPEN:/dev/null UNIX-CONNECT:sock
+	inside=$(pgrep -P $pid)
+	kill -9 $pid
+	wait $pid || true
+	wait_until 5 test ! -e "/proc/$inside"
+	# And the other way round.
+	"$blk" --socket-path=sock --blk-file=image 2>err &
+	pid=$!
+	wait_until 5 socat -u OPEN:/dev/null UNIX-CONNECT:sock
+	kill -9 "$(pgrep -P $pid)"
+	status=0
+	wait $pid || status=$?
+	[ $status = 137 ]
+	[ ! -e sock ]
+	"$blk" --no-sandbox --socket-path=sock --blk-file=image 2>err &
+	pid=$!
+	wait_until 5 socat -u OPEN:/dev/null UNIX-CONNECT:sock
+	[ -z "$(pgrep -P $pid)" ]
+	grep -q "warning atoll-blk: it runs without its sandbox (--no-sandbox)" err
+	kill -TERM $pid
+	wait $pid
+}
+
+@test "a signal at once is not lost, and the program stops and goes on with its shell" {
+	truncate -s 1M image
+	blk=$ATOLL_LIBEXEC_DIR/atoll-blk
+	for i in 1 2 3 4 5; do
+		"$blk" --socket-path=sock --blk-file=image 2>err &
+		pid=$!
+		wait_until 5 test -S sock
+		kill -TERM $pid
+		wait $pid
+		[ ! -e sock ]
+	done
+	"$blk" --socket-path=sock --blk-file=image 2>err &
+	pid=$!
+	wait_until 5 socat -u OPEN:/dev/null UNIX-CONNECT:sock
+	inside=$(pgrep -P $pid)
+	wait_until 5 sh -c "grep -q '^Seccomp:.2' /proc/$inside/status"
+	kill -TSTP $pid
+	wait_until 5 grep -q '^State:.T' "/proc/$pid/status"
+	wait_until 5 grep -q '^State:.T' "/proc/$inside/status"
+	kill -CONT $pid
+	wait_until 5 grep -q '^State:.S' "/proc/$inside/status"
+	kill -TERM $pid
+	wait $pid
+}
+
+@test "where there can be no namespaces nothing starts, and the remedy is said" {
+	[ "$(id -u)" = 0 ] || skip "needs to change a limit of the kernel"
+	truncate -s 1M image
+	config jail h </dev/null
+	# In a user namespace of its own, whose limit is its own.
+	run unshare --user --map-root-user --mount sh -c "echo 0 >/proc/sys/user/max_user_namespaces &&
+		'$atoll' run jail.yaml </dev/null; echo status \$?
+		'$ATOLL_LIBEXEC_DIR/atoll-blk' --socket-path=sock --blk-file=image; echo status \$?"
+	echo "$output"
+	[ "$(grep -c '^status [13]$' <<<"$output")" = 2 ]
+	[ "$(grep -c 'cannot make its namespaces: .*; allow user namespaces (sysctl user.max_user_namespaces' <<<"$output")" = 2 ]
+	[ ! -e sock ]
+	nothing_left jail
+}
