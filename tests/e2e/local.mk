@@ -9,7 +9,7 @@ EXTRA_DIST += tests/e2e/qemu-blk.bats tests/e2e/qemu-blk-init
 EXTRA_DIST += tests/e2e/qemu-net.bats tests/e2e/qemu-net-init
 
 # Runs atoll-core without a supervisor, and a guest that ends in each way there is.
-EXTRA_DIST += tests/e2e/core.bats tests/e2e/helpers/end_guest.S
+EXTRA_DIST += tests/e2e/core.bats tests/e2e/core-devices.bats tests/e2e/helpers/end_guest.S
 E2E_HELPERS += tests/e2e/helpers/core_harness
 tests_e2e_helpers_core_harness_SOURCES = tests/e2e/helpers/core_harness.c
 tests_e2e_helpers_core_harness_LDADD = common/libcommon.la

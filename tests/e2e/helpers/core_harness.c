@@ -3,14 +3,22 @@
  *
  *     core_harness [-m MIB] [-c CPUS] [-i INITRD] [-a CMDLINE] [-k KVM] [-d] CORE KERNEL
  *
- * Speaks the supervisor's half of the control wire: configures the core without devices, starts it when it is
- * ready, prints its log records to stderr, and at the end one line to stdout: "end KIND STATUS DETAIL", or
- * "no end". -d makes the debug-exit port. A line "button", "shut-down" or "statistics" on stdin sends that
- * order or request; the counters are printed as "counter NAME VALUE". The exit status is the core's.
+ * Speaks the supervisor's half of the control wire: configures the core, attaches the devices that -D names
+ * (each a shell command that serves the wire on descriptor 4, but for a serial port: PROGRAM FILE, which is
+ * atoll-console and where its output goes), starts the core when it is ready, prints its log
+ * records to stderr, and at the end one line to stdout: "end KIND STATUS DETAIL", or "no end". -d makes the
+ * debug-exit port. The exit status is the core's.
+ *
+ * Lines on stdin send orders and requests: "button", "shut-down", "pause", "resume"; "statistics", whose
+ * counters are printed as "counter NAME VALUE"; "kill ID" ends a device's process, "attach ID" starts another
+ * one in its place, "fail ID" says that none will come. What the core tells of devices is printed as
+ * "device ID KIND SERIAL DETAIL"; the serial counts the attachments.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +49,7 @@ static int open_or_fail(const char *path, int flags)
 	return fd;
 }
 
-static pid_t start_core(const char *program, int wire)
+static pid_t start_child(const char *program, int wire)
 {
 	pid_t pid = fork();
 
@@ -54,54 +62,149 @@ static pid_t start_core(const char *program, int wire)
 	else
 		dup2(wire, CHILD_FD);
 	setenv(CHILD_CONTROL_FD_ENV, "3", 1);
-	execl(program, "atoll-core: harness", (char *)NULL);
+	setpgid(0, 0);
+	execl(program, "atoll: harness", (char *)NULL);
 	fail(program);
 	return -1;
 }
 
-static void start_device(const char *command, int wire)
-{
-	pid_t pid = fork();
+static struct device {
+	char *type, *id, *command;
+	pid_t pid;
+} devices[DEVICES_MAX];
+static unsigned device_count;
+static uint64_t attachments;
 
-	if (pid < 0)
+/* description: TYPE:ID:COMMAND; is taken apart in place. */
+static void add_device(char *description)
+{
+	struct device *device = &devices[device_count++];
+
+	if (device_count == DEVICES_MAX) {
+		fprintf(stderr, "core_harness: too many devices\n");
+		exit(125);
+	}
+	device->type = strsep(&description, ":");
+	device->id = strsep(&description, ":");
+	device->command = description;
+	if (device->id == NULL || description == NULL) {
+		fprintf(stderr, "core_harness: -D takes TYPE:ID:COMMAND\n");
+		exit(125);
+	}
+}
+
+/* In a group of its own, to be killed with whatever its shell started. */
+static void start_device(struct device *device, int wire)
+{
+	device->pid = fork();
+	if (device->pid < 0)
 		fail("fork");
-	if (pid > 0)
+	if (device->pid > 0)
 		return;
+	setpgid(0, 0);
 	if (wire == DEVICE_FD)
 		fcntl(wire, F_SETFD, 0);
 	else
 		dup2(wire, DEVICE_FD);
-	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	execl("/bin/sh", "sh", "-c", device->command, (char *)NULL);
 	fail("/bin/sh");
 }
 
-/* description: TYPE:ID:COMMAND; is taken apart in place. */
-static void attach_device(int core_wire, char *description)
+/* A serial port has no command line: it is configured as its supervisor does it. */
+static void start_serial(struct device *device, int wire)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__AttachDevice device = ATOLL__CONTROL__ATTACH_DEVICE__INIT;
-	char *type = strsep(&description, ":"), *id = strsep(&description, ":");
+	Atoll__Control__ConsoleConfigure configure = ATOLL__CONTROL__CONSOLE_CONFIGURE__INIT;
+	char program[512], path[512];
+	int pair[2], fds[2] = {wire, -1};
+
+	if (sscanf(device->command, "%511s %511s", program, path) != 2 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		fail(device->command);
+	fds[1] = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	if (fds[1] < 0)
+		fail(path);
+	device->pid = start_child(program, pair[1]);
+	close(pair[1]);
+	configure.vm = (char *)"harness";
+	configure.id = device->id;
+	configure.type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
+	configure.output = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_FILE;
+	configure.no_sandbox = true;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE;
+	envelope.console_configure = &configure;
+	if (control_send(pair[0], &envelope, fds, 2) < 0)
+		fail("control wire");
+	close(fds[1]);
+	/* pair[0] stays: its end would be the process's. Nobody reads what it logs. */
+}
+
+static void kill_device(struct device *device)
+{
+	if (device->pid > 0 && kill(-device->pid, SIGKILL) == 0)
+		waitpid(device->pid, NULL, 0);
+	device->pid = 0;
+}
+
+static void attach_device(int core_wire, struct device *device, uint64_t serial)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__AttachDevice attach = ATOLL__CONTROL__ATTACH_DEVICE__INIT;
+	const char *type = device->type;
 	int pair[2];
 
-	if (id == NULL || description == NULL) {
-		fprintf(stderr, "core_harness: -D takes TYPE:ID:COMMAND\n");
-		exit(125);
-	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		fail("socketpair");
-	start_device(description, pair[1]);
+	if (strcmp(type, "serial") == 0)
+		start_serial(device, pair[1]);
+	else
+		start_device(device, pair[1]);
 	close(pair[1]);
-	device.id = id;
-	device.queues = strcmp(type, "blk") == 0;
-	device.type = strcmp(type, "blk") == 0	     ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK
+	attach.id = device->id;
+	attach.queues = strcmp(type, "blk") == 0;
+	attach.type = strcmp(type, "blk") == 0	     ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK
 		      : strcmp(type, "net") == 0     ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_NET
 		      : strcmp(type, "console") == 0 ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE
 						     : ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
+	envelope.serial = serial;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE;
-	envelope.attach_device = &device;
+	envelope.attach_device = &attach;
 	if (control_send(core_wire, &envelope, &pair[0], 1) < 0)
 		fail("control wire");
 	close(pair[0]);
+}
+
+/* "kill ID" and the like; false for what is none. */
+static bool send_device_command(int wire, const char *command)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__FailDevice failed = ATOLL__CONTROL__FAIL_DEVICE__INIT;
+	char verb[16], id[48];
+
+	if (sscanf(command, "%15s %47s", verb, id) != 2)
+		return false;
+	for (unsigned i = 0; i < device_count; i++) {
+		struct device *device = &devices[i];
+
+		if (strcmp(device->id, id) != 0)
+			continue;
+		if (strcmp(verb, "kill") == 0) {
+			kill_device(device);
+		} else if (strcmp(verb, "attach") == 0) {
+			kill_device(device);
+			attach_device(wire, device, ++attachments);
+		} else if (strcmp(verb, "fail") == 0) {
+			kill_device(device);
+			failed.id = id;
+			envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_FAIL_DEVICE;
+			envelope.fail_device = &failed;
+			control_send(wire, &envelope, NULL, 0);
+		} else {
+			return false;
+		}
+		return true;
+	}
+	return false;
 }
 
 static void send_command(int wire, const char *command)
@@ -118,7 +221,11 @@ static void send_command(int wire, const char *command)
 		control_send_order(wire, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN);
 	else if (strcmp(command, "statistics\n") == 0)
 		control_send(wire, &envelope, NULL, 0);
-	else
+	else if (strcmp(command, "pause\n") == 0)
+		control_send_order(wire, ATOLL__CONTROL__ORDER__KIND__KIND_PAUSE);
+	else if (strcmp(command, "resume\n") == 0)
+		control_send_order(wire, ATOLL__CONTROL__ORDER__KIND__KIND_RESUME);
+	else if (!send_device_command(wire, command))
 		fprintf(stderr, "core_harness: unknown command: %s", command);
 }
 
@@ -137,6 +244,14 @@ static bool take_message(int wire, const Atoll__Control__Envelope *envelope)
 		for (size_t i = 0; i < envelope->statistics->n_counters; i++)
 			printf("counter %s %llu\n", envelope->statistics->counters[i]->name,
 			       (unsigned long long)envelope->statistics->counters[i]->value);
+		fflush(stdout);
+		return false;
+	case ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_STATE:
+		printf("device %s %s %llu %s\n", envelope->device_state->id,
+		       protobuf_c_enum_descriptor_get_value(&atoll__control__device_state__kind__descriptor,
+							    (int)envelope->device_state->kind)
+			       ->name,
+		       (unsigned long long)envelope->serial, envelope->device_state->detail);
 		fflush(stdout);
 		return false;
 	case ATOLL__CONTROL__ENVELOPE__BODY_GUEST_EVENT:
@@ -188,7 +303,6 @@ int main(int argc, char **argv)
 	Atoll__Control__CoreConfigure configure = ATOLL__CONTROL__CORE_CONFIGURE__INIT;
 	int fds[3], option, status, pair[2];
 	size_t fd_count = 2;
-	char *devices[DEVICES_MAX];
 	const char *initrd = NULL, *kvm = "/dev/kvm";
 	pid_t core;
 
@@ -216,8 +330,7 @@ int main(int argc, char **argv)
 			kvm = optarg;
 			break;
 		case 'D':
-			if (configure.devices < DEVICES_MAX)
-				devices[configure.devices++] = optarg;
+			add_device(optarg);
 			break;
 		case 'd':
 			configure.debug_exit = true;
@@ -235,7 +348,7 @@ int main(int argc, char **argv)
 	setvbuf(stdin, NULL, _IONBF, 0);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		fail("socketpair");
-	core = start_core(argv[optind], pair[1]);
+	core = start_child(argv[optind], pair[1]);
 	close(pair[1]);
 	fds[0] = open_or_fail(kvm, O_RDWR);
 	fds[1] = open_or_fail(argv[optind + 1], O_RDONLY);
@@ -245,11 +358,14 @@ int main(int argc, char **argv)
 	}
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE;
 	envelope.core_configure = &configure;
+	configure.devices = device_count;
 	if (control_send(pair[0], &envelope, fds, fd_count) < 0)
 		fail("control wire");
-	for (unsigned i = 0; i < configure.devices; i++)
-		attach_device(pair[0], devices[i]);
+	for (unsigned i = 0; i < device_count; i++)
+		attach_device(pair[0], &devices[i], 0);
 	serve(pair[0]);
+	for (unsigned i = 0; i < device_count; i++)
+		kill_device(&devices[i]);
 	if (waitpid(core, &status, 0) < 0)
 		fail("waitpid");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
