@@ -12,6 +12,7 @@ struct audit_thread_rule {
 	const char *filters
 		[2]; /* ours, the last installed first; NULL: no more. What its parent wore is below. */
 	const char *own_fd; /* what the descriptor in slot OWN_FD is, in front of the thread's number */
+	bool alike;	    /* any number of threads of just this name */
 };
 
 struct audit_fd_rule {
@@ -28,15 +29,19 @@ struct audit_limit_rule {
 
 struct audit_rule {
 	const char *role;
-	struct audit_thread_rule threads[3];
-	uint64_t capabilities; /* that may be in any set */
-	uint64_t bounding;     /* and in the bounding set, of root; others cannot change it */
+	struct audit_thread_rule threads[4]; /* ended by a NULL name */
+	uint64_t capabilities;		     /* that may be in any set */
+	uint64_t bounding;		     /* and in the bounding set, of root; others cannot change it */
 	unsigned
 		own_namespaces; /* a bit for each enum proc_namespace that is its own; others are its parent's */
 	bool jailed;		/* an empty root; a user of its own, if its parent is root; no children */
 	const struct audit_fd_rule *fds[3];	  /* lists, each ended by most 0; NULL: no more */
 	const struct audit_limit_rule *limits[2]; /* lists, each ended by PROC_LIMITS_COUNT */
 };
+
+/* The rule of a thread: of the first of its process, and of others by their name; NULL: there is none. */
+const struct audit_thread_rule *audit_rule_of_thread(const struct audit_rule *rule, const char *name,
+						     bool first);
 
 /* The row of a role, or NULL. */
 const struct audit_rule *audit_rule_find(const char *role);

@@ -210,6 +210,7 @@ static void judge_thread_names(const struct judged *judged)
 	const struct audit_process *process = judged->process;
 	struct audit_check *check = check_add(judged->process, "threads", 0);
 	unsigned workers = 0;
+	const struct audit_thread_rule *rule;
 
 	if (process->threads_error == -EAGAIN) {
 		check_worsen(check, AUDIT_DEVIATES);
@@ -227,7 +228,8 @@ static void judge_thread_names(const struct judged *judged)
 			continue;
 		}
 		check_say(check, "%s%s", i == 0 ? "" : ", ", i == 0 ? "main" : thread->status.name);
-		for (size_t k = 1; k < i; k++) {
+		rule = audit_rule_of_thread(judged->rule, thread->status.name, i == 0);
+		for (size_t k = 1; k < i && (rule == NULL || !rule->alike); k++) {
 			const struct audit_thread *other = &process->threads[k];
 
 			if (other->error == 0 && !other->kernel_worker &&

@@ -69,16 +69,14 @@ static const char *name_number(const char *name, const char *kind)
 	return number;
 }
 
-static const struct audit_thread_rule *rule_of_thread(const struct audit_rule *rule,
-						      const struct audit_thread *thread, size_t index)
+const struct audit_thread_rule *audit_rule_of_thread(const struct audit_rule *rule, const char *name,
+						     bool first)
 {
-	const size_t count = sizeof(rule->threads) / sizeof(rule->threads[0]);
-
-	if (index == 0)
+	if (first)
 		return &rule->threads[0];
-	for (size_t i = 1; i < count && rule->threads[i].name != NULL; i++)
-		if (name_number(thread->status.name, rule->threads[i].name) != NULL)
-			return &rule->threads[i];
+	for (const struct audit_thread_rule *entry = &rule->threads[1]; entry->name != NULL; entry++)
+		if (entry->alike ? strcmp(name, entry->name) == 0 : name_number(name, entry->name) != NULL)
+			return entry;
 	return NULL;
 }
 
@@ -225,7 +223,7 @@ void judge_filters(const struct audit *audit, struct audit_process *process, con
 		check_say(check, "runs the kernel's code and none of the process's");
 		return;
 	}
-	thread_rule = rule_of_thread(rule, thread, index);
+	thread_rule = audit_rule_of_thread(rule, thread->status.name, index == 0);
 	if (thread_rule == NULL) {
 		check_worsen(check, AUDIT_DEVIATES);
 		check_say(check, "no thread of this name is written");

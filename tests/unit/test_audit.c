@@ -349,6 +349,17 @@ static void test_filters(void **state)
 	vm_make(&audit);
 	strcpy(audit.processes[BLK].threads[1].status.name, "vcpu0");
 	deviates(&audit, BLK, "filters", "no thread of this name is written");
+	/* Threads that are alike have one name, and filters all the same. */
+	vm_make(&audit);
+	for (unsigned i = 0; i < 2; i++)
+		thread_make(&audit.processes[CORE], "attendant", audit_jail_user(110), &filter_core, NULL);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	thread_make(&audit.processes[CORE], "vcpu0", audit_jail_user(110), &filter_vcpu, &filter_core);
+	audit.processes[CORE].threads[2].filters.filters[0].instructions[1].k = 30;
+	deviates(&audit, CORE, "threads", "vcpu0 (written: each name once)");
 	/* The kernel's own threads run nothing of the process. */
 	vm_make(&audit);
 	audit.processes[BLK].threads[1].kernel_worker = true;
@@ -760,7 +771,7 @@ static void test_table_and_filters(void **state)
 		const struct audit_rule *rule = audit_rule_find(roles[i]);
 
 		assert_non_null(rule);
-		for (size_t k = 0; k < 3 * 2; k++) {
+		for (size_t k = 0; k < 4 * 2; k++) {
 			const char *name = rule->threads[k / 2].name != NULL
 						   ? rule->threads[k / 2].filters[k % 2]
 						   : NULL;
