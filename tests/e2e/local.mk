@@ -39,3 +39,10 @@ EXTRA_DIST += tests/e2e/jail.bats
 E2E_HELPERS += tests/e2e/helpers/intruder
 tests_e2e_helpers_intruder_SOURCES = tests/e2e/helpers/intruder.c
 tests_e2e_helpers_intruder_LDADD = policy/libfilters.la policy/libpolicy.la common/libcommon.la
+
+# atoll audit, and an atoll-blk with another filter than policy/ compiled.
+EXTRA_DIST += tests/e2e/audit.bats tests/e2e/audit-guest.bats
+E2E_HELPERS += tests/e2e/helpers/swapped_blk
+tests_e2e_helpers_swapped_blk_SOURCES = dev-blk/main.c tests/e2e/helpers/swapped_filter.c
+tests_e2e_helpers_swapped_blk_CPPFLAGS = $(AM_CPPFLAGS)
+tests_e2e_helpers_swapped_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
