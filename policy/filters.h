@@ -14,6 +14,7 @@ extern const struct seccomp_filter filter_blk_main;
 extern const struct seccomp_filter filter_blk_process;
 extern const struct seccomp_filter filter_blk_queue;
 extern const struct seccomp_filter filter_console_main;
+extern const struct seccomp_filter filter_core_attendant;
 extern const struct seccomp_filter filter_core_main;
 extern const struct seccomp_filter filter_core_process;
 extern const struct seccomp_filter filter_core_vcpu;

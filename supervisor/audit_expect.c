@@ -111,7 +111,7 @@ static const struct audit_rule audit_rules[] = {
 		.role = "core",
 		.threads = {{"main", {"core.main", "core.process"}, NULL},
 			    {"vcpu", {"core.vcpu", "core.process"}, "anon_inode:kvm-vcpu:"},
-			    {"attendant", {"core.process"}, .alike = true}},
+			    {"attendant", {"core.attendant", "core.process"}, .alike = true}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
 		.fds = {child_fds, core_fds},

@@ -260,9 +260,13 @@ int machine_load(struct machine *machine, int kernel_fd, int initrd_fd, const ch
 	return 0;
 }
 
-int machine_seal(struct machine *machine, const struct seccomp_filter *vcpu_filter)
+int machine_seal(struct machine *machine, const struct seccomp_filter *vcpu_filter,
+		 const struct seccomp_filter *attendant_filter)
 {
-	return vcpu_set_seal(atomic_load(&machine->vcpus), vcpu_filter);
+	int result = vcpu_filter != NULL ? vcpu_set_seal(atomic_load(&machine->vcpus), vcpu_filter) : 0;
+	int released = device_set_release(machine->devices, attendant_filter);
+
+	return result < 0 ? result : released;
 }
 
 void machine_start(struct machine *machine)

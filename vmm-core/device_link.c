@@ -148,6 +148,20 @@ static void attendant_watch(struct device_link *link)
 	link->wire_fd = -1;
 }
 
+/* The lock is let go of meanwhile. */
+static void attendant_wait_for_release(struct device_link *link)
+{
+	while (!link->released && !link->stopping)
+		pthread_cond_wait(&link->orders, &link->lock);
+	if (link->filter == NULL)
+		return;
+	pthread_mutex_unlock(&link->lock);
+	link->seal_error = jail_seal_thread(link->filter, NULL, 0);
+	pthread_mutex_lock(&link->lock);
+	link->filter = NULL;
+	pthread_cond_broadcast(&link->resumed);
+}
+
 static void *attendant_run(void *argument)
 {
 	struct device_link *link = argument;
@@ -156,6 +170,7 @@ static void *attendant_run(void *argument)
 	pthread_mutex_lock(&link->lock);
 	link->begun = true;
 	pthread_cond_broadcast(&link->resumed);
+	attendant_wait_for_release(link);
 	while (!link->stopping) {
 		if (link->prepared)
 			pthread_cond_wait(&link->orders, &link->lock);
@@ -226,6 +241,21 @@ int device_link_start(struct device_link *link, int wire_fd)
 		pthread_cond_wait(&link->resumed, &link->lock);
 	pthread_mutex_unlock(&link->lock);
 	return 0;
+}
+
+int device_link_release(struct device_link *link, const struct seccomp_filter *filter)
+{
+	int result;
+
+	pthread_mutex_lock(&link->lock);
+	link->released = true;
+	link->filter = filter;
+	pthread_cond_broadcast(&link->orders);
+	while (link->filter != NULL)
+		pthread_cond_wait(&link->resumed, &link->lock);
+	result = link->seal_error;
+	pthread_mutex_unlock(&link->lock);
+	return result;
 }
 
 void device_link_destroy(struct device_link *link)

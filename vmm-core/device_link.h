@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "common/loop.h"
+#include "common/seccomp_filter.h"
 #include "vmm-core/core.h"
 
 /* For a successor's handshake as a whole. */
@@ -72,7 +73,10 @@ struct device_link {
 	pthread_cond_t orders;
 	pthread_t attendant;
 	bool has_attendant;
-	bool begun; /* the attendant */
+	bool begun;    /* the attendant */
+	bool released; /* it may go about its work */
+	const struct seccomp_filter *filter;
+	int seal_error;
 	bool stopping;
 	int wire_fd; /* a duplicate, to watch and to cut the wire off by; the attendant closes it */
 	int next_fd; /* of a successor that waits for the attendant, or -1 */
@@ -91,10 +95,13 @@ struct device_link {
 	uint64_t longest_outage_us;
 };
 
-/* Main thread. id and device are borrowed. The link serves; the wire is watched from device_link_start() on. */
+/* Main thread. id and device are borrowed. The link serves; the wire is watched once the attendant is released. */
 int device_link_init(struct device_link *link, struct core *core, const char *id,
 		     const struct device_link_ops *ops, void *device);
 int device_link_start(struct device_link *link, int wire_fd);
+/* The attendant begins, after having put on the filter (NULL: none). Once; returns when it has. 0 or -errno
+ * (logged). */
+int device_link_release(struct device_link *link, const struct seccomp_filter *filter);
 /* Ends the attendant. No vCPU runs. */
 void device_link_destroy(struct device_link *link);
 

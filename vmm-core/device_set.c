@@ -126,6 +126,19 @@ static struct device_link *device_link_of(const struct device *device)
 	return device->virtio != NULL ? virtio_pci_link(device->virtio) : serial_device_link(device->serial);
 }
 
+int device_set_release(struct device_set *set, const struct seccomp_filter *attendant_filter)
+{
+	struct device *device;
+	int result = 0;
+
+	TAILQ_FOREACH (device, &set->devices, entry) {
+		int released = device_link_release(device_link_of(device), attendant_filter);
+
+		result = result < 0 ? result : released;
+	}
+	return result;
+}
+
 static struct device *device_find(const struct device_set *set, const char *id)
 {
 	struct device *device;

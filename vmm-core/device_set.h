@@ -24,6 +24,10 @@ int device_set_new(struct core *core, struct device_set **set);
  */
 int device_set_attach(struct device_set *set, const Atoll__Control__AttachDevice *device, int wire_fd);
 
+/* All are attached, and nothing else makes a thread: the attendants put on the filter (NULL: none) and begin.
+ * 0 or -errno (logged). */
+int device_set_release(struct device_set *set, const struct seccomp_filter *attendant_filter);
+
 /*
  * While the VM runs. A successor for the device of that id, with the serial of the message; wire_fd becomes the
  * set's. What came of it is reported. And: no successor will come. -ENOENT when there is no such device.

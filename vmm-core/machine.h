@@ -33,8 +33,10 @@ int machine_attach(struct machine *machine, const Atoll__Control__AttachDevice *
  * stay the caller's. 0 or -errno (logged). */
 int machine_load(struct machine *machine, int kernel_fd, int initrd_fd, const char *cmdline);
 
-/* The process has its filter: the vCPUs' threads put on theirs. 0 or -errno (logged). */
-int machine_seal(struct machine *machine, const struct seccomp_filter *vcpu_filter);
+/* The process has its filter, or will have none (NULL, NULL): the threads of vCPUs and attendants put on theirs,
+ * and the attendants begin. 0 or -errno (logged). */
+int machine_seal(struct machine *machine, const struct seccomp_filter *vcpu_filter,
+		 const struct seccomp_filter *attendant_filter);
 
 /* Lets the vCPUs run. Then machine_run() returns when the run is over and vCPUs and queues are stopped. */
 void machine_start(struct machine *machine);

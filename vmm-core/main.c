@@ -217,10 +217,10 @@ static int core_seal(struct core_process *process)
 	int result;
 
 	if (!child_is_jailed(process->child))
-		return 0;
+		return machine_seal(process->machine, NULL, NULL);
 	result = jail_seal_process(&filter_core_process, true);
 	if (result == 0)
-		result = machine_seal(process->machine, &filter_core_vcpu);
+		result = machine_seal(process->machine, &filter_core_vcpu, &filter_core_attendant);
 	return result < 0 ? result : jail_seal_thread(&filter_core_main, NULL, 0);
 }
 

@@ -60,6 +60,7 @@ deviating() { jq -r '.processes[] | select(.verdict == "deviates") | .role + " "
 	cat worn
 	grep -qx "core main core.main,core.process,supervisor.main" worn
 	grep -qx "core vcpu1 core.vcpu,core.process,supervisor.main" worn
+	grep -qx "core attendant core.attendant,core.process,supervisor.main" worn
 	grep -qx "blk queue-0 blk.queue,blk.process,supervisor.main" worn
 	[ "$(grep -cx "console main console.main,supervisor.main" worn)" = 2 ]
 	grep -q "filters vcpu1 .*its own descriptor [0-9]* is anon_inode:kvm-vcpu:1 " audit.txt

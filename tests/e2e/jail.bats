@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 setup() {
 	vm_setup
 	export ATOLL_POLICY_DIR=${ATOLL_POLICY_DIR:-$BATS_TEST_DIRNAME/../../policy}
-	filters="blk.main blk.queue console.main core.main core.vcpu net.main"
+	filters="blk.main blk.queue console.main core.attendant core.main core.vcpu net.main"
 }
 teardown() { vm_teardown; }
 
@@ -89,7 +89,7 @@ sealed() {
 		done
 	done | grep -v ^kvm | sort -u | tr '\n' ',' >threads
 	cat threads
-	grep -q "atoll-blk 3,atoll-console 2,atoll-core 3,attendant 2,queue-0 3,queue-1 3,vcpu0 3," threads
+	grep -q "atoll-blk 3,atoll-console 2,atoll-core 3,attendant 3,queue-0 3,queue-1 3,vcpu0 3," threads
 	# After a reset, too.
 	before=$(children_of jail | head -n 1)
 	"$atoll" reset jail

@@ -24,10 +24,10 @@ wrong() {
 	[ "$status" = 0 ]
 	[ -z "$stderr" ]
 	sed "s/^/# /" <<<"$output" >&3
-	for name in blk.main blk.process blk.queue console.main core.main core.process core.vcpu net.main supervisor.main; do
+	for name in blk.main blk.process blk.queue console.main core.attendant core.main core.process core.vcpu net.main supervisor.main; do
 		grep -q "^$name .* calls tried, also on the built-in filter$" <<<"$output"
 	done
-	[ "$(wc -l <<<"$output")" = 9 ]
+	[ "$(wc -l <<<"$output")" = 10 ]
 }
 
 @test "no thread of a device may make more than 25 calls, no vCPU more than 20" {

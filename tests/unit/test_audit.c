@@ -41,6 +41,7 @@ static const struct sock_filter code_vcpu[] = {LOAD_NUMBER, BPF_JUMP(BPF_JMP | B
 static const struct sock_filter code_blk[] = {ALLOW_ONE(5)};
 static const struct sock_filter code_blk_main[] = {ALLOW_ONE(6)};
 static const struct sock_filter code_queue[] = {ALLOW_ONE(7)};
+static const struct sock_filter code_attendant[] = {ALLOW_ONE(8)};
 static const struct seccomp_filter_slot vcpu_slots[] = {{"OWN_FD", 1}};
 
 #define FILTER(its_name, code)                                     \
@@ -56,9 +57,10 @@ static const struct seccomp_filter filter_vcpu = {
 static const struct seccomp_filter filter_blk = FILTER("blk.process", code_blk);
 static const struct seccomp_filter filter_blk_main = FILTER("blk.main", code_blk_main);
 static const struct seccomp_filter filter_queue = FILTER("blk.queue", code_queue);
-static const struct seccomp_filter *const filters[] = {&filter_supervisor, &filter_core, &filter_core_main,
-						       &filter_vcpu,	   &filter_blk,	 &filter_blk_main,
-						       &filter_queue,	   NULL};
+static const struct seccomp_filter filter_attendant = FILTER("core.attendant", code_attendant);
+static const struct seccomp_filter *const filters[] = {
+	&filter_supervisor, &filter_core,  &filter_core_main, &filter_vcpu, &filter_blk,
+	&filter_blk_main,   &filter_queue, &filter_attendant, NULL};
 
 static void filter_wear(struct audit_thread *thread, const struct seccomp_filter *filter)
 {
@@ -352,7 +354,8 @@ static void test_filters(void **state)
 	/* Threads that are alike have one name, and filters all the same. */
 	vm_make(&audit);
 	for (unsigned i = 0; i < 2; i++)
-		thread_make(&audit.processes[CORE], "attendant", audit_jail_user(110), &filter_core, NULL);
+		thread_make(&audit.processes[CORE], "attendant", audit_jail_user(110), &filter_attendant,
+			    &filter_core);
 	vm_judge(&audit);
 	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
 	audit_clear(&audit);

@@ -258,6 +258,7 @@ static void begin(struct fake_backend *backend)
 	reports = 0;
 	assert_int_equal(virtio_pci_new(&setup, fake_backend_start(backend), &device), 0);
 	link_ = virtio_pci_link(device);
+	assert_int_equal(device_link_release(link_, NULL), 0);
 	loop_on_wake(core.loop, woken, NULL);
 	guest_config_write(&core, SLOT, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
 	bar = guest_config_read(&core, SLOT, PCI_BASE_ADDRESS_0, 4) & ~(uint64_t)PCI_BASE_ADDRESS_FLAGS;

@@ -583,6 +583,7 @@ static void begin(struct server *server, enum lie lie, uint16_t lie_at)
 	reports = 0;
 	server_go(server);
 	assert_int_equal(serial_device_new(&core, "serial", 0x3f8, 4, socket_fd, &port), 0);
+	assert_int_equal(device_link_release(serial_device_link(port), NULL), 0);
 	loop_on_wake(core.loop, woken, NULL);
 }
 
