@@ -13,6 +13,12 @@ tests_unit_test_blk_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_blk_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fdatasync,--wrap=preadv2,--wrap=pwritev2
 tests_unit_test_blk_LDADD = dev-blk/libblk.la $(UNIT_LIBS)
 
+TESTS += tests/unit/test_blk_crash
+check_PROGRAMS += tests/unit/test_blk_crash
+tests_unit_test_blk_crash_SOURCES = tests/unit/test_blk_crash.c
+tests_unit_test_blk_crash_CPPFLAGS = $(UNIT_CPPFLAGS) -DENABLE_CRASH_POINTS
+tests_unit_test_blk_crash_LDADD = dev-blk/libblk_crash.la $(UNIT_LIBS)
+
 # Starts the program itself.
 TESTS += tests/unit/test_blk_program
 check_PROGRAMS += tests/unit/test_blk_program
