@@ -1,31 +1,27 @@
 /*
- * Inflight regions. Sealed against any change of size, so that neither side can make the other's mapping
- * fault.
+ * Inflight regions. inflight_region_create() seals them against any change of size, so that neither side can
+ * make the other's mapping fault.
  */
 #include "vmm-core/inflight_memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/vhost_user_spec.h"
+#include "common/inflight.h"
 
-int inflight_memory_create(struct inflight_memory *inflight, unsigned queues, uint16_t queue_size)
+int inflight_memory_create(struct inflight_memory *inflight, uint16_t queues, uint16_t queue_size)
 {
-	size_t size = queues * VHOST_USER_INFLIGHT_QUEUE_SIZE(queue_size);
-	int fd = memfd_create("atoll-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	void *memory = MAP_FAILED;
+	size_t size = inflight_region_size(queues, queue_size);
+	int fd, result = inflight_region_create(queues, queue_size, &fd);
+	void *memory;
 
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)size) == 0 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-		memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (result < 0)
+		return result;
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED) {
-		int result = -errno;
-
+		result = -errno;
 		close(fd);
 		return result;
 	}

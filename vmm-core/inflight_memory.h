@@ -16,7 +16,7 @@ struct inflight_memory {
 };
 
 /* Zeroed, for `queues` rings of up to queue_size descriptors. 0 or -errno. */
-int inflight_memory_create(struct inflight_memory *inflight, unsigned queues, uint16_t queue_size);
+int inflight_memory_create(struct inflight_memory *inflight, uint16_t queues, uint16_t queue_size);
 /* The driver begins anew. No process uses it. */
 void inflight_memory_clear(struct inflight_memory *inflight);
 void inflight_memory_destroy(struct inflight_memory *inflight);

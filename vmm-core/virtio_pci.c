@@ -365,8 +365,8 @@ static int make_queues(struct virtio_pci *device, const struct virtio_pci_setup 
 
 static int make_memory(struct virtio_pci *device)
 {
-	int result =
-		inflight_memory_create(&device->inflight, device->queue_count, VIRTIO_PCI_QUEUE_SIZE_MAX);
+	int result = inflight_memory_create(&device->inflight, (uint16_t)device->queue_count,
+					    VIRTIO_PCI_QUEUE_SIZE_MAX);
 
 	if (result == 0)
 		result = msix_new(device->core->irqs, device->queue_count + 1, &device->msix);

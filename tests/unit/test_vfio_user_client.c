@@ -599,6 +599,8 @@ static void attach(struct server *server, enum lie lie, uint16_t lie_at, uint64_
 {
 	int socket_fd = server_start(server, lie, lie_at);
 
+	server->registers[5] = 0x60;
+	server->registers[6] = 0x61;
 	server_go(server);
 	device_link_attach(serial_device_link(port), socket_fd, serial);
 }
@@ -627,8 +629,6 @@ static void accesses_are_issued_again(void **state)
 	while (eventfd_read(fake_kvm.irqfds[0].fd, &count) == 0)
 		;
 	attach(&second, LIE_NONE, 0, 2);
-	second.registers[5] = 0x60;
-	second.registers[6] = 0x61;
 	expect_report(SERVING, 2);
 	reader_end(&a);
 	reader_end(&b);
@@ -684,7 +684,6 @@ static void successors_that_fail(void **state)
 	}
 	impatient = false;
 	attach(&good, LIE_NONE, 0, ++serial);
-	good.registers[5] = 0x60;
 	expect_report(SERVING, serial);
 	reader_end(&reader);
 	assert_int_equal(reader.value, 0x60);
