@@ -233,12 +233,30 @@ static void child_send_statistics(struct child *child, uint64_t serial)
 	child->counter_count = 0;
 }
 
+static void child_send_heartbeat(struct child *child, uint64_t serial)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__HeartbeatReply reply = ATOLL__CONTROL__HEARTBEAT_REPLY__INIT;
+
+	if (child->ops->heartbeat != NULL)
+		child->ops->heartbeat(child->argument, &reply);
+	envelope.serial = serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT_REPLY;
+	envelope.heartbeat_reply = &reply;
+	/* A supervisor that does not take it would take this for a hang; it is none of ours to wait. */
+	control_send(child->fd, &envelope, NULL, 0);
+}
+
 static int child_take(struct child *child, struct control_message *message)
 {
 	const Atoll__Control__Envelope *envelope = message->envelope;
 
 	if (envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS_REQUEST) {
 		child_send_statistics(child, envelope->serial);
+		return 0;
+	}
+	if (envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT) {
+		child_send_heartbeat(child, envelope->serial);
 		return 0;
 	}
 	if (envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ORDER &&

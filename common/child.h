@@ -29,6 +29,8 @@ struct child_ops {
 	int (*message)(void *argument, struct control_message *message);
 	/* Appends counters to a Statistics reply through child_counter(). May be NULL. */
 	void (*statistics)(void *argument, struct child *child);
+	/* Fills the reply to a Heartbeat: what is open, in whichever thread. NULL: nothing ever is. */
+	void (*heartbeat)(void *argument, Atoll__Control__HeartbeatReply *reply);
 };
 
 /*

@@ -559,10 +559,19 @@ static void device_statistics(void *argument, struct child *child)
 		program->ops->statistics(program->device, child);
 }
 
+static void device_heartbeat(void *argument, Atoll__Control__HeartbeatReply *reply)
+{
+	struct device_program *program = argument;
+
+	if (program->ops->heartbeat != NULL)
+		program->ops->heartbeat(program->device, reply);
+}
+
 static const struct child_ops device_child_ops = {
 	.shut_down = device_shut_down,
 	.message = device_message,
 	.statistics = device_statistics,
+	.heartbeat = device_heartbeat,
 };
 
 static int device_run_supervised(struct device_program *program)

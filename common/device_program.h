@@ -68,6 +68,8 @@ struct device_program_ops {
 	 */
 	int (*message)(void *device, struct control_message *message);
 	void (*statistics)(void *device, struct child *child);
+	/* As child_ops.heartbeat. */
+	void (*heartbeat)(void *device, Atoll__Control__HeartbeatReply *reply);
 	/* The last call. */
 	void (*close)(void *device);
 };

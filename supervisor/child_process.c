@@ -8,6 +8,7 @@
 #include "supervisor/child_process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +69,13 @@ int child_process_signal(const struct child_process *child)
 	return child->wait_status == JAIL_EXIT_ABORTED ? SIGABRT : 0;
 }
 
+bool child_process_has_ended(const struct child_process *child)
+{
+	struct pollfd exited = {.fd = child->pidfd, .events = POLLIN};
+
+	return child->state == CHILD_DEAD || poll(&exited, 1, 0) > 0;
+}
+
 void child_process_describe_end(const struct child_process *child, char *text, size_t size)
 {
 	int number = child_process_signal(child);
@@ -86,12 +94,13 @@ void child_process_describe_end(const struct child_process *child, char *text, s
 
 /* --- what it says --- */
 
-/* It did what no process of ours does. */
-static void child_break(struct child_process *child, const char *why)
+/* Mostly because it did what no process of ours does. */
+void child_process_break(struct child_process *child, const char *why)
 {
-	if (child->broken != NULL)
+	if (child->broken != NULL || child->state == CHILD_DEAD)
 		return;
-	child->broken = why;
+	snprintf(child->broken_text, sizeof(child->broken_text), "%s", why);
+	child->broken = child->broken_text;
 	loop_unwatch(child->control_watch);
 	child->control_watch = NULL;
 	child_process_kill(child);
@@ -188,7 +197,7 @@ static void child_take_violation(struct child_process *child, const Atoll__Contr
 	if (message->n_arguments != VIOLATION_ARGUMENTS || strlen(message->thread) > sizeof(child->id) ||
 	    strlen(message->filter) > sizeof(child->id) ||
 	    message->filter[strspn(message->filter, name_bytes)] != '\0') {
-		child_break(child, "it told of a violation that there cannot be");
+		child_process_break(child, "it told of a violation that there cannot be");
 		return;
 	}
 	memcpy(violation.arguments, message->arguments, sizeof(violation.arguments));
@@ -201,7 +210,7 @@ static void child_take(struct child_process *child, struct control_message *mess
 	const Atoll__Control__Envelope *envelope = message->envelope;
 
 	if (message->fd_count != (envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_RECORDING ? 1 : 0)) {
-		child_break(child, "it sent descriptors, or none where one belongs");
+		child_process_break(child, "it sent descriptors, or none where one belongs");
 		return;
 	}
 	switch (envelope->body_case) {
@@ -213,12 +222,13 @@ static void child_take(struct child_process *child, struct control_message *mess
 			child->state = CHILD_RUNNING;
 			child->ops->ready(child->owner, child);
 		} else if (child->state == CHILD_RUNNING) {
-			child_break(child, "it said twice that it is ready");
+			child_process_break(child, "it said twice that it is ready");
 		}
 		return;
 	case ATOLL__CONTROL__ENVELOPE__BODY_GUEST_EVENT:
 		if (child->role != CHILD_ROLE_CORE || child->state == CHILD_STARTING || child->told_event) {
-			child_break(child, "it told of the guest's end, and that is not its to tell now");
+			child_process_break(child,
+					    "it told of the guest's end, and that is not its to tell now");
 			return;
 		}
 		child->told_event = true;
@@ -230,17 +240,27 @@ static void child_take(struct child_process *child, struct control_message *mess
 		return;
 	case ATOLL__CONTROL__ENVELOPE__BODY_RECORDING:
 		if (child->ops->recording == NULL || child->state != CHILD_STARTING) {
-			child_break(child, "it records, and was not asked to");
+			child_process_break(child, "it records, and was not asked to");
 			return;
 		}
 		child->ops->recording(child->owner, child, message->fds[0]);
 		message->fds[0] = -1;
 		return;
+	case ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_STATE:
+		if (child->role != CHILD_ROLE_CORE ||
+		    !child->ops->device_state(child->owner, child, envelope->serial, envelope->device_state))
+			child_process_break(child, "it told of a device's wire what cannot be");
+		return;
+	case ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT_REPLY:
+		if (!child->ops->heartbeat_reply(child->owner, child, envelope->serial,
+						 envelope->heartbeat_reply))
+			child_process_break(child, "it answered a heartbeat that it was not asked for");
+		return;
 	case ATOLL__CONTROL__ENVELOPE__BODY_VIOLATION:
 		child_take_violation(child, envelope->violation);
 		return;
 	default:
-		child_break(child, "it sent a message that is the supervisor's to send");
+		child_process_break(child, "it sent a message that is the supervisor's to send");
 	}
 }
 
@@ -269,11 +289,9 @@ static void child_timer(void *argument)
 
 	if (child->control_watch == NULL) {
 		/* Its wire is closed, and yet it lives. */
-		if (child->broken == NULL)
-			child->broken = child->violation[0] != '\0'
-						? "it went on after a violation"
-						: "it closed its control wire and went on";
-		child_process_kill(child);
+		child_process_break(child, child->violation[0] != '\0'
+						   ? "it went on after a violation"
+						   : "it closed its control wire and went on");
 	} else {
 		loop_watch_set_events(child->control_watch, LOOP_READ);
 	}
@@ -297,7 +315,7 @@ static void child_readable(int fd, unsigned events, void *argument)
 		child->control_watch = NULL;
 		loop_timer_arm(child->timer, CLOSED_WIRE_US);
 	} else if (result < 0 && result != -EAGAIN) {
-		child_break(child, "its control wire carried what is no message");
+		child_process_break(child, "its control wire carried what is no message");
 	}
 }
 
@@ -343,7 +361,7 @@ void child_process_shut_down(struct child_process *child)
 	child->state = CHILD_STOPPING;
 	/* EPIPE: it is ending by itself. */
 	if (control_send_order(child->control_fd, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN) == -EAGAIN)
-		child_break(child, "it does not read its control wire");
+		child_process_break(child, "it does not read its control wire");
 }
 
 int child_process_send(struct child_process *child, Atoll__Control__Envelope *envelope, const int *fds,

@@ -42,6 +42,12 @@ struct child_process_ops {
 	void (*statistics)(void *owner, struct child_process *child, uint64_t serial);
 	/* It records what it calls; the listener is the owner's. NULL: nobody wants to know. */
 	void (*recording)(void *owner, struct child_process *child, int listener_fd);
+	/* From the core only, about one device's wire. False if that cannot be: then the core is killed. */
+	bool (*device_state)(void *owner, struct child_process *child, uint64_t serial,
+			     const Atoll__Control__DeviceState *state);
+	/* False if nothing was asked: then it is killed. */
+	bool (*heartbeat_reply)(void *owner, struct child_process *child, uint64_t serial,
+				const Atoll__Control__HeartbeatReply *reply);
 	/* It is reaped; everything that it had sent was taken. */
 	void (*died)(void *owner, struct child_process *child);
 };
@@ -66,6 +72,7 @@ struct child_process {
 	int pidfd, control_fd;
 	int wait_code, wait_status; /* of waitid(2), once dead */
 	const char *broken;	    /* why it was killed by us, or NULL */
+	char broken_text[256];
 	bool told_event;
 	bool no_sandbox;
 	bool killed; /* by us */
@@ -103,6 +110,8 @@ int child_process_send(struct child_process *child, Atoll__Control__Envelope *en
 /* Orders it to shut down, or kills it if the order cannot be given. */
 void child_process_shut_down(struct child_process *child);
 void child_process_kill(struct child_process *child);
+/* Kills it for what it did; why is what will be told of its end, if nothing ended it before. */
+void child_process_break(struct child_process *child, const char *why);
 
 /* "atoll-blk" */
 const char *child_role_program(enum child_role role);
@@ -112,6 +121,8 @@ const char *child_role_name(enum child_role role);
 const char *child_state_name(enum child_state state);
 /* The signal that ended it, also in a pid namespace of its own; 0: none did. */
 int child_process_signal(const struct child_process *child);
+/* It is dead, though perhaps not reaped yet. */
+bool child_process_has_ended(const struct child_process *child);
 /* How it ended: "ended with status 1", "was killed by signal 9 (Killed)", into text. */
 void child_process_describe_end(const struct child_process *child, char *text, size_t size);
 

@@ -25,6 +25,32 @@ static uint64_t uptime_seconds(const Reply *reply)
 	return now > started ? now - started : 0;
 }
 
+/* What is remarkable about a process, behind its state. */
+static const char *list_remark(const Atoll__Control__ProcessState *process)
+{
+	if (process->violation[0] != '\0')
+		return process->violation;
+	/* What has been mended is in the log. */
+	return strcmp(process->state, "running") != 0 ? process->trouble : "";
+}
+
+static void list_print_process(const Atoll__Control__ProcessState *process, const char *what)
+{
+	const char *remark = list_remark(process);
+
+	if (process->pid != 0)
+		printf("%-20s %8u  %s", what, process->pid, process->state);
+	else
+		printf("%-20s %8s  %s", what, "-", process->state);
+	if (process->no_sandbox)
+		printf("  no sandbox");
+	if (process->restarts > 0)
+		printf("  restarted %u time%s", process->restarts, process->restarts > 1 ? "s" : "");
+	if (remark[0] != '\0')
+		printf("  ");
+	report_line(stdout, remark);
+}
+
 static void list_print_text(const Reply *reply, pid_t pid)
 {
 	uint64_t seconds = uptime_seconds(reply);
@@ -45,11 +71,7 @@ static void list_print_text(const Reply *reply, pid_t pid)
 		char what[64];
 
 		snprintf(what, sizeof(what), "  %s %s", process->role, process->id);
-		printf("%-20s %8u  %s%s", what, process->pid, process->state,
-		       process->no_sandbox ? "  no sandbox" : "");
-		if (process->violation[0] != '\0')
-			printf("  ");
-		report_line(stdout, process->violation);
+		list_print_process(process, what);
 	}
 }
 
@@ -60,9 +82,10 @@ static json_t *list_process_json(const Atoll__Control__ProcessState *process)
 	for (size_t i = 0; i < process->n_counters; i++)
 		json_object_set_new(counters, process->counters[i]->name,
 				    json_integer((json_int_t)process->counters[i]->value));
-	return json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:o}", "role", process->role, "id", process->id,
-			 "pid", (int)process->pid, "state", process->state, "sandbox", !process->no_sandbox,
-			 "violation", process->violation, "counters", counters);
+	return json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:I, s:s, s:o}", "role", process->role, "id",
+			 process->id, "pid", (int)process->pid, "state", process->state, "sandbox",
+			 !process->no_sandbox, "violation", process->violation, "restarts",
+			 (json_int_t)process->restarts, "trouble", process->trouble, "counters", counters);
 }
 
 static json_t *list_vm_json(const Reply *reply, pid_t pid)
@@ -87,7 +110,8 @@ static void list_vm(const char *name, json_t *json, bool *any)
 			report_error("%s: %s; see that the runtime directory is yours", name, strerror(-fd));
 		return;
 	}
-	result = monitor_client_ask(fd, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_QUERY, &message);
+	result = monitor_client_ask(fd, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_QUERY, NULL,
+				    MONITOR_CLIENT_TIMEOUT_MS, &message);
 	close(fd);
 	if (result < 0) {
 		if (result != -EPIPE)

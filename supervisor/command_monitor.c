@@ -1,5 +1,5 @@
 /*
- * atoll stop, kill and reset: one order to a running VM.
+ * atoll stop, kill, reset, restart, pause and resume: one order to a running VM.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -18,6 +18,8 @@
 #define STOP_TIMEOUT_MAX_S 86400
 /* The supervisor's own bounds on an end, and some more. */
 #define END_TIMEOUT_MS 20000
+/* The supervisor bounds a restart by the config's `heartbeat`, twice. */
+#define RESTART_TIMEOUT_MS (3 * 3600 * 1000)
 
 /* Connects, or reports why not. */
 static int order_connect(const char *name, pid_t *pid)
@@ -36,7 +38,7 @@ static int order_connect(const char *name, pid_t *pid)
 static int order_give(int fd, const char *name, Atoll__Control__MonitorRequest__Command command)
 {
 	struct control_message message;
-	int result = monitor_client_ask(fd, command, &message);
+	int result = monitor_client_ask(fd, command, NULL, MONITOR_CLIENT_TIMEOUT_MS, &message);
 
 	if (result == -EPIPE)
 		return 0;
@@ -152,4 +154,77 @@ int command_reset(int argc, char **argv)
 			 : EXIT_STATUS_OK;
 	close(fd);
 	return status;
+}
+
+/*
+ * An order whose answer says that it was carried out; the VM's end is no such answer.
+ */
+static int order_await(int fd, const char *name, Atoll__Control__MonitorRequest__Command command,
+		       const char *device)
+{
+	struct control_message message;
+	int result =
+		monitor_client_ask(fd, command, device,
+				   device != NULL ? RESTART_TIMEOUT_MS : MONITOR_CLIENT_TIMEOUT_MS, &message);
+	int status = EXIT_STATUS_FAILED;
+
+	if (result == -EPIPE) {
+		report_error("%s: the VM ended meanwhile; see its log", name);
+		return status;
+	}
+	if (result < 0) {
+		report_error("%s: its supervisor does not answer: %s; see its log", name, strerror(-result));
+		return status;
+	}
+	if (message.envelope->monitor_reply->error[0] == '\0')
+		status = EXIT_STATUS_OK;
+	else if (device != NULL)
+		report_error("%s: %s: %s", name, device, message.envelope->monitor_reply->error);
+	else
+		report_error("%s: %s", name, message.envelope->monitor_reply->error);
+	control_message_clear(&message);
+	return status;
+}
+
+int command_restart(int argc, char **argv)
+{
+	int status, fd;
+	pid_t pid;
+
+	while (command_option(argc, argv, NULL, &status) != -1)
+		;
+	if (status >= 0)
+		return status;
+	if (!command_operands(argc, argv, 2))
+		return EXIT_STATUS_USAGE;
+	fd = order_connect(argv[optind], &pid);
+	if (fd < 0)
+		return EXIT_STATUS_FAILED;
+	status = order_await(fd, argv[optind], ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_RESTART,
+			     argv[optind + 1]);
+	close(fd);
+	return status;
+}
+
+static int order_pause(int argc, char **argv, Atoll__Control__MonitorRequest__Command command)
+{
+	int status, fd;
+	pid_t pid;
+
+	fd = order_start(argc, argv, &status, &pid);
+	if (fd < 0)
+		return status;
+	status = order_await(fd, argv[optind], command, NULL);
+	close(fd);
+	return status;
+}
+
+int command_pause(int argc, char **argv)
+{
+	return order_pause(argc, argv, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_PAUSE);
+}
+
+int command_resume(int argc, char **argv)
+{
+	return order_pause(argc, argv, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_RESUME);
 }

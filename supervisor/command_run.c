@@ -261,7 +261,16 @@ static void run_vm_statistics(void *owner, uint64_t serial)
 	monitor_statistics(run->monitor, serial);
 }
 
-static const struct vm_ops run_vm_ops = {run_vm_running, run_vm_ended, run_vm_statistics};
+static void run_vm_answered(void *owner, uint64_t ticket, const char *error)
+{
+	struct run *run = owner;
+
+	/* It is not there yet, or not any more, when nobody can have asked. */
+	if (run->monitor != NULL)
+		monitor_answered(run->monitor, ticket, error);
+}
+
+static const struct vm_ops run_vm_ops = {run_vm_running, run_vm_ended, run_vm_statistics, run_vm_answered};
 
 static void run_link_changed(void *owner, unsigned interface_index, bool up)
 {

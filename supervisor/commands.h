@@ -22,6 +22,9 @@ int command_list(int argc, char **argv);
 int command_stop(int argc, char **argv);
 int command_kill(int argc, char **argv);
 int command_reset(int argc, char **argv);
+int command_restart(int argc, char **argv);
+int command_pause(int argc, char **argv);
+int command_resume(int argc, char **argv);
 
 /* command_audit.c */
 int command_audit(int argc, char **argv);

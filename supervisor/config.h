@@ -93,11 +93,15 @@ struct config {
 	struct config_network *networks;
 	unsigned networks_count;
 	struct config_restart *restart;
+	char *heartbeat;
 	enum config_on_reset on_reset;
 	enum config_on_panic on_panic;
 	bool debug_exit;
 
 	uint64_t memory_bytes;
+	uint64_t heartbeat_us;
+	/* What holds for a device without a `restart` of its own. */
+	struct config_restart restart_default;
 };
 
 struct config_file {

@@ -11,19 +11,22 @@
 #include "supervisor/config_value.h"
 
 /* One byte of APIC id, less the I/O APIC's and broadcast. KVM may allow fewer; the core says so then. */
-#define CPUS_MAX	254
-#define MEMORY_DEFAULT	(UINT64_C(256) << 20)
-#define MEMORY_MIN	(UINT64_C(2) << 20)
-#define MEMORY_MAX	(UINT64_C(512) << 30)
-#define MEMORY_UNIT	UINT64_C(4096)
-#define SERIAL_MAX	4 /* a PC's COM1 to COM4 */
-#define PCI_MAX		31
-#define QUEUES_MAX	32
-#define DISK_ID_MAX	20 /* virtio 1.2, 5.2.6: VIRTIO_BLK_T_GET_ID is 20 bytes */
-#define BACKOFF_DEFAULT UINT64_C(50000)
-#define BACKOFF_MAX	UINT64_C(5000000)
-#define LIMIT_DEFAULT	10
-#define LIMIT_MAX	1000
+#define CPUS_MAX	  254
+#define MEMORY_DEFAULT	  (UINT64_C(256) << 20)
+#define MEMORY_MIN	  (UINT64_C(2) << 20)
+#define MEMORY_MAX	  (UINT64_C(512) << 30)
+#define MEMORY_UNIT	  UINT64_C(4096)
+#define SERIAL_MAX	  4 /* a PC's COM1 to COM4 */
+#define PCI_MAX		  31
+#define QUEUES_MAX	  32
+#define DISK_ID_MAX	  20 /* virtio 1.2, 5.2.6: VIRTIO_BLK_T_GET_ID is 20 bytes */
+#define BACKOFF_DEFAULT	  UINT64_C(50000)
+#define BACKOFF_MAX	  UINT64_C(5000000)
+#define LIMIT_DEFAULT	  10
+#define LIMIT_MAX	  1000
+#define HEARTBEAT_DEFAULT UINT64_C(10000000)
+#define HEARTBEAT_MIN	  UINT64_C(100000)
+#define HEARTBEAT_MAX	  UINT64_C(3600000000)
 
 struct check {
 	const struct config_file *file;
@@ -71,14 +74,19 @@ static void check_memory(struct check *check)
 	check_value(check, "memory", config->memory, problem);
 }
 
-static void check_restart(struct check *check, const char *owner, struct config_restart *restart)
+/* A key that is not there has the value of `otherwise`: the VM's for a device. */
+static void check_restart(struct check *check, const char *owner, struct config_restart *restart,
+			  const struct config_restart *otherwise)
 {
 	char path[64];
 	const char *problem;
 
 	if (restart == NULL)
 		return;
-	restart->backoff_us = BACKOFF_DEFAULT;
+	snprintf(path, sizeof(path), "%srestart.policy", owner);
+	if (!config_tree_has(check->file->tree, path))
+		restart->policy = otherwise->policy;
+	restart->backoff_us = otherwise->backoff_us;
 	snprintf(path, sizeof(path), "%srestart.backoff", owner);
 	if (restart->backoff != NULL) {
 		problem = value_parse_time(restart->backoff, &restart->backoff_us);
@@ -87,7 +95,33 @@ static void check_restart(struct check *check, const char *owner, struct config_
 		check_value(check, path, restart->backoff, problem);
 	}
 	snprintf(path, sizeof(path), "%srestart.limit", owner);
-	check_range(check, path, &restart->limit, LIMIT_DEFAULT, 1, LIMIT_MAX);
+	check_range(check, path, &restart->limit, otherwise->limit, 1, LIMIT_MAX);
+}
+
+static void check_restart_default(struct check *check)
+{
+	static const struct config_restart otherwise = {
+		.policy = CONFIG_RESTART_ALWAYS, .limit = LIMIT_DEFAULT, .backoff_us = BACKOFF_DEFAULT};
+	struct config *config = check->config;
+
+	check_restart(check, "", config->restart, &otherwise);
+	config->restart_default = config->restart != NULL ? *config->restart : otherwise;
+	/* The text is the other's. */
+	config->restart_default.backoff = NULL;
+}
+
+static void check_heartbeat(struct check *check)
+{
+	struct config *config = check->config;
+	const char *problem;
+
+	config->heartbeat_us = HEARTBEAT_DEFAULT;
+	if (config->heartbeat == NULL)
+		return;
+	problem = value_parse_time(config->heartbeat, &config->heartbeat_us);
+	if (problem == NULL && (config->heartbeat_us < HEARTBEAT_MIN || config->heartbeat_us > HEARTBEAT_MAX))
+		problem = "is out of range; write 100ms to 3600s";
+	check_value(check, "heartbeat", config->heartbeat, problem);
 }
 
 /* The id at `index` of all devices, consoles first. */
@@ -165,7 +199,7 @@ static void check_consoles(struct check *check, bool detached)
 		char path[64];
 
 		snprintf(path, sizeof(path), "consoles[%u].", i);
-		check_restart(check, path, console->restart);
+		check_restart(check, path, console->restart, &config->restart_default);
 		check_console_path(check, i);
 		snprintf(path, sizeof(path), "consoles[%u].output", i);
 		if (console->output == CONFIG_OUTPUT_STDIO && on_stdio++ == 1)
@@ -188,7 +222,7 @@ static void check_disks(struct check *check)
 		char path[64];
 
 		snprintf(path, sizeof(path), "disks[%u].", i);
-		check_restart(check, path, disk->restart);
+		check_restart(check, path, disk->restart, &check->config->restart_default);
 		snprintf(path, sizeof(path), "disks[%u].queues", i);
 		check_range(check, path, &disk->queues, 1, 1, QUEUES_MAX);
 		snprintf(path, sizeof(path), "disks[%u].id", i);
@@ -207,7 +241,7 @@ static void check_networks(struct check *check)
 		char path[64];
 
 		snprintf(path, sizeof(path), "networks[%u].", i);
-		check_restart(check, path, network->restart);
+		check_restart(check, path, network->restart, &config->restart_default);
 		snprintf(path, sizeof(path), "networks[%u].tap", i);
 		check_value(check, path, network->tap, value_check_interface(network->tap));
 		for (unsigned j = 0; j < i; j++) {
@@ -265,7 +299,8 @@ void config_check(struct config_file *file, bool detached, struct problems *prob
 	check_value(&check, "name", file->config->name, value_check_name(file->config->name));
 	check_range(&check, "cpus", &file->config->cpus, 1, 1, CPUS_MAX);
 	check_memory(&check);
-	check_restart(&check, "", file->config->restart);
+	check_restart_default(&check);
+	check_heartbeat(&check);
 	config_add_default_console(&check, detached);
 	check_ids(&check);
 	check_consoles(&check, detached);

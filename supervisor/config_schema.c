@@ -88,6 +88,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	LIST("disks", disks, disk_schema),
 	LIST("networks", networks, network_schema),
 	RESTART(struct config),
+	TEXT("heartbeat", OPTIONAL, struct config, heartbeat),
 	CHOICE("on-reset", struct config, on_reset, on_resets),
 	CHOICE("on-panic", struct config, on_panic, on_panics),
 	CYAML_FIELD_BOOL("debug-exit", OPTIONAL, struct config, debug_exit),

@@ -10,6 +10,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/config_tree.c supervisor/config_tree.h \
 	supervisor/config_value.c supervisor/config_value.h \
 	supervisor/detach.c supervisor/detach.h \
+	supervisor/heartbeat.c supervisor/heartbeat.h \
 	supervisor/link_watch.c supervisor/link_watch.h \
 	supervisor/monitor.c supervisor/monitor.h \
 	supervisor/monitor_client.c supervisor/monitor_client.h \
@@ -20,11 +21,13 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/relay.c supervisor/relay.h \
 	supervisor/report.c supervisor/report.h \
 	supervisor/resources.c supervisor/resources.h \
+	supervisor/restart.c supervisor/restart.h \
 	supervisor/runtime_dir.c supervisor/runtime_dir.h \
 	supervisor/spawn.c supervisor/spawn.h \
 	supervisor/terminal.c supervisor/terminal.h \
 	supervisor/vm.c supervisor/vm.h \
-	supervisor/vm_configure.c
+	supervisor/vm_configure.c \
+	supervisor/vm_device.c supervisor/vm_device.h
 supervisor_libsupervisor_la_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS) $(YAML_CFLAGS)
 supervisor_libsupervisor_la_LIBADD = common/libcommon.la $(CYAML_LIBS) $(YAML_LIBS)
 

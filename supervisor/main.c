@@ -41,7 +41,11 @@ static const struct command commands[] = {
 	{"stop", "[--timeout=SECONDS] NAME", "press the power button; kill the VM if it does not help",
 	 command_stop, "  --timeout=SECONDS  how long the guest has (default: 60)\n"},
 	{"kill", "NAME", "end the VM at once", command_kill, ""},
+	{"pause", "NAME", "stop the guest's processors", command_pause, ""},
+	{"resume", "NAME", "let the guest's processors go on", command_resume, ""},
 	{"reset", "NAME", "start the VM anew, as its reset button would", command_reset, ""},
+	{"restart", "NAME DEVICE", "replace a device's process under the running guest, or revive it",
+	 command_restart, ""},
 	{"audit", "[--json] NAME", "hold what a VM's processes may do against what is written", command_audit,
 	 "  --json  for programs, with all facts\n"},
 	{"policy",
@@ -65,7 +69,7 @@ static int help_print(void)
 	printf("Usage: atoll COMMAND [OPTION...] [ARGUMENT...]\n"
 	       "Run virtual machines, each a family of small processes.\n\nCommands:\n");
 	for (size_t i = 0; i < COMMANDS_COUNT; i++)
-		printf("  %-6s %s\n", commands[i].name, commands[i].summary);
+		printf("  %-7s %s\n", commands[i].name, commands[i].summary);
 	printf("\nOptions of every command:\n"
 	       "  -v, --verbose  log more; twice: everything\n"
 	       "  -q, --quiet    log warnings and errors only; twice: errors\n"

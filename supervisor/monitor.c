@@ -23,7 +23,8 @@ struct monitor_client {
 	struct monitor *monitor;
 	int fd;
 	struct loop_watch *watch;
-	bool waiting; /* for the counters */
+	bool waiting;	 /* for the counters */
+	uint64_t ticket; /* for what was begun with it; 0: for nothing */
 	uint64_t serial;
 };
 
@@ -81,17 +82,25 @@ static void process_state_free(Atoll__Control__ProcessState *process)
 }
 
 /* Strings are borrowed from the child. */
-static Atoll__Control__ProcessState *process_state_new(const struct child_process *child)
+static Atoll__Control__ProcessState *process_state_new(const struct vm *vm, const struct child_process *child)
 {
 	Atoll__Control__ProcessState *process = malloc(sizeof(*process));
+	const struct vm_device *device = vm_device_of(vm, child);
 
 	if (process == NULL)
 		return NULL;
 	atoll__control__process_state__init(process);
 	process->role = (char *)child_role_name(child->role);
 	process->id = (char *)child->id;
-	process->pid = (uint32_t)child->pid;
+	process->pid = child->state == CHILD_DEAD ? 0 : (uint32_t)child->pid;
 	process->state = (char *)child_state_name(child->state);
+	if (device != NULL) {
+		process->restarts = device->restarts;
+		process->trouble = (char *)device->trouble;
+		/* What happens to a process that goes on, not what happened to the one before. */
+		if (vm->state == VM_RUNNING)
+			process->state = (char *)vm_device_state_name(device);
+	}
 	process->no_sandbox = child->no_sandbox;
 	process->violation = (char *)child->violation;
 	process->counters = calloc(child->counter_count + 1, sizeof(Atoll__Control__Counter *));
@@ -118,12 +127,12 @@ static void client_reply_state(struct monitor_client *client)
 	TAILQ_FOREACH (child, &vm->children, link)
 		count++;
 	reply.vm = vm->config->name;
-	reply.state = (char *)vm_state_name(vm->state);
+	reply.state = (char *)vm_state_name(vm);
 	reply.started_us = vm->started_us;
 	reply.processes = calloc(count + 1, sizeof(Atoll__Control__ProcessState *));
 	if (reply.processes != NULL) {
 		TAILQ_FOREACH (child, &vm->children, link) {
-			Atoll__Control__ProcessState *process = process_state_new(child);
+			Atoll__Control__ProcessState *process = process_state_new(vm, child);
 
 			if (process != NULL)
 				reply.processes[reply.n_processes++] = process;
@@ -164,7 +173,43 @@ void monitor_statistics(struct monitor *monitor, uint64_t serial)
 		monitor_round_end(monitor);
 }
 
+void monitor_answered(struct monitor *monitor, uint64_t ticket, const char *error)
+{
+	struct monitor_client *client;
+
+	LIST_FOREACH (client, &monitor->clients, link) {
+		if (client->ticket == 0 || client->ticket != ticket)
+			continue;
+		client->ticket = 0;
+		client_reply_error(client, error);
+	}
+}
+
 /* --- requests --- */
+
+/* Replies now, if nothing was begun. */
+static void client_wait(struct monitor_client *client, uint64_t ticket, const char *why)
+{
+	client->ticket = ticket;
+	if (ticket == 0)
+		client_reply_error(client, why);
+}
+
+static void client_restart(struct monitor_client *client, const char *id)
+{
+	struct vm_device *device = vm_device_find(client->monitor->vm, id);
+	const char *why = "it has no device of this id; see \"atoll list\"";
+
+	client_wait(client, device != NULL ? vm_device_replace(device, &why) : 0, why);
+}
+
+static void client_pause(struct monitor_client *client, bool paused)
+{
+	const char *why = "";
+	uint64_t ticket = vm_pause(client->monitor->vm, paused, &why);
+
+	client_wait(client, ticket, why);
+}
 
 static void client_take(struct monitor_client *client, const Atoll__Control__Envelope *envelope)
 {
@@ -188,6 +233,15 @@ static void client_take(struct monitor_client *client, const Atoll__Control__Env
 	case ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_RESET:
 		client_reply_error(client,
 				   vm_reset(vm) == 0 ? "" : "the VM is ending; start it again afterwards");
+		return;
+	case ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_RESTART:
+		client_restart(client, envelope->monitor_request->device);
+		return;
+	case ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_PAUSE:
+		client_pause(client, true);
+		return;
+	case ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_RESUME:
+		client_pause(client, false);
 		return;
 	default:
 		client_reply_error(client,

@@ -1,5 +1,5 @@
 /*
- * The monitor: what a running supervisor answers to `atoll list`, stop, kill and reset, on NAME/control.
+ * The monitor: what a running supervisor answers to `atoll list`, stop, kill, restart and others, on NAME/control.
  *
  * One MonitorRequest at a time and connection, one MonitorReply for it; the end of the connection is the VM's
  * end.
@@ -19,6 +19,8 @@ struct monitor;
 int monitor_new(struct loop *loop, const struct runtime_dir *dir, struct vm *vm, struct monitor **monitor);
 /* A process told its counters, in answer to the request with this serial. */
 void monitor_statistics(struct monitor *monitor, uint64_t serial);
+/* What a command waits for, by the ticket of vm_ops.answered. */
+void monitor_answered(struct monitor *monitor, uint64_t ticket, const char *error);
 void monitor_free(struct monitor *monitor);
 
 #endif

@@ -9,9 +9,6 @@
 
 #include "supervisor/runtime_dir.h"
 
-/* A supervisor answers at once, or after half a second if a process of its VM does not. */
-#define REPLY_TIMEOUT_MS 5000
-
 int monitor_client_connect(const char *name, pid_t *pid)
 {
 	int base_fd, result;
@@ -29,20 +26,21 @@ int monitor_client_connect(const char *name, pid_t *pid)
 	return result;
 }
 
-int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command command,
-		       struct control_message *message)
+int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command command, const char *device,
+		       int timeout_ms, struct control_message *message)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__MonitorRequest request = ATOLL__CONTROL__MONITOR_REQUEST__INIT;
 	int result;
 
 	request.command = command;
+	request.device = (char *)(device != NULL ? device : "");
 	envelope.serial = 1;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_MONITOR_REQUEST;
 	envelope.monitor_request = &request;
 	result = control_send(socket_fd, &envelope, NULL, 0);
 	if (result == 0)
-		result = control_receive_timeout(socket_fd, REPLY_TIMEOUT_MS, message);
+		result = control_receive_timeout(socket_fd, timeout_ms, message);
 	if (result <= 0)
 		return result == 0 ? -EPIPE : result;
 	if (message->fd_count == 0 &&

@@ -14,10 +14,15 @@
  */
 int monitor_client_connect(const char *name, pid_t *pid);
 
-/* Sends a command and takes the reply into *message, to be cleared by the caller. 0, -EPROTO, -ETIMEDOUT,
- * -EPIPE when the VM ended meanwhile, or -errno. */
-int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command command,
-		       struct control_message *message);
+/* What a supervisor answers at once, or after half a second if a process of its VM does not. */
+#define MONITOR_CLIENT_TIMEOUT_MS 5000
+
+/*
+ * Sends a command, about a device or NULL, and waits up to timeout_ms for the reply, which goes into *message, to be
+ * cleared by the caller. 0, -EPROTO, -ETIMEDOUT, -EPIPE when the VM ended meanwhile, or -errno.
+ */
+int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command command, const char *device,
+		       int timeout_ms, struct control_message *message);
 
 /* Waits for the VM's end, at most timeout_ms. 0, -ETIMEDOUT or -errno. */
 int monitor_client_wait_end(int socket_fd, int timeout_ms);

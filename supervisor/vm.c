@@ -25,6 +25,8 @@
 #define STOP_TIMEOUT_US (10 * SECOND)
 /* Who kills does not want to wait. */
 #define KILL_TIMEOUT_US (2 * SECOND)
+/* With a core that is gone the whole VM is, within a second; less what is waited for before. */
+#define CORE_GONE_TIMEOUT_US (SECOND * 7 / 10)
 /* For a stdout that nobody reads, once all processes have ended. */
 #define DRAIN_TIMEOUT_US (5 * SECOND)
 /* One process's death makes others fail; their complaint may be here before the death is. */
@@ -41,11 +43,19 @@ enum cause_weight {
 
 static void vm_settle(struct vm *vm);
 
-const char *vm_state_name(enum vm_state state)
+const char *vm_state_name(const struct vm *vm)
 {
 	static const char *const names[] = {"starting", "running", "held", "stopping"};
 
-	return names[state];
+	return vm->state == VM_RUNNING && vm->paused ? "paused" : names[vm->state];
+}
+
+uint64_t vm_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
 }
 
 /* --- the end --- */
@@ -73,6 +83,7 @@ static void vm_end(struct vm *vm, int exit_status, bool relaunch, uint64_t timeo
 		loop_timer_arm(vm->stop_timer, timeout_us);
 		if (vm->record != NULL)
 			vm_request_statistics(vm, 0);
+		vm_devices_end(vm, "the VM is ending, and its devices with it");
 		TAILQ_FOREACH (child, &vm->children, link)
 			child_process_shut_down(child);
 	}
@@ -82,6 +93,7 @@ static void vm_end(struct vm *vm, int exit_status, bool relaunch, uint64_t timeo
 /* The VM cannot go on; the first such message is the cause, later ones follow from it. */
 static void __attribute__((format(printf, 2, 3))) vm_fail(struct vm *vm, const char *format, ...)
 {
+	const struct child_process *core = TAILQ_FIRST(&vm->children);
 	char text[LOG_TEXT_MAX + 256];
 	va_list arguments;
 
@@ -90,7 +102,8 @@ static void __attribute__((format(printf, 2, 3))) vm_fail(struct vm *vm, const c
 	va_end(arguments);
 	if (vm->state != VM_STOPPING || vm->relaunch)
 		report_error("%s: %s", vm->config->name, text);
-	vm_end(vm, EXIT_STATUS_FAILED, false, STOP_TIMEOUT_US);
+	vm_end(vm, EXIT_STATUS_FAILED, false,
+	       core != NULL && core->state == CHILD_DEAD ? CORE_GONE_TIMEOUT_US : STOP_TIMEOUT_US);
 }
 
 static void vm_fail_cause(void *argument)
@@ -150,6 +163,10 @@ static void vm_settle(struct vm *vm)
 {
 	if (vm->state != VM_STOPPING || vm->over || vm_processes_left(vm))
 		return;
+	/* The last who had it is gone: what is in it is the end of the console. */
+	if (vm->console_fd >= 0)
+		close(vm->console_fd);
+	vm->console_fd = -1;
 	if (vm->relay != NULL && relay_busy(vm->relay)) {
 		/* vm_console_drained() comes next, or the timer. */
 		loop_timer_arm(vm->stop_timer, DRAIN_TIMEOUT_US);
@@ -200,6 +217,8 @@ static void vm_child_ready(void *owner, struct child_process *child)
 	struct child_process *other, *core = TAILQ_FIRST(&vm->children);
 
 	log_info("%s: %s is ready", child_role_program(child->role), child->object);
+	if (vm->state == VM_RUNNING)
+		vm_device_ready(vm_device_of(vm, child));
 	if (vm->state != VM_STARTING)
 		return;
 	TAILQ_FOREACH (other, &vm->children, link)
@@ -211,6 +230,7 @@ static void vm_child_ready(void *owner, struct child_process *child)
 		return;
 	}
 	vm->state = VM_RUNNING;
+	vm_devices_run(vm);
 	log_info("all processes are ready; the guest starts");
 	if (!vm->was_running) {
 		vm->was_running = true;
@@ -243,6 +263,7 @@ static void vm_guest_panicked(struct vm *vm)
 			vm->config->name);
 		vm->state = VM_HELD;
 		loop_timer_disarm(vm->power_timer);
+		vm_devices_end(vm, "the guest panicked, and the VM is held");
 		return;
 	}
 }
@@ -308,6 +329,28 @@ static void vm_child_recording(void *owner, struct child_process *child, int lis
 		child_process_kill(child);
 }
 
+static bool vm_device_state(void *owner, struct child_process *child, uint64_t serial,
+			    const Atoll__Control__DeviceState *state)
+{
+	(void)child;
+	return vm_device_told(owner, serial, state);
+}
+
+static bool vm_heartbeat_reply(void *owner, struct child_process *child, uint64_t serial,
+			       const Atoll__Control__HeartbeatReply *reply)
+{
+	struct vm *vm = owner;
+	struct vm_device *device = vm_device_of(vm, child);
+
+	if (device != NULL)
+		return heartbeat_answered(&device->heartbeat, serial, reply, vm_now());
+	if (serial == 0 || serial > vm->serial)
+		return false;
+	/* The core has done what it was ordered before. */
+	vm->ops->answered(vm->owner, serial, "");
+	return true;
+}
+
 static enum cause_weight vm_death_weight(const struct child_process *child)
 {
 	if (child->broken != NULL || child->violation[0] != '\0' || child_process_signal(child) != 0 ||
@@ -318,11 +361,22 @@ static enum cause_weight vm_death_weight(const struct child_process *child)
 	return child->role == CHILD_ROLE_CORE ? CAUSE_CORE_FAILED : CAUSE_DEVICE_FAILED;
 }
 
+/* Whether its end is its own. When the core ends, its devices may be reaped first. */
+static bool vm_death_is_device(const struct vm *vm, const struct child_process *child)
+{
+	return vm->state == VM_RUNNING && vm->cause_weight == 0 && child->role != CHILD_ROLE_CORE &&
+	       !child_process_has_ended(TAILQ_FIRST(&vm->children));
+}
+
 static void vm_child_died(void *owner, struct child_process *child)
 {
 	struct vm *vm = owner;
-	char how[128];
+	char how[320];
 
+	if (vm_death_is_device(vm, child)) {
+		vm_device_died(vm_device_of(vm, child));
+		return;
+	}
 	child_process_describe_end(child, how, sizeof(how));
 	/* A held VM's core has nothing more to do; what it had told is all that is kept of it. */
 	if (vm->state == VM_HELD) {
@@ -350,8 +404,9 @@ static void vm_child_died(void *owner, struct child_process *child)
 	vm_settle(vm);
 }
 
-static const struct child_process_ops vm_child_ops = {vm_child_ready, vm_guest_event, vm_child_statistics,
-						      vm_child_recording, vm_child_died};
+static const struct child_process_ops vm_child_ops = {
+	vm_child_ready,	 vm_guest_event,     vm_child_statistics, vm_child_recording,
+	vm_device_state, vm_heartbeat_reply, vm_child_died};
 
 /* --- the beginning --- */
 
@@ -361,15 +416,16 @@ void vm_launch(struct vm *vm)
 	struct timespec now;
 
 	vm_free_processes(vm);
+	vm_devices_launch(vm);
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (vm->started_us == 0)
 		vm->started_us = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
 	vm->state = VM_STARTING;
-	vm->relaunch = false;
+	vm->relaunch = vm->paused = false;
 	vm->cause_weight = 0;
 	loop_timer_arm(vm->ready_timer, READY_TIMEOUT_US);
 	/* What went wrong has been reported. */
-	if (vm_start_processes(vm, &vm_child_ops) < 0) {
+	if (vm_start_processes(vm) < 0) {
 		/* Those that were started wait for words that will not come. */
 		TAILQ_FOREACH (child, &vm->children, link)
 			child_process_kill(child);
@@ -408,14 +464,20 @@ static void vm_power_timer(void *argument)
 int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struct resources *resources,
 	    const struct vm_ops *ops, void *owner)
 {
-	*vm = (struct vm){.loop = loop, .config = config, .resources = resources, .ops = ops, .owner = owner};
+	*vm = (struct vm){.loop = loop,
+			  .config = config,
+			  .resources = resources,
+			  .ops = ops,
+			  .owner = owner,
+			  .child_ops = &vm_child_ops,
+			  .console_fd = -1};
 	TAILQ_INIT(&vm->children);
 	vm->ready_timer = loop_watch_timer(loop, vm_ready_timer, vm);
 	vm->stop_timer = loop_watch_timer(loop, vm_stop_timer, vm);
 	vm->power_timer = loop_watch_timer(loop, vm_power_timer, vm);
 	vm->cause_timer = loop_watch_timer(loop, vm_fail_cause, vm);
-	if (vm->cause_timer == NULL || vm->ready_timer == NULL || vm->stop_timer == NULL ||
-	    vm->power_timer == NULL) {
+	if (vm_devices_new(vm) < 0 || vm->cause_timer == NULL || vm->ready_timer == NULL ||
+	    vm->stop_timer == NULL || vm->power_timer == NULL) {
 		vm_release(vm);
 		return -ENOMEM;
 	}
@@ -425,6 +487,10 @@ int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struc
 void vm_release(struct vm *vm)
 {
 	vm_free_processes(vm);
+	vm_devices_free(vm);
+	if (vm->console_fd >= 0)
+		close(vm->console_fd);
+	vm->console_fd = -1;
 	loop_unwatch(vm->ready_timer);
 	loop_unwatch(vm->stop_timer);
 	loop_unwatch(vm->power_timer);
@@ -469,6 +535,35 @@ int vm_reset(struct vm *vm)
 	log_notice("the VM is reset");
 	vm_end(vm, EXIT_STATUS_OK, true, KILL_TIMEOUT_US);
 	return 0;
+}
+
+uint64_t vm_pause(struct vm *vm, bool paused, const char **why)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__Heartbeat heartbeat = ATOLL__CONTROL__HEARTBEAT__INIT;
+	struct child_process *core = TAILQ_FIRST(&vm->children);
+
+	if (vm->state != VM_RUNNING) {
+		*why = vm->state == VM_STARTING ? "the VM is starting; try again when it runs"
+						: "the VM is ending, or held; no guest runs";
+		return 0;
+	}
+	if (vm->paused != paused) {
+		log_notice("the VM is %s: a command asks for it", paused ? "paused" : "resumed");
+		vm_devices_excuse(vm, vm_now());
+	}
+	/* The answer to a heartbeat behind the order says that the order is done. */
+	envelope.serial = ++vm->serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT;
+	envelope.heartbeat = &heartbeat;
+	if (control_send_order(core->control_fd, paused ? ATOLL__CONTROL__ORDER__KIND__KIND_PAUSE
+							: ATOLL__CONTROL__ORDER__KIND__KIND_RESUME) < 0 ||
+	    child_process_send(core, &envelope, NULL, 0) < 0) {
+		*why = "its core does not take orders; end it with atoll kill";
+		return 0;
+	}
+	vm->paused = paused;
+	return envelope.serial;
 }
 
 void vm_console_resize(struct vm *vm, unsigned columns, unsigned rows)

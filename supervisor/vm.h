@@ -20,6 +20,7 @@
 #include "supervisor/config.h"
 #include "supervisor/relay.h"
 #include "supervisor/resources.h"
+#include "supervisor/vm_device.h"
 
 enum vm_state {
 	VM_STARTING,
@@ -38,6 +39,8 @@ struct vm_ops {
 	void (*ended)(void *owner, int exit_status);
 	/* A process told its counters. */
 	void (*statistics)(void *owner, uint64_t serial);
+	/* What vm_restart_device() or vm_pause() gave this ticket for is done; error: "", or one line. */
+	void (*answered)(void *owner, uint64_t ticket, const char *error);
 };
 
 struct vm {
@@ -49,8 +52,18 @@ struct vm {
 	void *owner;
 
 	enum vm_state state;
-	uint64_t started_us; /* CLOCK_REALTIME */
-	struct child_list children;
+	uint64_t started_us;	    /* CLOCK_REALTIME */
+	struct child_list children; /* the core is the first */
+	struct vm_device *devices;
+	unsigned device_count;
+	const struct child_process_ops *child_ops;
+	uint64_t serial; /* of the last message that is answered, or ticket */
+	bool paused;
+	uint64_t beat_us; /* of the last heartbeats */
+	struct loop_watch *beat_timer;
+	/* The console's end of the stream to the relay: bytes on their way to a process that dies are its
+	 * successor's. -1: none. */
+	int console_fd;
 	unsigned columns, rows; /* of the terminal on stdio */
 	/* Processes without their sandbox: ids, "core", or NULL for all. The owner's. */
 	const char *const *no_sandbox;
@@ -81,6 +94,11 @@ void vm_kill(struct vm *vm, int exit_status, const char *why);
 void vm_power_button(struct vm *vm, uint64_t timeout_us);
 /* Starts it anew, whatever on-reset says. 0, or -EBUSY while it ends. */
 int vm_reset(struct vm *vm);
+/*
+ * Stops the guest's processors, or lets them go on. Returns a ticket: when vm_ops.answered comes with it, that is
+ * done. 0 with *why when it cannot be.
+ */
+uint64_t vm_pause(struct vm *vm, bool paused, const char **why);
 /* The terminal on stdio has another size. */
 void vm_console_resize(struct vm *vm, unsigned columns, unsigned rows);
 /* A tap went up or down. */
@@ -90,12 +108,19 @@ unsigned vm_request_statistics(struct vm *vm, uint64_t serial);
 /* The relay has written everything of the run's console. */
 void vm_console_drained(struct vm *vm);
 
-const char *vm_state_name(enum vm_state state);
+const char *vm_state_name(const struct vm *vm);
+
+/* CLOCK_MONOTONIC, in microseconds. */
+uint64_t vm_now(void);
 
 /* --- vm_configure.c --- */
 
 /* Starts every process and sends each its configuration and descriptors. 0, or -errno after having reported
  * why. */
-int vm_start_processes(struct vm *vm, const struct child_process_ops *ops);
+int vm_start_processes(struct vm *vm);
+
+/* Starts a process in the place of the device's dead one, and tells it and the core of each other. 0, or -errno
+ * after having reported why; device->child is the new one if it could be started. */
+int vm_start_device(struct vm *vm, struct vm_device *device);
 
 #endif

@@ -46,3 +46,5 @@ E2E_HELPERS += tests/e2e/helpers/swapped_blk
 tests_e2e_helpers_swapped_blk_SOURCES = dev-blk/main.c tests/e2e/helpers/swapped_filter.c
 tests_e2e_helpers_swapped_blk_CPPFLAGS = $(AM_CPPFLAGS)
 tests_e2e_helpers_swapped_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
+
+EXTRA_DIST += tests/e2e/restart.bats

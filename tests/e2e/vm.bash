@@ -47,7 +47,8 @@ fake() {
 	local role pair
 	mkdir -p libexec
 	for role in core blk net console; do
-		cp "$ATOLL_HELPER_DIR/fake_child" "libexec/atoll-$role"
+		# One that runs keeps the file that it had.
+		cp --remove-destination "$ATOLL_HELPER_DIR/fake_child" "libexec/atoll-$role"
 	done
 	for pair in "$@"; do printf '%32s' "MODE=${pair#*=}" >>"libexec/atoll-${pair%=*}"; done
 	export ATOLL_LIBEXEC_DIR=$PWD/libexec

@@ -70,7 +70,7 @@ static void test_good(void **state)
 	      "networks:\n  - id: lan\n    tap: tap0\n    mac: 52:54:00:12:34:56\n    restart: {policy: "
 	      "never}\n"
 	      "restart:\n  policy: always\n  backoff: 1s\n  limit: 3\n"
-	      "on-reset: exit\non-panic: hold\ndebug-exit: true\n",
+	      "heartbeat: 2s\non-reset: exit\non-panic: hold\ndebug-exit: true\n",
 	      false);
 	assert_string_equal(told(), "");
 	config = file.config;
@@ -91,6 +91,12 @@ static void test_good(void **state)
 	assert_int_equal(config->networks[0].restart->policy, CONFIG_RESTART_NEVER);
 	assert_true(config->restart->backoff_us == 1000000);
 	assert_int_equal(config->restart->limit, 3);
+	/* What a device leaves out is the VM's. */
+	assert_true(config->networks[0].restart->backoff_us == 1000000);
+	assert_int_equal(config->networks[0].restart->limit, 3);
+	assert_int_equal(config->restart_default.policy, CONFIG_RESTART_ALWAYS);
+	assert_int_equal(config->restart_default.limit, 3);
+	assert_true(config->heartbeat_us == 2000000);
 	assert_int_equal(config->on_reset, CONFIG_ON_RESET_EXIT);
 	assert_int_equal(config->on_panic, CONFIG_ON_PANIC_HOLD);
 	assert_true(config->debug_exit);
@@ -132,7 +138,7 @@ static void test_keys(void **state)
 {
 	(void)state;
 	expect(HEAD "colour: blue\n", "4: colour: unknown key; known here: name, cpus, memory, boot, "
-				      "consoles, disks, networks, restart, "
+				      "consoles, disks, networks, restart, heartbeat, "
 				      "on-reset, on-panic, debug-exit");
 	expect(HEAD "disks:\n  - id: a\n    paht: x\n    path: x\n",
 	       "6: disks[0].paht: unknown key; known here: id, path, readonly, queues, restart");

@@ -3,6 +3,7 @@
  * family; the last 32 bytes of its file, "MODE=" and blanks in front, say what it does. (Its user may open no
  * file beside it.)
  *
+<<<<<<< HEAD
  *   good       is ready, and ends when ordered; a core powers off when its button is pressed
  *   die        logs a line and ends with status 7 at once        silent    the same, without the line
  *   crash      is killed by SIGSEGV before it is ready           late      is ready, and ends with status 7
@@ -17,6 +18,37 @@
  *   pretend    tells that it did, and goes on                    nonsense, few  tell of what cannot be
  *   panic, reset, off: a core whose guest ends so, at once
  *   failure    a core whose machine fails
+=======
+ *   good        is ready, and ends when ordered; a core powers off when its button is pressed
+ *   die         logs a line and ends with status 7 at once
+ *   silent      the same, without the line
+ *   crash       is killed by SIGSEGV before it is ready
+ *   never       is never ready
+ *   garbage     sends bytes that are no message
+ *   huge        sends a packet larger than any message
+ *   descriptor  sends one with a log record
+ *   supervisor  sends a supervisor's message
+ *   close       closes its control wire and lives on
+ *   forge       logs control characters
+ *   stuck       is ready, and deaf to orders
+ *   flood       is ready, and logs without end
+ * at their first heartbeat, when the VM runs:
+ *   late        ends with status 7
+ *   twice       says again that it is ready
+ *   impostor    tells of the guest's end, though no core
+ *   echo        answers a heartbeat that it was not asked for
+ *   hung        does not answer
+ *   stalled     answers that work is open, ever the same
+ *   waiting     the same, but that it waits for the host
+ * as a device, whose wire to the core the others close:
+ *   mute        keeps it and says nothing on it
+ *   babbler     keeps it and sends bytes that are no message
+ * as a core:
+ *   panic, reset, off: its guest ends so, at once
+ *   failure     its machine fails
+ *   unknown     tells of an end that there is not
+ *   deceiver    tells of a device that there is not
+>>>>>>> b7dd129 (wip3)
  *
  * Descriptors other than 0 to 3 at its start, or another environment than it should have, make it log "LEAK".
  */
@@ -26,6 +58,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,8 +139,41 @@ static void wait_for_ever(void)
 		pause();
 }
 
+static void misbehave_when_running(const char *mode);
+
+static void answer_heartbeat(const char *mode, uint64_t serial)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__HeartbeatReply reply = ATOLL__CONTROL__HEARTBEAT_REPLY__INIT;
+
+	misbehave_when_running(mode);
+	if (strcmp(mode, "hung") == 0)
+		return;
+	if (strcmp(mode, "stalled") == 0 || strcmp(mode, "waiting") == 0)
+		reply.accepted = 1;
+	reply.host_io = strcmp(mode, "waiting") == 0;
+	envelope.serial = serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT_REPLY;
+	envelope.heartbeat_reply = &reply;
+	control_send(WIRE, &envelope, NULL, 0);
+}
+
+/* As a core: the successor of a device is served at once. */
+static void tell_device(const char *id, uint64_t serial)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__DeviceState state = ATOLL__CONTROL__DEVICE_STATE__INIT;
+
+	state.id = (char *)id;
+	state.kind = ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING;
+	envelope.serial = serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_STATE;
+	envelope.device_state = &state;
+	control_send(WIRE, &envelope, NULL, 0);
+}
+
 /* Takes messages until the order to end or the end of the wire; a core's guest heeds its button. */
-static int serve(void)
+static int serve(const char *mode)
 {
 	for (;;) {
 		struct control_message message;
@@ -118,6 +184,10 @@ static int serve(void)
 			return 0;
 		if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ORDER)
 			kind = message.envelope->order->kind;
+		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT)
+			answer_heartbeat(mode, message.envelope->serial);
+		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE)
+			tell_device(message.envelope->attach_device->id, message.envelope->serial);
 		control_message_clear(&message);
 		if (kind == ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN)
 			return 0;
@@ -179,19 +249,28 @@ static void misbehave_before_ready(const char *mode)
 
 static void misbehave_when_ready(const char *mode)
 {
-	if (strcmp(mode, "twice") == 0)
-		control_send_ready(WIRE);
-	if (strcmp(mode, "impostor") == 0)
-		control_send_guest_event(WIRE, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0, "");
-	if (strcmp(mode, "late") == 0) {
-		say("these are my late words", NULL, 0);
-		exit(7);
-	}
+	if (strcmp(mode, "deceiver") == 0)
+		tell_device("nobody", 0);
 	if (strcmp(mode, "stuck") == 0)
 		wait_for_ever();
 	while (strcmp(mode, "flood") == 0) {
 		if (say("water, water everywhere", NULL, 0) == -EPIPE)
 			exit(0);
+	}
+}
+
+/* The VM runs: a device is asked how it is. */
+static void misbehave_when_running(const char *mode)
+{
+	if (strcmp(mode, "twice") == 0)
+		control_send_ready(WIRE);
+	if (strcmp(mode, "impostor") == 0)
+		control_send_guest_event(WIRE, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0, "");
+	if (strcmp(mode, "echo") == 0)
+		answer_heartbeat("good", 12345);
+	if (strcmp(mode, "late") == 0) {
+		say("these are my late words", NULL, 0);
+		exit(7);
 	}
 }
 
@@ -219,6 +298,19 @@ static int end_guest(const char *mode)
 	return 0;
 }
 
+static void keep_wire(const char *mode, struct control_message *message)
+{
+	bool babbles = strcmp(mode, "babbler") == 0;
+
+	for (size_t i = 0; i < message->fd_count && (babbles || strcmp(mode, "mute") == 0); i++) {
+		/* On a disk's image it is not let. */
+		if (babbles)
+			send(message->fds[i], "these are bytes that are no message of vhost-user", 49,
+			     MSG_NOSIGNAL);
+		message->fds[i] = -1;
+	}
+}
+
 int main(void)
 {
 	const char *mode = mode_read();
@@ -234,6 +326,7 @@ int main(void)
 			return 1;
 		if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE)
 			devices = message.envelope->core_configure->devices + 1;
+		keep_wire(mode, &message);
 		control_message_clear(&message);
 	} while (devices > 1 && devices-- > 0);
 	misbehave_before_ready(mode);
@@ -241,5 +334,5 @@ int main(void)
 	misbehave_when_ready(mode);
 	if (end_guest(mode))
 		return 0;
-	return serve();
+	return serve(mode);
 }

@@ -1,0 +1,470 @@
+/*
+ * One device of a running VM. Everything happens in callbacks of the loop; device_succeed() is the one way to a
+ * successor, and vm_device_died() decides whether it is taken.
+ */
+#include "supervisor/vm_device.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/vm.h"
+
+/* A process whose wire has ended is about to end. */
+#define WIRE_ENDED_US UINT64_C(200000)
+/* Between two heartbeats, at most. */
+#define BEAT_US UINT64_C(1000000)
+/* A beat that comes so much too late: it is we who were stopped. */
+#define BEAT_LATE_US UINT64_C(500000)
+
+const char *vm_device_state_name(const struct vm_device *device)
+{
+	static const char *const names[] = {"starting",	  "running",	"restarting",
+					    "restarting", "restarting", "failed"};
+
+	return names[device->state];
+}
+
+static const char *device_program(const struct vm_device *device)
+{
+	return child_role_program(device->role);
+}
+
+/* Who waited for the successor is told how it went; "": it serves. */
+static void device_answer(struct vm_device *device, const char *error)
+{
+	uint64_t ticket = device->ticket;
+
+	device->ticket = 0;
+	if (ticket != 0)
+		device->vm->ops->answered(device->vm->owner, ticket, error);
+}
+
+static void __attribute__((format(printf, 2, 3)))
+device_answer_trouble(struct vm_device *device, const char *format, ...)
+{
+	char text[LOG_TEXT_MAX + 128];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	device_answer(device, text);
+}
+
+/* --- a process ended --- */
+
+/* Why, as an operator reads it behind the program's name, into device->trouble. */
+static void device_describe_end(struct vm_device *device)
+{
+	const struct child_process *child = device->child;
+	char how[320];
+
+	child_process_describe_end(child, how, sizeof(how));
+	if (child->violation[0] != '\0')
+		snprintf(device->trouble, sizeof(device->trouble), "%s: %.600s", how, child->violation);
+	else if (child->broken == NULL && child_process_signal(child) == 0 && child->last_text[0] != '\0')
+		snprintf(device->trouble, sizeof(device->trouble), "%s: \"%.600s\"", how, child->last_text);
+	else
+		snprintf(device->trouble, sizeof(device->trouble), "%s", how);
+}
+
+static void device_tell_core_failed(struct vm_device *device)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__FailDevice fail = ATOLL__CONTROL__FAIL_DEVICE__INIT;
+
+	fail.id = (char *)device->id;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_FAIL_DEVICE;
+	envelope.fail_device = &fail;
+	child_process_send(TAILQ_FIRST(&device->vm->children), &envelope, NULL, 0);
+}
+
+static void device_fail(struct vm_device *device)
+{
+	const char *vm = device->vm->config->name;
+
+	device->state = DEVICE_FAILED;
+	device_tell_core_failed(device);
+	if (device->restart.always)
+		log_error(
+			"%s: %s/%s %s; the device is failed, after %u restarts within %d s; the VM goes on; "
+			"revive it with \"atoll restart %s %s\"",
+			device_program(device), vm, device->id, device->trouble,
+			restart_recent(&device->restart, vm_now()), (int)(RESTART_WINDOW_US / 1000000), vm,
+			device->id);
+	else
+		log_error("%s: %s/%s %s; the device is failed, for its restart policy is never; the VM goes "
+			  "on; "
+			  "revive it with \"atoll restart %s %s\"",
+			  device_program(device), vm, device->id, device->trouble, vm, device->id);
+	device_answer_trouble(device, "the device is failed: its process %s; see its log lines",
+			      device->trouble);
+}
+
+/* device->trouble says why the last process ended, after it had served so long. */
+static void device_succeed(struct vm_device *device, uint64_t served_us)
+{
+	uint64_t now = vm_now(), delay;
+	char pause[48];
+
+	if (!restart_decide(&device->restart, now, served_us, &delay)) {
+		device_fail(device);
+		return;
+	}
+	device->restarts++;
+	device->state = DEVICE_WAITING;
+	snprintf(pause, sizeof(pause), "at once");
+	if (delay > 0)
+		snprintf(pause, sizeof(pause), "in %" PRIu64 " ms", delay / 1000);
+	log_warning("%s: %s/%s %s; its successor starts %s (restart %u of %u within %d s)",
+		    device_program(device), device->vm->config->name, device->id, device->trouble, pause,
+		    restart_recent(&device->restart, now), device->restart.limit,
+		    (int)(RESTART_WINDOW_US / 1000000));
+	device_answer_trouble(device,
+			      "its successor does not serve: it %s; see its log lines; it is tried again",
+			      device->trouble);
+	/* In a callback of its own also when it is at once: the dead one is still in its. */
+	loop_timer_arm(device->timer, delay);
+}
+
+void vm_device_died(struct vm_device *device)
+{
+	enum vm_device_state before = device->state;
+	uint64_t now = vm_now();
+	const struct child_process *child = device->child;
+
+	loop_timer_disarm(device->timer);
+	device_describe_end(device);
+	if (before == DEVICE_DRAINING) {
+		if (child->killed || child->wait_status != 0)
+			log_warning("%s: %s/%s %s while it was being replaced", device_program(device),
+				    device->vm->config->name, device->id, device->trouble);
+		snprintf(device->trouble, sizeof(device->trouble), "was replaced as a command asked");
+		device->restarts++;
+		device->state = DEVICE_WAITING;
+		loop_timer_arm(device->timer, 0);
+		return;
+	}
+	if (before == DEVICE_RUNNING)
+		device->ended_us = now;
+	device_succeed(device, before == DEVICE_RUNNING ? now - device->serving_us : 0);
+}
+
+/* --- its successor --- */
+
+static void device_start(struct vm_device *device)
+{
+	int result;
+
+	device->state = DEVICE_SUCCEEDING;
+	device->core_serves = false;
+	device->heartbeat = (struct heartbeat){0};
+	result = vm_start_device(device->vm, device);
+	if (result == 0) {
+		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
+		return;
+	}
+	snprintf(device->trouble, sizeof(device->trouble), "could not be started: %s", strerror(-result));
+	if (device->child->state != CHILD_DEAD) {
+		/* It waits for words that will not come; its death goes on from here. */
+		child_process_break(device->child, device->trouble);
+		return;
+	}
+	device_succeed(device, 0);
+}
+
+static void device_serves(struct vm_device *device)
+{
+	uint64_t now = vm_now();
+
+	if (device->child->state != CHILD_RUNNING || !device->core_serves || device->wire_ended)
+		return;
+	loop_timer_disarm(device->timer);
+	device->state = DEVICE_RUNNING;
+	device->serving_us = now;
+	log_notice("%s: %s/%s serves again, %" PRIu64 ".%" PRIu64 " ms after the one before it ended",
+		   device_program(device), device->vm->config->name, device->id,
+		   (now - device->ended_us) / 1000, (now - device->ended_us) / 100 % 10);
+	device->ended_us = 0;
+	device_answer(device, "");
+}
+
+void vm_device_ready(struct vm_device *device)
+{
+	if (device->state == DEVICE_SUCCEEDING)
+		device_serves(device);
+}
+
+static void device_timer(void *argument)
+{
+	struct vm_device *device = argument;
+
+	if (device->state == DEVICE_WAITING) {
+		device_start(device);
+		return;
+	}
+	if (device->state == DEVICE_FAILED || child_process_has_ended(device->child))
+		return;
+	if (process_is_stopped(device->child->pid)) {
+		/* By a debugger, who has time. */
+		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
+		return;
+	}
+	if (device->wire_ended)
+		child_process_break(device->child, "it closed its wire to the core and went on");
+	else if (device->state == DEVICE_DRAINING)
+		child_process_break(device->child, "it did not finish in time");
+	else if (device->state == DEVICE_SUCCEEDING)
+		child_process_break(device->child, device->child->state == CHILD_RUNNING
+							   ? "the core could not set it up in time"
+							   : "it was not ready in time");
+}
+
+bool vm_device_told(struct vm *vm, uint64_t wire, const Atoll__Control__DeviceState *state)
+{
+	struct vm_device *device = vm_device_find(vm, state->id);
+	char why[256];
+
+	if (device == NULL)
+		return false;
+	/* Of a predecessor's, or of a process that has ended meanwhile. */
+	if (wire != device->wire || device->child == NULL || device->child->state == CHILD_DEAD)
+		return wire <= device->wire;
+	switch (state->kind) {
+	case ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING:
+		if (device->wire_ended)
+			return false;
+		device->core_serves = true;
+		if (device->state == DEVICE_SUCCEEDING)
+			device_serves(device);
+		return true;
+	case ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_GONE:
+		if (device->wire_ended)
+			return false;
+		device->wire_ended = true;
+		/* In DRAINING that is its last act; otherwise, it is what is left of one that has died. */
+		if (device->state != DEVICE_DRAINING)
+			loop_timer_arm(device->timer, WIRE_ENDED_US);
+		return true;
+	case ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_BROKEN:
+		if (device->wire_ended)
+			return false;
+		device->wire_ended = true;
+		if (!child_process_has_ended(device->child)) {
+			snprintf(why, sizeof(why), "the core cut it off: %.200s", state->detail);
+			child_process_break(device->child, why);
+		}
+		return true;
+	default:
+		return false;
+	}
+}
+
+uint64_t vm_device_replace(struct vm_device *device, const char **why)
+{
+	struct vm *vm = device->vm;
+
+	if (vm->state != VM_RUNNING) {
+		*why = vm->state == VM_STARTING ? "the VM is starting; try again when it runs"
+						: "the VM is ending, or held; its devices stay as they are";
+		return 0;
+	}
+	if (device->ticket == 0)
+		device->ticket = ++vm->serial;
+	switch (device->state) {
+	case DEVICE_RUNNING:
+		log_notice("%s: %s/%s is replaced: a command asks for it", device_program(device),
+			   vm->config->name, device->id);
+		device->state = DEVICE_DRAINING;
+		device->ended_us = vm_now();
+		loop_timer_arm(device->timer, vm->config->heartbeat_us);
+		child_process_shut_down(device->child);
+		break;
+	case DEVICE_FAILED:
+		log_notice("%s: %s/%s is revived: a command asks for it", device_program(device),
+			   vm->config->name, device->id);
+		restart_forgive(&device->restart);
+		device->restarts++;
+		device->state = DEVICE_WAITING;
+		device->ended_us = vm_now();
+		loop_timer_arm(device->timer, 0);
+		break;
+	case DEVICE_WAITING:
+		loop_timer_arm(device->timer, 0);
+		break;
+	default:
+		break;
+	}
+	return device->ticket;
+}
+
+/* --- heartbeats --- */
+
+static void device_beat(struct vm_device *device, uint64_t now)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__Heartbeat heartbeat = ATOLL__CONTROL__HEARTBEAT__INIT;
+	const char *hangs = heartbeat_hangs(&device->heartbeat, device->vm->config->heartbeat_us, now);
+
+	if (hangs != NULL && !child_process_has_ended(device->child)) {
+		if (!process_is_stopped(device->child->pid)) {
+			child_process_break(device->child, hangs);
+			return;
+		}
+		heartbeat_excuse(&device->heartbeat, now);
+	}
+	if (!heartbeat_due(&device->heartbeat))
+		return;
+	heartbeat_asked(&device->heartbeat, ++device->vm->serial, now);
+	envelope.serial = device->heartbeat.serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT;
+	envelope.heartbeat = &heartbeat;
+	/* One that cannot be sent, because it does not read, is not answered either. */
+	control_send(device->child->control_fd, &envelope, NULL, 0);
+}
+
+static uint64_t beat_period_us(const struct vm *vm)
+{
+	return vm->config->heartbeat_us / 4 < BEAT_US ? vm->config->heartbeat_us / 4 : BEAT_US;
+}
+
+static void vm_beat(void *argument)
+{
+	struct vm *vm = argument;
+	uint64_t now = vm_now();
+
+	/* We were stopped ourselves, or the host was: what is late is late through that. */
+	if (vm->paused || now - vm->beat_us > beat_period_us(vm) + BEAT_LATE_US)
+		vm_devices_excuse(vm, now);
+	vm->beat_us = now;
+	for (unsigned i = 0; i < vm->device_count; i++)
+		if (vm->devices[i].state == DEVICE_RUNNING && vm->devices[i].child->state == CHILD_RUNNING)
+			device_beat(&vm->devices[i], now);
+	loop_timer_arm(vm->beat_timer, beat_period_us(vm));
+}
+
+void vm_devices_excuse(struct vm *vm, uint64_t now)
+{
+	for (unsigned i = 0; i < vm->device_count; i++)
+		heartbeat_excuse(&vm->devices[i].heartbeat, now);
+}
+
+/* --- all of them --- */
+
+struct vm_device *vm_device_find(const struct vm *vm, const char *id)
+{
+	for (unsigned i = 0; i < vm->device_count; i++)
+		if (strcmp(vm->devices[i].id, id) == 0)
+			return &vm->devices[i];
+	return NULL;
+}
+
+struct vm_device *vm_device_of(const struct vm *vm, const struct child_process *child)
+{
+	for (unsigned i = 0; i < vm->device_count; i++)
+		if (vm->devices[i].child == child)
+			return &vm->devices[i];
+	return NULL;
+}
+
+void vm_devices_launch(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->device_count; i++) {
+		struct vm_device *device = &vm->devices[i];
+
+		device->state = DEVICE_STARTING;
+		device->child = NULL;
+		device->ended_us = 0;
+		device->trouble[0] = '\0';
+		device->heartbeat = (struct heartbeat){0};
+		restart_forgive(&device->restart);
+	}
+}
+
+void vm_devices_run(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->device_count; i++) {
+		vm->devices[i].state = DEVICE_RUNNING;
+		vm->devices[i].serving_us = vm_now();
+	}
+	vm->beat_us = vm_now();
+	loop_timer_arm(vm->beat_timer, beat_period_us(vm));
+}
+
+void vm_devices_end(struct vm *vm, const char *why)
+{
+	loop_timer_disarm(vm->beat_timer);
+	for (unsigned i = 0; i < vm->device_count; i++) {
+		loop_timer_disarm(vm->devices[i].timer);
+		device_answer(&vm->devices[i], why);
+	}
+}
+
+static int device_init(struct vm *vm, struct vm_device *device, const struct config_restart *own)
+{
+	const struct config_restart *restart = own != NULL ? own : &vm->config->restart_default;
+
+	device->vm = vm;
+	device->timer = loop_watch_timer(vm->loop, device_timer, device);
+	if (device->timer == NULL)
+		return -ENOMEM;
+	return restart_init(&device->restart, restart->policy == CONFIG_RESTART_ALWAYS, restart->limit,
+			    restart->backoff_us);
+}
+
+int vm_devices_new(struct vm *vm)
+{
+	const struct config *config = vm->config;
+	unsigned count = config->disks_count + config->networks_count + config->consoles_count;
+	struct vm_device *next;
+	int result = 0;
+
+	vm->devices = next = calloc(count + 1, sizeof(*next));
+	vm->beat_timer = loop_watch_timer(vm->loop, vm_beat, vm);
+	if (next == NULL || vm->beat_timer == NULL)
+		return -ENOMEM;
+	vm->device_count = count;
+	for (unsigned i = 0; i < config->disks_count && result == 0; i++, next++) {
+		*next = (struct vm_device){.role = CHILD_ROLE_BLK,
+					   .index = i,
+					   .id = config->disks[i].id,
+					   .type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK,
+					   .queues = config->disks[i].queues};
+		result = device_init(vm, next, config->disks[i].restart);
+	}
+	for (unsigned i = 0; i < config->networks_count && result == 0; i++, next++) {
+		*next = (struct vm_device){.role = CHILD_ROLE_NET,
+					   .index = i,
+					   .id = config->networks[i].id,
+					   .type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_NET};
+		result = device_init(vm, next, config->networks[i].restart);
+	}
+	for (unsigned i = 0; i < config->consoles_count && result == 0; i++, next++) {
+		*next = (struct vm_device){
+			.role = CHILD_ROLE_CONSOLE,
+			.index = i,
+			.id = config->consoles[i].id,
+			.type = config->consoles[i].type == CONFIG_CONSOLE_SERIAL
+					? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL
+					: ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE};
+		result = device_init(vm, next, config->consoles[i].restart);
+	}
+	return result;
+}
+
+void vm_devices_free(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->device_count; i++) {
+		loop_unwatch(vm->devices[i].timer);
+		restart_clear(&vm->devices[i].restart);
+	}
+	free(vm->devices);
+	loop_unwatch(vm->beat_timer);
+	vm->devices = NULL;
+	vm->beat_timer = NULL;
+	vm->device_count = 0;
+}

@@ -1,0 +1,92 @@
+/*
+ * One device of a running VM: its process, and that process's successors.
+ *
+ *   STARTING    the VM starts; a process that ends now ends the VM
+ *   RUNNING     its process serves
+ *   DRAINING    a planned replacement: its process has the order to finish and end
+ *   WAITING     its process ended; the next one starts after a pause
+ *   SUCCEEDING  the next one has started: it is to say that it is ready, and the core that it serves
+ *   FAILED      no process, until `atoll restart`
+ *
+ * A process is succeeded only when it is reaped: what it had handed to the kernel is done or cancelled then, and
+ * nothing of it reaches the guest's memory or the disk any more. Its successor is given the same descriptors of the
+ * host and a new wire, whose other end goes to the core.
+ */
+#ifndef ATOLL_SUPERVISOR_VM_DEVICE_H
+#define ATOLL_SUPERVISOR_VM_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/log.h"
+#include "supervisor/child_process.h"
+#include "supervisor/config.h"
+#include "supervisor/heartbeat.h"
+#include "supervisor/restart.h"
+
+enum vm_device_state {
+	DEVICE_STARTING,
+	DEVICE_RUNNING,
+	DEVICE_DRAINING,
+	DEVICE_WAITING,
+	DEVICE_SUCCEEDING,
+	DEVICE_FAILED,
+};
+
+struct vm;
+
+struct vm_device {
+	struct vm *vm;
+	enum child_role role;
+	unsigned index; /* of its kind in the config */
+	const char *id;
+	Atoll__Control__DeviceType type;
+	unsigned queues;
+
+	enum vm_device_state state;
+	struct child_process *child; /* the last one; dead in WAITING and FAILED */
+	uint64_t wire;		     /* serial of the AttachDevice that brought the core its end */
+	bool wire_ended;	     /* so the core said */
+	bool core_serves;
+	struct restart restart;
+	struct heartbeat heartbeat;
+	/* What DRAINING, WAITING or SUCCEEDING waits for is not for ever; nor is an end after the wire's. */
+	struct loop_watch *timer;
+	uint64_t serving_us; /* since when it served */
+	uint64_t ended_us;   /* when the process before ended, or was ordered to */
+	unsigned restarts;
+	uint64_t ticket;	    /* of the commands that wait for the successor; 0: none */
+	char trouble[LOG_TEXT_MAX]; /* the reason for the last restart, or failure */
+};
+
+/* The devices of the config, in the order of the guest's PCI bus. 0 or -ENOMEM. */
+int vm_devices_new(struct vm *vm);
+void vm_devices_free(struct vm *vm);
+/* NULL: there is none of this id. */
+struct vm_device *vm_device_find(const struct vm *vm, const char *id);
+/* The one whose process this is; NULL for the core. */
+struct vm_device *vm_device_of(const struct vm *vm, const struct child_process *child);
+/* "restarting" */
+const char *vm_device_state_name(const struct vm_device *device);
+
+/* All processes are about to be started. */
+void vm_devices_launch(struct vm *vm);
+/* The VM runs: from here on devices are restarted, and asked whether they live. */
+void vm_devices_run(struct vm *vm);
+/* The VM ends, or is held: nothing is restarted any more. why: for the commands that wait. */
+void vm_devices_end(struct vm *vm, const char *why);
+/* The guest was stopped, or goes on: what took long is no hang. */
+void vm_devices_excuse(struct vm *vm, uint64_t now);
+
+/* What its process and the core tell; only while the VM runs. */
+void vm_device_ready(struct vm_device *device);
+void vm_device_died(struct vm_device *device);
+bool vm_device_told(struct vm *vm, uint64_t wire, const Atoll__Control__DeviceState *state);
+
+/*
+ * Replaces its process as planned, or gives a device that has none a new one. Returns a ticket, with which
+ * vm_ops.answered is called when it is done; or 0 with *why.
+ */
+uint64_t vm_device_replace(struct vm_device *device, const char **why);
+
+#endif
