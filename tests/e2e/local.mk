@@ -48,3 +48,10 @@ tests_e2e_helpers_swapped_blk_CPPFLAGS = $(AM_CPPFLAGS)
 tests_e2e_helpers_swapped_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
 
 EXTRA_DIST += tests/e2e/restart.bats
+
+# A disk's process that dies where it is told to.
+EXTRA_DIST += tests/e2e/crash-points.bats
+E2E_HELPERS += tests/e2e/helpers/crash_blk
+tests_e2e_helpers_crash_blk_SOURCES = dev-blk/main.c
+tests_e2e_helpers_crash_blk_CPPFLAGS = $(AM_CPPFLAGS) -DENABLE_CRASH_POINTS
+tests_e2e_helpers_crash_blk_LDADD = dev-blk/libblk_crash.la $(dev_blk_atoll_blk_LDADD)

@@ -8,6 +8,7 @@
  *   id=NAME       what GET_ID says of disk 0
  *   abuse=KIND    one violation of the ring's rules instead of the tests: see abuses[]
  *   steady=N      instead of the tests: N numbered requests between two holds, "# begin" and "# end"
+ *   numbered=N    instead of the tests: N numbered requests with each of the ring's features, and nothing else
  *   many=N        numbered requests (default 20000), enough=... to let the ring's 16-bit indices wrap
  *                 when above 65536
  */
@@ -531,6 +532,16 @@ void guest_main(void)
 	}
 	if (option("abuse"))
 		test_abuse(option("abuse"));
+	if (option("numbered")) {
+		for (i = 0; i < 4; i++) {
+			test(blk_start(&disk, modes[i].features, 128, modes[i].indirect),
+			     "the disk starts: %s", modes[i].name);
+			test_numbered(modes[i].name, option_number("numbered", 1000));
+			test(disk.queue.used->idx == disk.queue.available->idx,
+			     "as many came back as were sent: %u", disk.queue.used->idx);
+		}
+		return;
+	}
 
 	for (i = 0; i < 4; i++) {
 		if (!test(blk_start(&disk, modes[i].features, 128, modes[i].indirect), "the disk starts: %s",
