@@ -948,6 +948,131 @@ static void wrong_values_end_the_session(void **state)
 	assert_int_equal(fixture->features_calls, 0);
 }
 
+/* --- The inflight region --- */
+
+/* A session anew, of a device that keeps a log. */
+static void track(struct fixture *fixture)
+{
+	session_close(fixture);
+	fixture->ops.track_inflight = true;
+	session_open(fixture);
+	assert_true(get_u64(fixture, VHOST_USER_GET_PROTOCOL_FEATURES) &
+		    VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD));
+}
+
+/* The reply is as long as the question: 20 bytes, or the 24 of a C struct. Returns the region's descriptor. */
+static int get_inflight(struct fixture *fixture, uint32_t size, struct vhost_user_inflight *region)
+{
+	struct vhost_user_receiver receiver;
+	int fd;
+
+	request(fixture, VHOST_USER_GET_INFLIGHT_FD, 0, region, size, NULL, 0);
+	vhost_user_receiver_init(&receiver);
+	assert_int_equal(vhost_user_receive_timeout(fixture->socket_fd, &receiver, 0), 1);
+	assert_int_equal(receiver.message.header.request, VHOST_USER_GET_INFLIGHT_FD);
+	assert_int_equal(receiver.message.header.size, size);
+	assert_int_equal(receiver.message.fd_count, 1);
+	*region = receiver.message.payload.inflight;
+	fd = receiver.message.fds[0];
+	receiver.message.fds[0] = -1;
+	vhost_user_receiver_clear(&receiver);
+	return fd;
+}
+
+static void the_inflight_region_comes_and_goes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vhost_user_inflight description = {.num_queues = QUEUES, .queue_size = RING_SIZE};
+	struct vhost_user_vring_state vring = {.index = 1};
+	struct virtq_used *used = (void *)(fixture->memory + RING_USED(1));
+	struct virtq_avail *available = (void *)(fixture->memory + RING_AVAILABLE(1));
+	struct vhost_user_inflight_queue *parts;
+	static struct virtqueue_chain chain;
+	uint8_t *mapping;
+	int fd;
+
+	track(fixture);
+	close(get_inflight(fixture, sizeof(description), &description));
+	description = (struct vhost_user_inflight){.num_queues = QUEUES, .queue_size = RING_SIZE};
+	fd = get_inflight(fixture, VHOST_USER_INFLIGHT_SIZE_MIN, &description);
+	assert_int_equal(description.mmap_size, QUEUES * VHOST_USER_INFLIGHT_QUEUE_SIZE(RING_SIZE));
+	assert_int_equal(description.mmap_offset, 0);
+	mapping = mmap(NULL, description.mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(mapping != MAP_FAILED);
+	parts = (void *)(mapping + VHOST_USER_INFLIGHT_QUEUE_SIZE(RING_SIZE));
+
+	/* What a predecessor left for ring 1: head 3 is to be done again. It comes before the memory does. */
+	*parts = (struct vhost_user_inflight_queue){.version = 1, .desc_num = RING_SIZE, .used_idx = 40};
+	parts->entries[3] = (struct vhost_user_inflight_entry){.inflight = 1, .counter = 9};
+	used->idx = 40;
+	available->idx = 41;
+	request(fixture, VHOST_USER_SET_INFLIGHT_FD, 0, &description, VHOST_USER_INFLIGHT_SIZE_MIN, &fd, 1);
+	negotiate(fixture, get_u64(fixture, VHOST_USER_GET_FEATURES));
+	send_memory(fixture);
+	start_ring(fixture, 1);
+	assert_int_equal(fixture->starts[1], 1);
+	assert_int_equal(virtqueue_next_available(fixture->queues[1]), 41);
+	assert_int_equal(virtqueue_pop(fixture->queues[1], &chain), 1);
+	assert_int_equal(chain.head, 3);
+	virtqueue_push(fixture->queues[1], 3, 0);
+	virtqueue_publish(fixture->queues[1]);
+	assert_int_equal(parts->entries[3].inflight, 0);
+	assert_int_equal(parts->used_idx, 41);
+	assert_int_equal(virtqueue_pop(fixture->queues[1], &chain), 0);
+
+	/* It stops with nothing under way, and its part is as new; so is every part after a reset. */
+	request(fixture, VHOST_USER_GET_VRING_BASE, 0, &vring, sizeof(vring), NULL, 0);
+	assert_int_equal(receive_reply(fixture, VHOST_USER_GET_VRING_BASE, &vring, sizeof(vring)), 8);
+	assert_int_equal(vring.num, 41);
+	assert_int_equal(parts->version, 0);
+	parts->version = 1;
+	request(fixture, VHOST_USER_RESET_DEVICE, 0, NULL, 0, NULL, 0);
+	assert_int_equal(parts->version, 0);
+
+	/* A part that cannot be costs its ring, and nothing else. */
+	parts->version = 7;
+	start_ring(fixture, 1);
+	start_ring(fixture, 2);
+	assert_null(fixture->queues[1]);
+	assert_non_null(fixture->queues[2]);
+	assert_false(fixture->ended);
+	munmap(mapping, description.mmap_size);
+	close(fd);
+}
+
+static void inflight_requests_that_cannot_be(void **state)
+{
+	struct vhost_user_inflight wrong[] = {
+		{.num_queues = 0, .queue_size = RING_SIZE},
+		{.num_queues = 257, .queue_size = RING_SIZE},
+		{.num_queues = QUEUES, .queue_size = 0},
+		{.num_queues = QUEUES, .queue_size = 32769},
+	};
+	struct vhost_user_inflight description = {.num_queues = QUEUES, .queue_size = RING_SIZE};
+	struct fixture *fixture = *state;
+	int fd;
+
+	track(fixture);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		request(fixture, VHOST_USER_GET_INFLIGHT_FD, 0, &wrong[i], 24, NULL, 0);
+		expect_end(fixture, -EPROTO);
+	}
+	request(fixture, VHOST_USER_GET_INFLIGHT_FD, 0, &description, 19, NULL, 0);
+	expect_end(fixture, -EPROTO);
+	request(fixture, VHOST_USER_SET_INFLIGHT_FD, 0, &description, 24, NULL, 0);
+	expect_end(fixture, -EPROTO);
+	fd = get_inflight(fixture, 24, &description);
+	description.mmap_size--;
+	request(fixture, VHOST_USER_SET_INFLIGHT_FD, 0, &description, 24, &fd, 1);
+	expect_end(fixture, -EINVAL);
+	/* A file that is shorter than it is said to be. */
+	description.mmap_size++;
+	description.mmap_offset = 4096;
+	request(fixture, VHOST_USER_SET_INFLIGHT_FD, 0, &description, 24, &fd, 1);
+	expect_end(fixture, -EINVAL);
+	close(fd);
+}
+
 static void wrong_headers_end_the_session(void **state)
 {
 	static const struct vhost_user_header headers[] = {
@@ -1096,6 +1221,8 @@ int main(void)
 		TEST(wrong_descriptor_counts_end_the_session),
 		TEST(wrong_memory_tables_end_the_session),
 		TEST(wrong_values_end_the_session),
+		TEST(the_inflight_region_comes_and_goes),
+		TEST(inflight_requests_that_cannot_be),
 		TEST(wrong_headers_end_the_session),
 		TEST(a_message_may_come_byte_by_byte),
 		TEST(messages_may_come_together),
