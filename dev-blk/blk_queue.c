@@ -86,6 +86,10 @@ struct blk_queue {
 	int wake_fd;
 	struct virtqueue *virtqueue;
 	_Atomic uint64_t counters[BLK_COUNTERS];
+	/* For heartbeats. The main thread asks by the first and wake_fd; we answer in each round by the second. */
+	_Atomic uint64_t beats_asked, beats_answered;
+	_Atomic uint64_t popped, pushed;
+	atomic_bool host_io; /* the host has something to do for us */
 
 	/* Ours alone. */
 	struct blk_engine *engine;
@@ -190,6 +194,7 @@ static unsigned queue_pop(struct blk_queue *queue)
 		}
 		popped++;
 	}
+	atomic_fetch_add_explicit(&queue->popped, popped, memory_order_relaxed);
 	return popped;
 }
 
@@ -297,6 +302,7 @@ static unsigned queue_push(struct blk_queue *queue)
 		queue_give_free(queue, request);
 		pushed++;
 	}
+	atomic_fetch_add_explicit(&queue->pushed, pushed, memory_order_release);
 	return pushed;
 }
 
@@ -375,8 +381,11 @@ static void queue_rest(struct blk_queue *queue)
 /* A round from the submission on. Whether anything was completed. */
 static bool queue_process(struct blk_queue *queue)
 {
-	bool submitted = queue_submit(queue);
+	bool submitted;
 
+	if (!STAILQ_EMPTY(&queue->batch))
+		atomic_store_explicit(&queue->host_io, true, memory_order_relaxed);
+	submitted = queue_submit(queue);
 	do {
 		if (blk_engine_wait(queue->engine, 0) & BLK_EVENT_KICK)
 			queue_count(queue, BLK_COUNTER_KICKS, 1);
@@ -384,6 +393,8 @@ static bool queue_process(struct blk_queue *queue)
 			CRASH_POINT(SUBMITTED);
 		submitted = queue_collect(queue);
 	} while (submitted);
+	atomic_store_explicit(&queue->host_io, blk_engine_in_flight(queue->engine) != 0,
+			      memory_order_relaxed);
 	if (!STAILQ_EMPTY(&queue->done))
 		CRASH_POINT(FINISHED);
 	if (queue_push(queue) == 0)
@@ -403,8 +414,14 @@ static void queue_run(struct blk_queue *queue)
 		log_warning("queue %u: the kick eventfd cannot be watched; the queue stalls", queue->index);
 	virtqueue_disable_kicks(queue->virtqueue);
 	while (!atomic_load_explicit(&queue->stopping, memory_order_acquire)) {
-		unsigned popped = queue_pop(queue);
-		bool completed = queue_process(queue);
+		unsigned popped;
+		bool completed;
+
+		atomic_store_explicit(&queue->beats_answered,
+				      atomic_load_explicit(&queue->beats_asked, memory_order_relaxed),
+				      memory_order_relaxed);
+		popped = queue_pop(queue);
+		completed = queue_process(queue);
 
 		if (popped == 0 && !completed)
 			queue_rest(queue);
@@ -619,6 +636,24 @@ void blk_queue_count(const struct blk_queue *queue, uint64_t *totals)
 {
 	for (size_t i = 0; i < BLK_COUNTERS; i++)
 		totals[i] += atomic_load_explicit(&queue->counters[i], memory_order_relaxed);
+}
+
+void blk_queue_heartbeat(struct blk_queue *queue, struct blk_heartbeat *heartbeat)
+{
+	uint64_t asked = atomic_load_explicit(&queue->beats_asked, memory_order_relaxed);
+
+	/* In this order: what is completed has been accepted. */
+	heartbeat->completed += atomic_load_explicit(&queue->pushed, memory_order_acquire);
+	heartbeat->accepted += atomic_load_explicit(&queue->popped, memory_order_relaxed);
+	heartbeat->host_io |= atomic_load_explicit(&queue->host_io, memory_order_relaxed);
+	if (queue->virtqueue == NULL)
+		return;
+	if (atomic_load_explicit(&queue->beats_answered, memory_order_relaxed) != asked) {
+		heartbeat->kicked = true;
+		return;
+	}
+	atomic_store_explicit(&queue->beats_asked, asked + 1, memory_order_relaxed);
+	eventfd_write(queue->wake_fd, 1);
 }
 
 const char *blk_queue_engine_name(const struct blk_queue *queue)

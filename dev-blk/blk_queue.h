@@ -8,6 +8,7 @@
 #ifndef ATOLL_DEV_BLK_BLK_QUEUE_H
 #define ATOLL_DEV_BLK_BLK_QUEUE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/seccomp_filter.h"
@@ -53,6 +54,15 @@ void blk_queue_stop(struct blk_queue *queue);
 
 /* Adds the queue's counters to totals[BLK_COUNTERS]. */
 void blk_queue_count(const struct blk_queue *queue, uint64_t *totals);
+/* What the thread of a queue has to say when it is asked whether it lives. */
+struct blk_heartbeat {
+	uint64_t accepted, completed; /* requests */
+	bool kicked;		      /* it has not come round since it was asked last */
+	bool host_io;		      /* the host carries something out for it */
+};
+
+/* Adds the queue's to *heartbeat, and asks its thread to come round. */
+void blk_queue_heartbeat(struct blk_queue *queue, struct blk_heartbeat *heartbeat);
 /* "io_uring" or "sync". */
 const char *blk_queue_engine_name(const struct blk_queue *queue);
 

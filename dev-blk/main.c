@@ -233,6 +233,19 @@ static void blk_statistics(void *argument, struct child *child)
 		child_counter(child, blk_counter_name((enum blk_counter)i), totals[i]);
 }
 
+static void blk_heartbeat(void *argument, Atoll__Control__HeartbeatReply *reply)
+{
+	struct blk_program *blk = argument;
+	struct blk_heartbeat heartbeat = {0};
+
+	for (size_t i = 0; i < BLK_QUEUES_MAX && blk->device.queues[i] != NULL; i++)
+		blk_queue_heartbeat(blk->device.queues[i], &heartbeat);
+	reply->accepted = heartbeat.accepted;
+	reply->completed = heartbeat.completed;
+	reply->kicked = heartbeat.kicked;
+	reply->host_io = heartbeat.host_io;
+}
+
 static void blk_close(void *argument)
 {
 	struct blk_program *blk = argument;
@@ -258,6 +271,7 @@ static const struct device_program_ops blk_ops = {
 	.session_start = blk_session_start,
 	.session_stop = blk_session_stop,
 	.statistics = blk_statistics,
+	.heartbeat = blk_heartbeat,
 	.close = blk_close,
 };
 

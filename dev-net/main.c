@@ -184,6 +184,21 @@ static void net_statistics(void *argument, struct child *child)
 		child_counter(child, net_counter_name((enum net_counter)i), net->device.port.counters[i]);
 }
 
+/* Both directions are the loop's own, which has come round if it answers; it could only have missed a kick. */
+static void net_heartbeat(void *argument, Atoll__Control__HeartbeatReply *reply)
+{
+	struct net_program *net = argument;
+	const uint64_t *counters = net->device.port.counters;
+	bool kicked, host_io;
+
+	net_device_heartbeat(&net->device, &kicked, &host_io);
+	reply->kicked = kicked;
+	reply->host_io = host_io;
+	reply->accepted = reply->completed = counters[NET_COUNTER_RX_PACKETS] +
+					     counters[NET_COUNTER_TX_PACKETS] +
+					     counters[NET_COUNTER_TX_KICKS];
+}
+
 /* --- Both --- */
 
 static int net_prepare(void *argument, struct loop *loop)
@@ -237,6 +252,7 @@ static const struct device_program_ops net_ops = {
 	.session_stop = net_session_stop,
 	.message = net_message,
 	.statistics = net_statistics,
+	.heartbeat = net_heartbeat,
 	.close = net_close,
 };
 

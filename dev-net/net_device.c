@@ -486,3 +486,12 @@ void net_device_close(struct net_device *device)
 		close(device->port.tap_fd);
 	device->port.tap_fd = -1;
 }
+
+void net_device_heartbeat(const struct net_device *device, bool *kicked, bool *host_io)
+{
+	const struct net_queue *tx = &device->queues[VIRTIO_NET_QUEUE_TX];
+	bool sends = tx->virtqueue != NULL && !tx->broken;
+
+	*host_io = sends && device->tx_blocked;
+	*kicked = sends && virtqueue_ready(tx->virtqueue);
+}

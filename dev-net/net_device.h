@@ -98,4 +98,7 @@ void net_device_set_link(struct net_device *device, bool up);
 
 void net_device_close(struct net_device *device);
 
+/* *kicked: frames of the guest are there that nothing keeps from being sent; *host_io: the tap has no room. */
+void net_device_heartbeat(const struct net_device *device, bool *kicked, bool *host_io);
+
 #endif

@@ -267,3 +267,33 @@ cut_off() {
 	wait_until 10 is blk state running
 	end
 }
+
+# --- real devices under bare-metal guests ---
+
+# kill_devices ROLE COUNT: kills that role's process of the VM "guest" so often, each when the one before serves.
+kill_devices() {
+	local count pid
+	for ((count = 1; count <= $2; count++)); do
+		pid=$("$ATOLL" list --json | jq ".[] | select(.name == \"guest\") | .processes[] | select(.role == \"$1\") | .pid" | head -n 1)
+		kill -9 "$pid"
+		wait_until 10 sh -c "[ \$(grep -c 'atoll-$1: guest/.* serves again' guest.err) -ge $count ]"
+	done
+}
+
+@test "a disk is killed under 40,000 requests, and each is completed" {
+	. "$BATS_TEST_DIRNAME/guest.bash"
+	guest_setup
+	for disk in root second; do guest_disk $disk.img; done
+	guest_config guest-blk 'steady=40000' 'disks:' '  - {id: root, path: root.img}' '  - {id: second, path: second.img}'
+	vm_start guest vm.yaml
+	vm_expect guest 20 '^# begin'
+	vm_type guest x
+	kill_devices blk 5
+	vm_expect guest 60 '^# end'
+	vm_type guest x
+	status=0
+	vm_wait guest 20 || status=$?
+	cat guest.out guest.err
+	[ $status = 33 ]
+	! grep -q '^not ok' guest.out
+}

@@ -241,7 +241,13 @@ static void vm_statistics(void *owner, uint64_t serial)
 	monitor_statistics(bench.monitor, serial);
 }
 
-static const struct vm_ops vm_ops = {vm_is_running, vm_ended, vm_statistics};
+static void vm_answered(void *owner, uint64_t ticket, const char *error)
+{
+	(void)owner;
+	monitor_answered(bench.monitor, ticket, error);
+}
+
+static const struct vm_ops vm_ops = {vm_is_running, vm_ended, vm_statistics, vm_answered};
 
 /* --- What the processes send --- */
 
@@ -401,7 +407,7 @@ static void check_vm(void)
 {
 	const struct child_process *child;
 
-	fuzz_require(bench.vm.state <= VM_STOPPING && vm_state_name(bench.vm.state) != NULL);
+	fuzz_require(bench.vm.state <= VM_STOPPING && vm_state_name(&bench.vm) != NULL);
 	TAILQ_FOREACH (child, &bench.vm.children, link) {
 		fuzz_require(child->counter_count <= 256);
 		fuzz_require(memchr(child->last_text, '\0', sizeof(child->last_text)) != NULL);
