@@ -152,6 +152,26 @@ void blk_device_count(const struct blk_device *device, uint64_t *totals)
 	}
 }
 
+void blk_device_count_ring(const struct blk_device *device, uint64_t *totals)
+{
+	memset(totals, 0, BLK_RING_OPERATIONS * sizeof(*totals));
+	for (size_t i = 0; i < BLK_QUEUES_MAX; i++) {
+		if (device->queues[i] != NULL)
+			blk_queue_count_ring(device->queues[i], totals);
+	}
+}
+
+const char *blk_ring_operation_name(enum blk_ring_operation operation)
+{
+	static const char *const names[BLK_RING_OPERATIONS] = {
+		[BLK_RING_READV] = "ring-READV",       [BLK_RING_WRITEV] = "ring-WRITEV",
+		[BLK_RING_FSYNC] = "ring-FSYNC",       [BLK_RING_FALLOCATE] = "ring-FALLOCATE",
+		[BLK_RING_POLL_ADD] = "ring-POLL_ADD", [BLK_RING_POLL_REMOVE] = "ring-POLL_REMOVE",
+	};
+
+	return names[operation];
+}
+
 const char *blk_counter_name(enum blk_counter counter)
 {
 	static const char *const names[BLK_COUNTERS] = {

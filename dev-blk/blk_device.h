@@ -53,6 +53,10 @@ void blk_device_session_stop(struct blk_device *device);
 
 /* Fills totals[BLK_COUNTERS] from all queues. */
 void blk_device_count(const struct blk_device *device, uint64_t *totals);
+/* Fills totals[BLK_RING_OPERATIONS] from all queues. */
+void blk_device_count_ring(const struct blk_device *device, uint64_t *totals);
+/* "ring-READV", ... */
+const char *blk_ring_operation_name(enum blk_ring_operation operation);
 /* "reads", "writes", ... */
 const char *blk_counter_name(enum blk_counter counter);
 

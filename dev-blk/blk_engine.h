@@ -11,6 +11,7 @@
 #ifndef ATOLL_DEV_BLK_BLK_ENGINE_H
 #define ATOLL_DEV_BLK_BLK_ENGINE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,6 +52,17 @@ enum blk_engine_events {
 	BLK_EVENT_WAKE = 1 << 1, /* wake_fd was written; it has been emptied */
 };
 
+/* What a ring was asked to do; named as io_uring's operations, which the policy of the thread lists. */
+enum blk_ring_operation {
+	BLK_RING_READV,
+	BLK_RING_WRITEV,
+	BLK_RING_FSYNC,
+	BLK_RING_FALLOCATE,
+	BLK_RING_POLL_ADD,
+	BLK_RING_POLL_REMOVE,
+	BLK_RING_OPERATIONS,
+};
+
 struct blk_engine;
 
 struct blk_engine_ops {
@@ -68,9 +80,10 @@ struct blk_engine {
 	const struct blk_engine_ops *ops;
 	int image_fd;
 	int wake_fd;
-	int kick_fd;		     /* -1: none is watched */
-	unsigned in_flight;	     /* started, and not in `finished` */
-	struct blk_io_list finished; /* to be taken by blk_engine_finished() */
+	int kick_fd;					       /* -1: none is watched */
+	unsigned in_flight;				       /* started, and not in `finished` */
+	struct blk_io_list finished;			       /* to be taken by blk_engine_finished() */
+	_Atomic uint64_t ring_operations[BLK_RING_OPERATIONS]; /* written by its thread alone */
 };
 
 /*

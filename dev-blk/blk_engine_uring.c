@@ -64,6 +64,14 @@ static int64_t clock_now(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static void uring_count(struct uring_engine *uring, enum blk_ring_operation operation)
+{
+	_Atomic uint64_t *counter = &uring->base.ring_operations[operation];
+
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
 /* The ring has room for every operation and poll that can be under way, but one batch may bring
  * continuations. */
 static struct io_uring_sqe *uring_sqe(struct uring_engine *uring)
@@ -82,6 +90,7 @@ static void uring_poll(struct uring_engine *uring, int fd, enum uring_tag tag)
 	struct io_uring_sqe *sqe = uring_sqe(uring);
 
 	io_uring_prep_poll_multishot(sqe, fd, POLLIN);
+	uring_count(uring, BLK_RING_POLL_ADD);
 	io_uring_sqe_set_data64(sqe, tag);
 }
 
@@ -122,16 +131,20 @@ static void uring_start(struct blk_engine *engine, struct blk_io *io)
 	sqe = uring_sqe(uring);
 	switch (io->kind) {
 	case BLK_IO_READ:
+		uring_count(uring, BLK_RING_READV);
 		io_uring_prep_readv(sqe, engine->image_fd, io->iov, io->iov_count, io->offset);
 		break;
 	case BLK_IO_WRITE:
+		uring_count(uring, BLK_RING_WRITEV);
 		io_uring_prep_writev(sqe, engine->image_fd, io->iov, io->iov_count, io->offset);
 		sqe->rw_flags = io->stable ? RWF_DSYNC : 0;
 		break;
 	case BLK_IO_SYNC:
+		uring_count(uring, BLK_RING_FSYNC);
 		io_uring_prep_fsync(sqe, engine->image_fd, IORING_FSYNC_DATASYNC);
 		break;
 	case BLK_IO_ALLOCATE:
+		uring_count(uring, BLK_RING_FALLOCATE);
 		io_uring_prep_fallocate(sqe, engine->image_fd, io->mode, (off_t)io->offset,
 					(off_t)io->length);
 		break;
@@ -249,6 +262,7 @@ static void uring_remove_kick_poll(struct uring_engine *uring)
 {
 	struct io_uring_sqe *sqe = uring_sqe(uring);
 
+	uring_count(uring, BLK_RING_POLL_REMOVE);
 	io_uring_prep_poll_remove(sqe, TAG_KICK);
 	io_uring_sqe_set_data64(sqe, TAG_REMOVED);
 	uring->removing = true;

@@ -656,6 +656,12 @@ void blk_queue_heartbeat(struct blk_queue *queue, struct blk_heartbeat *heartbea
 	eventfd_write(queue->wake_fd, 1);
 }
 
+void blk_queue_count_ring(const struct blk_queue *queue, uint64_t *totals)
+{
+	for (size_t i = 0; i < BLK_RING_OPERATIONS; i++)
+		totals[i] += atomic_load_explicit(&queue->engine->ring_operations[i], memory_order_relaxed);
+}
+
 const char *blk_queue_engine_name(const struct blk_queue *queue)
 {
 	return queue->engine->ops->name;

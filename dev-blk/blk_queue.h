@@ -63,6 +63,8 @@ struct blk_heartbeat {
 
 /* Adds the queue's to *heartbeat, and asks its thread to come round. */
 void blk_queue_heartbeat(struct blk_queue *queue, struct blk_heartbeat *heartbeat);
+/* Adds what its ring was asked to do to totals[BLK_RING_OPERATIONS]. */
+void blk_queue_count_ring(const struct blk_queue *queue, uint64_t *totals);
 /* "io_uring" or "sync". */
 const char *blk_queue_engine_name(const struct blk_queue *queue);
 

@@ -226,11 +226,14 @@ static void blk_session_stop(void *argument)
 static void blk_statistics(void *argument, struct child *child)
 {
 	struct blk_program *blk = argument;
-	uint64_t totals[BLK_COUNTERS];
+	uint64_t totals[BLK_COUNTERS], ring[BLK_RING_OPERATIONS];
 
 	blk_device_count(&blk->device, totals);
 	for (size_t i = 0; i < BLK_COUNTERS; i++)
 		child_counter(child, blk_counter_name((enum blk_counter)i), totals[i]);
+	blk_device_count_ring(&blk->device, ring);
+	for (size_t i = 0; i < BLK_RING_OPERATIONS; i++)
+		child_counter(child, blk_ring_operation_name((enum blk_ring_operation)i), ring[i]);
 }
 
 static void blk_heartbeat(void *argument, Atoll__Control__HeartbeatReply *reply)

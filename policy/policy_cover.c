@@ -112,6 +112,10 @@ static void item_print(const struct cover_item *item, struct policy_coverage *co
 		for (size_t i = 0; i < item->role_count; i++)
 			fprintf(file, "%s %s", i > 0 ? "," : "", item->roles[i]);
 		fprintf(file, "%s%s\n", item->test[0] != '\0' ? ", first in " : "", item->test);
+	} else if (rule->phase == POLICY_START && rule->reason != NULL) {
+		/* It is between two filters, and a recording process has but one. */
+		coverage->errors++;
+		fprintf(file, ": needed by the seal\n");
 	} else if (rule->phase == POLICY_ERROR && rule->reason != NULL) {
 		coverage->errors++;
 		fprintf(file, ": no test; error: %s\n", rule->reason);

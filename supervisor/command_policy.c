@@ -250,7 +250,9 @@ static bool side_add(struct side *side, const char *directory, const char *name,
 	return true;
 }
 
-static bool side_load_directory(struct side *side, const char *directory, struct policy_problems *problems)
+/* unions: those of a role's threads too. */
+static bool side_load_directory(struct side *side, const char *directory, bool unions,
+				struct policy_problems *problems)
 {
 	char **names;
 	int count = policy_list(directory, &names);
@@ -264,7 +266,7 @@ static bool side_load_directory(struct side *side, const char *directory, struct
 		const char *thread = strrchr(names[i], '.');
 
 		/* Unions would tell everything twice. */
-		if (strcmp(thread, ".process") != 0)
+		if (unions || strcmp(thread, ".process") != 0)
 			good = side_add(side, directory, names[i], problems);
 	}
 	policy_list_free(names, count);
@@ -278,7 +280,7 @@ static bool side_load(struct side *side, const char *path, struct policy_problem
 
 	*side = (struct side){0};
 	if (is_directory(path))
-		return side_load_directory(side, path, problems);
+		return side_load_directory(side, path, false, problems);
 	if (path_split(path, &directory, &name)) {
 		good = side_add(side, directory, name, problems);
 		free(directory);
@@ -362,7 +364,7 @@ static int policy_run_cover(int count, char **operands)
 	struct policy_coverage coverage;
 	struct policy_records records = {0};
 	struct side policies = {0};
-	bool good = side_load_directory(&policies, policy_directory(), &problems);
+	bool good = side_load_directory(&policies, policy_directory(), true, &problems);
 	size_t kept = 0;
 
 	for (int i = 0; i < count; i++)
@@ -425,7 +427,7 @@ static bool record_tell(const char *path)
 	struct policy_problems problems = {0};
 	struct policy_records records = {0};
 	struct side policies = {0};
-	bool good = side_load_directory(&policies, policy_directory(), &problems) &&
+	bool good = side_load_directory(&policies, policy_directory(), true, &problems) &&
 		    policy_records_read(&records, path, &problems) == 0;
 
 	problems_tell(&problems, stderr);

@@ -29,7 +29,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/vm_configure.c \
 	supervisor/vm_device.c supervisor/vm_device.h
 supervisor_libsupervisor_la_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS) $(YAML_CFLAGS)
-supervisor_libsupervisor_la_LIBADD = common/libcommon.la $(CYAML_LIBS) $(YAML_LIBS)
+supervisor_libsupervisor_la_LIBADD = policy/libpolicy.la common/libcommon.la $(CYAML_LIBS) $(YAML_LIBS)
 
 # atoll audit: an archive of its own, for its tests.
 noinst_LTLIBRARIES += supervisor/libaudit.la

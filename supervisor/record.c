@@ -73,7 +73,7 @@ static const struct policy *record_find_policy(const struct record *record, cons
 	return NULL;
 }
 
-/* By the thread's name: "vcpu3", "queue-0"; every other is the main thread's kind. */
+/* By the thread's name: "vcpu3", "queue-0", the core's "attendant"; every other is the main thread's kind. */
 static const struct policy *record_policy_of(const struct record *record, const char *role, uint32_t tid)
 {
 	char path[64], comm[32] = "", name[64];
@@ -91,6 +91,8 @@ static const struct policy *record_policy_of(const struct record *record, const 
 		snprintf(name, sizeof(name), "%s.vcpu", role);
 	else if (strncmp(comm, "queue-", 6) == 0)
 		snprintf(name, sizeof(name), "%s.queue", role);
+	else if (strncmp(comm, "attendant", 9) == 0)
+		snprintf(name, sizeof(name), "%s.attendant", role);
 	else
 		snprintf(name, sizeof(name), "%s.main", role);
 	return record_find_policy(record, name);

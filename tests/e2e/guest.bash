@@ -6,6 +6,7 @@ guest_setup() {
 	cd "$BATS_TEST_TMPDIR"
 	export ATOLL_RUNTIME_DIR=$BATS_TEST_TMPDIR/run
 	guests=${ATOLL_GUEST_DIR:?}
+	export ATOLL_POLICY_TEST=$BATS_TEST_DESCRIPTION # for a record (atoll policy cover)
 	[ -e /dev/kvm ] || skip "this machine has no /dev/kvm"
 	[ -r /dev/kvm ] && [ -w /dev/kvm ] || skip "no right to /dev/kvm"
 }
