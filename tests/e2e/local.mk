@@ -7,6 +7,8 @@ e2e-helpers: $(E2E_HELPERS)
 EXTRA_DIST += tests/e2e/install.bats tests/e2e/by-hand.bats
 EXTRA_DIST += tests/e2e/qemu-blk.bats tests/e2e/qemu-blk-init
 EXTRA_DIST += tests/e2e/qemu-net.bats tests/e2e/qemu-net-init
+E2E_HELPERS += tests/e2e/helpers/largest_frames
+tests_e2e_helpers_largest_frames_SOURCES = tests/e2e/helpers/largest_frames.c
 
 # Runs atoll-core without a supervisor, and a guest that ends in each way there is.
 EXTRA_DIST += tests/e2e/core.bats tests/e2e/core-devices.bats tests/e2e/helpers/end_guest.S

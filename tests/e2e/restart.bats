@@ -108,6 +108,7 @@ end() {
 	run --separate-stderr "$atoll" restart again root
 	echo "$stderr"
 	[ "$status" = 1 ]
+	wait_until 5 is blk state failed
 	fake
 	"$atoll" restart again root
 	is blk state running
