@@ -13,7 +13,7 @@
 /* In a child's environment: it records. The supervisor sets it; nobody else could make use of the listener. */
 #define JAIL_RECORD_ENV "ATOLL_RECORD"
 
-/* Whether this process was started to record. */
+/* Whether this process was started to record: by a supervisor, which is at the other end of its control wire. */
 bool jail_records(void);
 
 /*

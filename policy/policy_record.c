@@ -1,5 +1,6 @@
 /*
- * Reads records. They come from a file that anybody may have written, so each field is checked.
+ * Reads records. They come from a file that anybody may have written, or that is no record at all: each field is
+ * checked, nothing is printed later that is not text, and what is read is bounded.
  */
 #include "policy/policy_record.h"
 
@@ -13,7 +14,12 @@
 #include "policy/policy_memory.h"
 #include "policy/policy_names.h"
 
-enum { RECORDS_MAX = 10000000 };
+enum {
+	RECORDS_MAX = 1000000,
+	RECORD_LINE_MAX = 64 * 1024,
+	/* Who reads on after so many bad lines reads something else than a record. */
+	RECORD_PROBLEMS_MAX = 20,
+};
 
 static bool argument_read(const json_t *json, uint64_t *value)
 {
@@ -31,6 +37,25 @@ static bool argument_read(const json_t *json, uint64_t *value)
 	return errno == 0 && *end == '\0';
 }
 
+/* "blk.queue". */
+static bool role_is_good(const char *role)
+{
+	size_t length = strlen(role);
+
+	return length > 0 && length < 64 && strspn(role, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == length;
+}
+
+/* A test's name is printed: what could drive a terminal, or forge a line, is not in it. */
+static char *test_copy(const char *name)
+{
+	char *copy = policy_copy_text(name, strlen(name));
+
+	for (unsigned char *c = (unsigned char *)copy; *c != '\0'; c++)
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	return copy;
+}
+
 /* What is wrong with the record, or NULL. */
 static const char *record_fill(struct policy_record *record, const json_t *json)
 {
@@ -42,6 +67,8 @@ static const char *record_fill(struct policy_record *record, const json_t *json)
 
 	if (role == NULL || call == NULL)
 		return "\"role\" and \"call\" must be there, as strings";
+	if (!role_is_good(role))
+		return "\"role\" is not the name of a policy";
 	if (arguments != NULL && (!json_is_array(arguments) || json_array_size(arguments) > POLICY_ARGUMENTS))
 		return "\"args\" must be a list of at most six";
 	if (count != NULL && (!json_is_integer(count) || json_integer_value(count) < 0))
@@ -64,58 +91,86 @@ static const char *record_fill(struct policy_record *record, const json_t *json)
 	}
 	record->count = count != NULL ? (uint64_t)json_integer_value(count) : 1;
 	record->role = policy_copy_text(role, strlen(role));
-	record->test = policy_copy_text(test != NULL ? test : "", test != NULL ? strlen(test) : 0);
+	record->test = test_copy(test != NULL ? test : "");
 	return NULL;
+}
+
+/* One line: what is wrong with it, or NULL. The text is *error's or constant. */
+static const char *line_read(const char *line, size_t length, struct policy_record *record,
+			     json_error_t *error)
+{
+	json_t *json = json_loadb(line, length, 0, error);
+	const char *wrong = json == NULL ? error->text : record_fill(record, json);
+
+	json_decref(json);
+	return wrong;
+}
+
+static void records_add(struct policy_records *records, size_t *allocated, const struct policy_record *record)
+{
+	if (records->count == *allocated) {
+		*allocated = *allocated == 0 ? 64 : *allocated * 2;
+		records->list = policy_resize(records->list, *allocated, sizeof(*records->list));
+	}
+	records->list[records->count++] = *record;
+}
+
+int policy_records_read_file(struct policy_records *records, FILE *file, const char *name,
+			     struct policy_problems *problems)
+{
+	size_t before = problems->count, allocated = 0;
+	char *line = policy_resize(NULL, RECORD_LINE_MAX, 1);
+	unsigned number = 0;
+
+	*records = (struct policy_records){0};
+	errno = 0;
+	while (problems->count < before + RECORD_PROBLEMS_MAX && fgets(line, RECORD_LINE_MAX, file) != NULL) {
+		struct policy_record record = {.line = ++number};
+		size_t length = strlen(line);
+		const char *wrong;
+		json_error_t error;
+
+		/* The last line may end with the file. */
+		if ((length == 0 || line[length - 1] != '\n') && !feof(file)) {
+			policy_problem_add(problems, name, number,
+					   "a line of more than %d bytes, or a NUL byte",
+					   RECORD_LINE_MAX - 2);
+			break;
+		}
+		if (line[strspn(line, " \t\r\n")] == '\0')
+			continue;
+		if (records->count == RECORDS_MAX) {
+			policy_problem_add(problems, name, number, "more than %d records", RECORDS_MAX);
+			break;
+		}
+		wrong = line_read(line, length, &record, &error);
+		if (wrong != NULL)
+			policy_problem_add(problems, name, number, "%s", wrong);
+		else
+			records_add(records, &allocated, &record);
+	}
+	if (ferror(file))
+		policy_problem_add(problems, name, 0, "cannot be read to its end: %s", strerror(errno));
+	free(line);
+	if (problems->count == before)
+		return 0;
+	policy_records_clear(records);
+	return -EINVAL;
 }
 
 int policy_records_read(struct policy_records *records, const char *path, struct policy_problems *problems)
 {
 	FILE *file = fopen(path, "re");
-	size_t problem_count = problems->count, size = 0, allocated = 0;
-	unsigned number = 0;
-	char *line = NULL;
-	ssize_t length;
+	int result;
 
 	*records = (struct policy_records){0};
 	if (file == NULL) {
 		policy_problem_add(problems, path, 0, "%s", strerror(errno));
 		return -EINVAL;
 	}
-	while ((length = getline(&line, &size, file)) > 0) {
-		struct policy_record record = {.line = ++number};
-		const char *wrong;
-		json_error_t error;
-		json_t *json;
-
-		if (line[strspn(line, " \t\r\n")] == '\0')
-			continue;
-		json = json_loadb(line, (size_t)length, 0, &error);
-		wrong = json == NULL ? error.text : record_fill(&record, json);
-		if (wrong != NULL)
-			policy_problem_add(problems, path, number, "%s", wrong);
-		json_decref(json);
-		if (wrong != NULL)
-			continue;
-		if (records->count == RECORDS_MAX) {
-			policy_problem_add(problems, path, number, "more than %d records", RECORDS_MAX);
-			free(record.role);
-			free(record.test);
-			break;
-		}
-		if (records->count == allocated) {
-			allocated = allocated == 0 ? 64 : allocated * 2;
-			records->list = policy_resize(records->list, allocated, sizeof(*records->list));
-		}
-		records->list[records->count++] = record;
-	}
-	if (ferror(file))
-		policy_problem_add(problems, path, number, "cannot be read to its end");
-	free(line);
+	result = policy_records_read_file(records, file, path, problems);
 	fclose(file);
-	if (problems->count == problem_count)
-		return 0;
-	policy_records_clear(records);
-	return -EINVAL;
+	return result;
 }
 
 void policy_records_clear(struct policy_records *records)

@@ -28,7 +28,12 @@ struct policy_records {
 	size_t count;
 };
 
-/* Reads all; bad lines are added to *problems. 0, or -EINVAL with an empty list. To be cleared. */
+/*
+ * Reads all; what is wrong is added to *problems, up to the point where nobody would read on. 0, or -EINVAL with an
+ * empty list. To be cleared.
+ */
+int policy_records_read_file(struct policy_records *records, FILE *file, const char *name,
+			     struct policy_problems *problems);
 int policy_records_read(struct policy_records *records, const char *path, struct policy_problems *problems);
 void policy_records_clear(struct policy_records *records);
 

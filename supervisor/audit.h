@@ -101,6 +101,7 @@ struct audit_process {
 	char title[96];			  /* "blk root" */
 	pid_t pid;
 	bool no_sandbox; /* the supervisor says: started with --no-sandbox */
+	bool recorded;	 /* and: its calls are told and not refused */
 	int dir_fd;	 /* /proc/PID; -1 */
 	int error;	 /* -ESRCH: it ended during the audit; nothing below was read, or not all */
 	struct audit_thread *threads; /* the first is the main thread */

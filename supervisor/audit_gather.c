@@ -215,6 +215,7 @@ static int processes_list(struct audit *audit, const Atoll__Control__MonitorRepl
 		if (strcmp(state->state, "dead") == 0 || state->pid == 0 || state->pid > INT_MAX)
 			continue;
 		audit->processes[audit->process_count].no_sandbox = state->no_sandbox;
+		audit->processes[audit->process_count].recorded = state->recorded;
 		process_name(&audit->processes[audit->process_count++], state->role, state->id, state->state,
 			     (pid_t)state->pid);
 	}

@@ -532,6 +532,12 @@ static void judge_process(const struct audit *audit, struct audit_process *proce
 		check_worsen(check, AUDIT_DEVIATES);
 		check_say(check, "off: it was started with --no-sandbox");
 	}
+	if (process->recorded) {
+		struct audit_check *check = check_add(process, "sandbox", 0);
+
+		check_worsen(check, AUDIT_DEVIATES);
+		check_say(check, "its calls are recorded, and none is refused");
+	}
 	if (judged.rule == NULL) {
 		struct audit_check *check = check_add(process, "process", 0);
 

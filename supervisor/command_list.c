@@ -44,6 +44,8 @@ static void list_print_process(const Atoll__Control__ProcessState *process, cons
 		printf("%-20s %8s  %s", what, "-", process->state);
 	if (process->no_sandbox)
 		printf("  no sandbox");
+	if (process->recorded)
+		printf("  recorded, not refused anything");
 	if (process->restarts > 0)
 		printf("  restarted %u time%s", process->restarts, process->restarts > 1 ? "s" : "");
 	if (remark[0] != '\0')
@@ -82,10 +84,11 @@ static json_t *list_process_json(const Atoll__Control__ProcessState *process)
 	for (size_t i = 0; i < process->n_counters; i++)
 		json_object_set_new(counters, process->counters[i]->name,
 				    json_integer((json_int_t)process->counters[i]->value));
-	return json_pack("{s:s, s:s, s:i, s:s, s:b, s:s, s:I, s:s, s:o}", "role", process->role, "id",
+	return json_pack("{s:s, s:s, s:i, s:s, s:b, s:b, s:s, s:I, s:s, s:o}", "role", process->role, "id",
 			 process->id, "pid", (int)process->pid, "state", process->state, "sandbox",
-			 !process->no_sandbox, "violation", process->violation, "restarts",
-			 (json_int_t)process->restarts, "trouble", process->trouble, "counters", counters);
+			 !process->no_sandbox, "recorded", process->recorded, "violation", process->violation,
+			 "restarts", (json_int_t)process->restarts, "trouble", process->trouble, "counters",
+			 counters);
 }
 
 static json_t *list_vm_json(const Reply *reply, pid_t pid)

@@ -432,7 +432,8 @@ static bool record_tell(const char *path)
 
 	problems_tell(&problems, stderr);
 	if (good) {
-		qsort(records.list, records.count, sizeof(*records.list), record_order);
+		if (records.count > 0)
+			qsort(records.list, records.count, sizeof(*records.list), record_order);
 		for (size_t i = 0; i < records.count; i++)
 			record_print(&policies, &records.list[i]);
 	}
@@ -460,7 +461,9 @@ static int policy_run_record(const char *config, const char *output)
 	setenv("ATOLL_POLICY_RECORD", output, 1);
 	optind = 0;
 	status = command_run(2, arguments);
-	if (!record_tell(output) && status == EXIT_STATUS_OK)
+	/* What was not started recorded nothing, and has said why. */
+	if (status != EXIT_STATUS_USAGE && status != EXIT_STATUS_HOST && access(output, R_OK) == 0 &&
+	    !record_tell(output) && status == EXIT_STATUS_OK)
 		status = EXIT_STATUS_FAILED;
 	if (fd >= 0) {
 		unlink(temporary);

@@ -102,6 +102,7 @@ static Atoll__Control__ProcessState *process_state_new(const struct vm *vm, cons
 			process->state = (char *)vm_device_state_name(device);
 	}
 	process->no_sandbox = child->no_sandbox;
+	process->recorded = vm->record != NULL;
 	process->violation = (char *)child->violation;
 	process->counters = calloc(child->counter_count + 1, sizeof(Atoll__Control__Counter *));
 	for (size_t i = 0; process->counters != NULL && i < child->counter_count; i++) {

@@ -322,11 +322,13 @@ static void vm_child_recording(void *owner, struct child_process *child, int lis
 {
 	struct vm *vm = owner;
 
-	/* Without a record nobody would answer, and it would stand still for ever: its calls fail instead. */
-	if (vm->record == NULL)
+	/* Recording takes the place of the filters: only who asked for it may be told of it. */
+	if (vm->record == NULL) {
 		close(listener_fd);
-	else if (record_follow(vm->record, child_role_name(child->role), listener_fd) < 0)
+		child_process_break(child, "it records, and was not asked to");
+	} else if (record_follow(vm->record, child_role_name(child->role), listener_fd) < 0) {
 		child_process_kill(child);
+	}
 }
 
 static bool vm_device_state(void *owner, struct child_process *child, uint64_t serial,

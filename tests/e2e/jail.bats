@@ -171,6 +171,25 @@ sealed() {
 	done
 }
 
+@test "a process that records and was not asked to is killed; by hand nothing records" {
+	truncate -s 1M image
+	config jail <<<$'disks:\n  - id: root\n    path: image'
+	fake blk=recorder
+	run --separate-stderr timeout 20 "$atoll" run jail.yaml </dev/null
+	echo "$status: $stderr"
+	[ "$status" = 1 ]
+	[[ $stderr == *"atoll-blk: jail/root was killed: it records, and was not asked to"* ]]
+	nothing_left jail
+	export ATOLL_LIBEXEC_DIR=$(dirname "$(dirname "$atoll")")/libexec/atoll
+	ATOLL_RECORD=1 "$ATOLL_LIBEXEC_DIR/atoll-blk" --socket-path=sock --blk-file=image 2>err &
+	pid=$!
+	wait_until 5 socat -u OPEN:/dev/null UNIX-CONNECT:sock
+	[ "$(field "$(pgrep -P $pid)" Seccomp)" = 2 ]
+	# Behind its own filters it has no way to open anything.
+	kill -TERM $pid
+	wait $pid
+}
+
 @test "--no-sandbox warns at each start, shows in list, and is for those that it names" {
 	four_devices
 	for names in --no-sandbox=root --no-sandbox=core "--no-sandbox=port --no-sandbox=serial" --no-sandbox; do

@@ -8,6 +8,19 @@ setup() {
 	cd "$BATS_TEST_TMPDIR/work"
 	cp "${ATOLL_POLICY_DIR:?}"/*.policy .
 }
+teardown() {
+	[ -z "$ATOLL_RUNTIME_DIR" ] || "$atoll" kill rec 2>/dev/null || :
+}
+
+# recorded_vm [LINE...]: rec.yaml, a guest that writes and reads a few hundred requests; more YAML.
+recorded_vm() {
+	[ -r /dev/kvm ] && [ -w /dev/kvm ] || skip "no /dev/kvm here, or no right to it"
+	export ATOLL_RUNTIME_DIR=$PWD/run
+	seq -f '%015.0f' 0 524287 | tee image >image2
+	printf '%s\n' 'name: rec' 'memory: 64MiB' 'debug-exit: true' 'on-reset: exit' 'boot:' \
+		"  kernel: ${ATOLL_GUEST_DIR:?}/guest-blk" '  cmdline: "numbered=200"' \
+		'disks:' '  - {id: root, path: image}' '  - {id: second, path: image2}' "$@" >rec.yaml
+}
 
 # wrong FILE LINE WORDS: the check of FILE fails, with a line that names it so.
 wrong() {
@@ -218,4 +231,169 @@ wrong() {
 	run "$atoll" policy --help
 	[ "$status" = 0 ]
 	[[ $output == "Usage: atoll policy "* ]]
+}
+
+# bad_record WORDS: "bad" is no record: cover and diff say so in few lines, and nothing else.
+bad_record() {
+	for command in 'cover bad' 'diff net.main.policy bad'; do
+		run --separate-stderr timeout 60 "$atoll" policy $command
+		echo "$command: $status: $output$stderr"
+		[[ $status == [12] ]]
+		[ -z "$output" ]
+		[ "$(wc -l <<<"$stderr")" -le "${2:-1}" ]
+		grep -qE "^bad(:[0-9]+)?: .*$1" <<<"$stderr"
+		! grep -q $'\033' <<<"$stderr"
+	done
+}
+
+@test "a file that is no record is refused in a line" {
+	echo '{"role": "net.main", "call": "re' >bad
+	bad_record 'unexpected newline' 1
+	head -c 300000 /dev/zero >bad
+	bad_record 'bad:1: a line of more than'
+	head -c 300000 /dev/zero | tr '\0' x >bad
+	bad_record 'bad:1: a line of more than'
+	head -c 100000 /dev/urandom >bad
+	bad_record '' 20
+	yes '[' | head -n 100000 >bad
+	bad_record '"role" and "call"|\]' 20
+	echo '{"role": "net.main", "call": "\u001b[2J"}' >bad
+	bad_record 'not a system call'
+	rm bad
+	bad_record 'No such file'
+	mkdir bad
+	bad_record 'Is a directory'
+	rmdir bad
+	# Without end: not read for ever.
+	run --separate-stderr timeout 60 "$atoll" policy cover /dev/zero
+	[ "$status" = 1 ]
+	[ "$(wc -l <<<"$stderr")" = 1 ]
+	yes '{"role": "net.main", "call": "read"}' | head -n 1000001 >bad
+	bad_record 'bad:1000001: more than 1000000 records'
+}
+
+@test "cover tells each rule's test, and fails for a rule without one and for a call without a rule" {
+	mkdir texts
+	cat >texts/t.main.policy <<-'END'
+		read: 1                                       # serve: x
+		madvise: arg2 == MADV_DONTNEED || arg2 == MADV_DONTDUMP # serve: x
+		close: 1                                      # error: a bad day
+	END
+	cat >one <<-'END'
+		{"role": "t.main", "call": "read", "args": [1, 2, 3], "test": "the first", "count": 12}
+		{"role": "t.main", "call": "madvise", "args": [0, 4096, 4], "test": "the first"}
+	END
+	echo '{"role": "t.main", "call": "madvise", "args": [0, 4096, 16], "test": "the second"}' >two
+	export ATOLL_POLICY_DIR=$PWD/texts
+	run --separate-stderr "$atoll" policy cover one two
+	echo "$output"
+	[ "$status" = 0 ]
+	[ -z "$stderr" ]
+	grep -qE 't\.main\.policy:1: read: 1: needed by t\.main, first in the first$' <<<"$output"
+	grep -qE ':2: .* \[1 of 2\]: needed by t\.main, first in the first$' <<<"$output"
+	grep -qE ':2: .* \[2 of 2\]: needed by t\.main, first in the second$' <<<"$output"
+	grep -qE ':3: close: 1: no test; error: a bad day$' <<<"$output"
+	[ "$(tail -n 1 <<<"$output")" = "3 alternatives of rules needed, 1 for errors alone, 0 not needed; 0 calls refused" ]
+	# One of them alone: an alternative that no test needed.
+	run "$atoll" policy cover one
+	[ "$status" = 1 ]
+	[ "$(grep -c 'NOT NEEDED' <<<"$output")" = 1 ]
+	grep -qE ':2: .* \[2 of 2\]: NOT NEEDED by any test$' <<<"$output"
+	# A call that no rule allows, and a thread that no policy is for.
+	echo '{"role": "t.main", "call": "openat", "args": [5, 6, 7], "test": "the third"}' >three
+	echo '{"role": "t.other", "call": "read", "args": [5, 6, 7]}' >>three
+	run "$atoll" policy cover one two three
+	[ "$status" = 1 ]
+	[ "$(grep -c '^refused: ' <<<"$output")" = 2 ]
+	grep -qx 'refused: t.main: openat(0x5, 0x6, 0x7), in the third' <<<"$output"
+	grep -qx 'refused: t.other: read(0x5, 0x6, 0x7)' <<<"$output"
+}
+
+@test "record runs a VM and prints what each role called; diff and cover read the file" {
+	recorded_vm
+	run --separate-stderr timeout 120 "$atoll" policy record --output=record rec.yaml </dev/null
+	echo "$output" | tail -n 60
+	[ "$status" = 33 ]
+	grep -q '^ok .*' <<<"$output"
+	grep -q 'recorded in record instead of being refused' <<<"$stderr"
+	for role in core.main core.vcpu blk.main blk.queue console.main; do
+		grep -qE "^$role +[1-9][0-9]*  [a-z_0-9]+: .*  # .*/[a-z.]*\.policy:[0-9]+$" <<<"$output"
+	done
+	grep -qE "^core\.vcpu +[0-9]+  ioctl: arg0 == \\\$OWN_FD && arg1 == KVM_RUN  # .*core\.vcpu\.policy:[0-9]+$" <<<"$output"
+	grep -qE "^blk\.queue +[0-9]+  uring: [A-Z_]+" <<<"$output"
+	! grep 'NOT ALLOWED' <<<"$output"
+	# Most frequent first.
+	grep '^core.vcpu ' <<<"$output" | awk '{ print $2 }' | sort -c -n -r
+	jq -es 'all(.[]; .role and .call and (.count > 0)) and length > 30' record
+	# Nothing that is not allowed; and not all that is.
+	run "$atoll" policy diff "$ATOLL_POLICY_DIR" record
+	echo "$output"
+	[ "$status" = 1 ]
+	! grep '^+' <<<"$output"
+	grep -q '^- net.main: readv: 1 (' <<<"$output"
+	# cover: this guest has no network.
+	run "$atoll" policy cover record
+	[ "$status" = 1 ]
+	grep -qE 'net\.main\.policy:[0-9]+: readv: 1: NOT NEEDED by any test$' <<<"$output"
+	grep -qE 'core\.vcpu\.policy:[0-9]+: ioctl: .*KVM_RUN.*: needed by core.vcpu' <<<"$output"
+	! grep '^refused' <<<"$output"
+	# Take a rule away that it used: the record names the call.
+	mkdir less && cp *.policy less/ && sed -i '/^uring: READV/d; /^ioctl.*KVM_IOEVENTFD/d' less/blk.queue.policy less/core.vcpu.policy
+	ATOLL_POLICY_DIR=$PWD/less run "$atoll" policy cover record
+	[ "$status" = 1 ]
+	grep -qE '^refused: core\.vcpu: ioctl\(0x[0-9a-f]+, 0x4040ae79, 0x[0-9a-f]+\)$' <<<"$output"
+	grep -qE '^refused: blk\.queue: uring READV$' <<<"$output"
+	run "$atoll" policy diff less record
+	[ "$status" = 1 ]
+	grep -qE '^\+ core\.vcpu: ioctl\(.*\) is not allowed, and was recorded [0-9]+ times?$' <<<"$output"
+}
+
+@test "record says what it cannot do, and leaves nothing" {
+	recorded_vm
+	run --separate-stderr "$atoll" policy record --output=nowhere/record rec.yaml
+	echo "$stderr"
+	[ "$status" = 1 ]
+	[ -z "$output" ]
+	[[ ${stderr_lines[0]} == "atoll: nowhere/record: cannot open it: No such file or directory; "* ]]
+	echo 'cpus: many' >>rec.yaml
+	run --separate-stderr "$atoll" policy record --output=record rec.yaml
+	[ "$status" = 2 ]
+	[ "${#stderr_lines[@]}" = 1 ]
+	[ ! -e record ]
+	run --separate-stderr "$atoll" policy record
+	[ "$status" = 2 ]
+	run --separate-stderr "$atoll" policy cover
+	[ "$status" = 2 ]
+	run --separate-stderr "$atoll" policy cover --output=x record
+	[ "$status" = 2 ]
+	[ -z "$(ls run 2>/dev/null)" ]
+}
+
+@test "a VM that is recorded is not as written: list and audit say so, and who starts it is warned" {
+	recorded_vm
+	sed -i 's/numbered=200/steady=100/' rec.yaml
+	ATOLL_POLICY_RECORD=record "$atoll" run --detach --log-file=log rec.yaml 2>err
+	cat err log
+	grep -q 'warning .*recorded in record instead of being refused: do not let a guest run that you do not trust' err log
+	run "$atoll" list
+	[ "$(grep -c '  recorded, not refused anything$' <<<"$output")" = 4 ]
+	"$atoll" list --json | jq -e '.[0].processes | length == 4 and all(.recorded)'
+	run "$atoll" audit rec
+	echo "$output"
+	[ "$status" = 1 ]
+	[ "$(grep -c '  DEVIATES  sandbox .*its calls are recorded, and none is refused$' <<<"$output")" = 4 ]
+	[[ $output == *"rec: deviates from what is written: "* ]]
+	if [ "$(id -u)" = 0 ]; then grep -qE '  DEVIATES  filters +main .*core\.main is written, and there is another' <<<"$output"; fi
+	"$atoll" kill rec
+	# Others are not recorded, whatever their processes' environment says.
+	ATOLL_RECORD=1 "$atoll" run --detach --log-file=log rec.yaml
+	"$atoll" list --json | jq -e '.[0].processes | all(.recorded | not)'
+	run "$atoll" list
+	! grep recorded <<<"$output"
+	for pid in $("$atoll" list --json | jq '.[0].processes[].pid'); do
+		! tr '\0' '\n' <"/proc/$pid/environ" | grep ATOLL_RECORD
+	done
+	run "$atoll" audit rec
+	! grep recorded <<<"$output"
+	"$atoll" kill rec
 }

@@ -11,4 +11,10 @@ TESTS += tests/unit/test_jail
 tests_unit_test_jail_SOURCES = tests/unit/test_jail.c
 tests_unit_test_jail_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_jail_LDADD = $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_jail_record
+TESTS += tests/unit/test_jail_record
+tests_unit_test_jail_record_SOURCES = tests/unit/test_jail_record.c
+tests_unit_test_jail_record_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_jail_record_LDADD = $(UNIT_LIBS)
 endif

@@ -531,6 +531,9 @@ static void test_family(void **state)
 	audit.processes[BLK].no_sandbox = true;
 	deviates(&audit, BLK, "sandbox", "--no-sandbox");
 	vm_make(&audit);
+	audit.processes[BLK].recorded = true;
+	deviates(&audit, BLK, "sandbox", "recorded");
+	vm_make(&audit);
 	strcpy(audit.processes[BLK].role, "gpu");
 	vm_judge(&audit);
 	assert_string_equal(check_find(&audit, BLK, "process", 0)->text, "no such role is written");

@@ -27,6 +27,7 @@
 #include "policy/policy.h"
 #include "policy/policy_check.h"
 #include "policy/policy_compile.h"
+#include "policy/policy_cover.h"
 #include "policy/policy_diff.h"
 #include "policy/policy_names.h"
 #include "policy/policy_record.h"
@@ -821,6 +822,139 @@ static void test_records(void **state)
 	policy_problems_clear(&problems);
 }
 
+/* What is no record says so, once or a few times, and is not read without end. */
+static void test_bad_records(void **state)
+{
+	static const char record[] = "{\"role\": \"a.b\", \"call\": \"read\"}\n";
+	struct policy_problems problems = {0};
+	struct policy_records records;
+	char *text = malloc(100000);
+	FILE *file;
+
+	(void)state;
+	/* The last line was not written to its end. */
+	file = fmemopen((void *)record, sizeof(record) - 10, "r");
+	assert_int_equal(policy_records_read_file(&records, file, "r", &problems), -EINVAL);
+	assert_int_equal(problems.count, 1);
+	assert_int_equal(problems.list[0].line, 1);
+	policy_problems_clear(&problems);
+	fclose(file);
+	/* But for its end of line, which a whole one may lack. */
+	file = fmemopen((void *)record, sizeof(record) - 2, "r");
+	assert_int_equal(policy_records_read_file(&records, file, "r", &problems), 0);
+	assert_int_equal(records.count, 1);
+	policy_records_clear(&records);
+	fclose(file);
+	/* One long line, of NUL bytes and of others. */
+	for (int byte = 0; byte <= 'x'; byte += 'x') {
+		memset(text, byte, 100000);
+		file = fmemopen(text, 100000, "r");
+		assert_int_equal(policy_records_read_file(&records, file, "r", &problems), -EINVAL);
+		assert_int_equal(problems.count, 1);
+		assert_non_null(strstr(problems.list[0].text, "a line of more than"));
+		policy_problems_clear(&problems);
+		fclose(file);
+	}
+	/* Many bad lines: the first few are enough. */
+	for (size_t i = 0; i < 100000; i++)
+		text[i] = i % 2 != 0 ? '\n' : '[';
+	file = fmemopen(text, 100000, "r");
+	assert_int_equal(policy_records_read_file(&records, file, "r", &problems), -EINVAL);
+	assert_int_equal(problems.count, 20);
+	policy_problems_clear(&problems);
+	fclose(file);
+	free(text);
+	/* What a terminal would obey is not printed. */
+	folder_write("record", "{\"role\": \"a.b\", \"call\": \"read\", \"test\": \"\\u001b[2J\\n\"}\n");
+	text = malloc(256);
+	snprintf(text, 256, "%s/record", folder);
+	assert_int_equal(policy_records_read(&records, text, &problems), 0);
+	assert_string_equal(records.list[0].test, "?[2J?");
+	policy_records_clear(&records);
+	folder_write("record", "{\"role\": \"\\u001b[2J\", \"call\": \"read\"}\n");
+	assert_int_equal(policy_records_read(&records, text, &problems), -EINVAL);
+	policy_problems_clear(&problems);
+	free(text);
+}
+
+/* What is printed is the caller's. */
+static char *printed_cover(const struct policy *policies, size_t count, const struct policy_records *records,
+			   struct policy_coverage *coverage)
+{
+	size_t size;
+	char *text;
+	FILE *file = open_memstream(&text, &size);
+
+	policy_cover(policies, count, records, coverage, file);
+	fclose(file);
+	return text;
+}
+
+static void test_cover(void **state)
+{
+	char name[] = "a.b", shared_name[] = "c.d", unknown_name[] = "e.f", one[] = "one", two[] = "two",
+	     none[] = "";
+	struct policy_record list[] = {
+		{.role = name, .call = SYS_read, .test = one, .count = 3},
+		{.role = name, .call = SYS_read, .test = two, .count = 1},
+		{.role = shared_name, .call = SYS_read, .test = two, .count = 1},
+		{.role = name, .call = SYS_madvise, .arguments = {0, 0, 4}, .test = two, .count = 1},
+		{.role = name, .call = -1, .opcode = 1, .test = none, .count = 1},
+	};
+	struct policy_record refused[] = {
+		{.role = name, .call = SYS_openat, .arguments = {1, 2, 3}, .test = one, .count = 1},
+		{.role = name, .call = SYS_madvise, .arguments = {0, 0, 5}, .test = none, .count = 1},
+		{.role = unknown_name, .call = SYS_read, .test = two, .count = 1},
+		{.role = name, .call = -1, .opcode = 2, .test = none, .count = 1},
+	};
+	struct policy_records records = {list, sizeof(list) / sizeof(list[0])};
+	struct policy_coverage coverage;
+	struct policy_problems problems = {0};
+	struct policy policies[2];
+	char *text;
+
+	(void)state;
+	assert_int_equal(parse_both(&policies[0],
+				    "@include common.policy\n"
+				    "write: 1 # serve: nobody\n"
+				    "close: 1 # error: a bad day\n"
+				    "seccomp: 1 # start: dangerous: the seal\n"
+				    "madvise: arg2 == 4 || arg2 == 8 # serve: two ways\n"
+				    "uring: READV # serve: x\n",
+				    "read: 1 # serve: shared\n", &problems),
+			 0);
+	assert_int_equal(
+		parse_both(&policies[1], "@include common.policy\n", "read: 1 # serve: shared\n", &problems),
+		0);
+	free(policies[1].name);
+	policies[1].name = strdup("c.d");
+	text = printed_cover(policies, 2, &records, &coverage);
+	/* The included rule is one, whoever needed it. */
+	assert_int_equal(coverage.needed, 3);
+	assert_int_equal(coverage.errors, 2);
+	assert_int_equal(coverage.unneeded, 2);
+	assert_int_equal(coverage.refused, 0);
+	assert_non_null(strstr(text, "common.policy:1: read: 1: needed by a.b, c.d, first in one\n"));
+	assert_non_null(strstr(text, "a.b.policy:2: write: 1: NOT NEEDED by any test\n"));
+	assert_non_null(strstr(text, "a.b.policy:3: close: 1: no test; error: a bad day\n"));
+	assert_non_null(strstr(text, "a.b.policy:4: seccomp: 1: needed by the seal\n"));
+	assert_non_null(strstr(text, "[1 of 2]: needed by a.b, first in two\n"));
+	assert_non_null(strstr(text, "[2 of 2]: NOT NEEDED by any test\n"));
+	assert_non_null(strstr(text, "a.b.policy:6: uring: READV: needed by a.b\n"));
+	free(text);
+	records = (struct policy_records){refused, sizeof(refused) / sizeof(refused[0])};
+	text = printed_cover(policies, 2, &records, &coverage);
+	assert_int_equal(coverage.needed, 0);
+	assert_int_equal(coverage.refused, 4);
+	assert_non_null(strstr(text, "refused: a.b: openat(0x1, 0x2, 0x3), in one\n"));
+	assert_non_null(strstr(text, "refused: a.b: madvise(0x0, 0x0, 0x5)\n"));
+	assert_non_null(strstr(text, "refused: e.f: read(0x0, 0x0, 0x0), in two\n"));
+	assert_non_null(strstr(text, "refused: a.b: uring WRITEV\n"));
+	free(text);
+	policy_clear(&policies[0]);
+	policy_clear(&policies[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -840,6 +974,8 @@ int main(void)
 		cmocka_unit_test(test_embedded),
 		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_bad_records),
+		cmocka_unit_test(test_cover),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, folder_make, folder_remove);

@@ -3,22 +3,6 @@
  * family; the last 32 bytes of its file, "MODE=" and blanks in front, say what it does. (Its user may open no
  * file beside it.)
  *
-<<<<<<< HEAD
- *   good       is ready, and ends when ordered; a core powers off when its button is pressed
- *   die        logs a line and ends with status 7 at once        silent    the same, without the line
- *   crash      is killed by SIGSEGV before it is ready           late      is ready, and ends with status 7
- * then never      is never ready                                    stuck     is ready, and deaf to orders
- *   garbage    sends bytes that are no message                   descriptor  sends one with a log record
- *   twice      says twice that it is ready                       impostor  tells of the guest's end, though
- * no core supervisor sends a supervisor's message                      close     closes its control wire and
- * lives on flood      is ready, and logs without end                    forge     logs control characters
- *   huge       sends a packet larger than any message
- *   violate    is sealed and ready, and makes a call that its filter does not allow
- *   asked      the same, when it is asked for its statistics
- *   pretend    tells that it did, and goes on                    nonsense, few  tell of what cannot be
- *   panic, reset, off: a core whose guest ends so, at once
- *   failure    a core whose machine fails
-=======
  *   good        is ready, and ends when ordered; a core powers off when its button is pressed
  *   die         logs a line and ends with status 7 at once
  *   silent      the same, without the line
@@ -32,6 +16,12 @@
  *   forge       logs control characters
  *   stuck       is ready, and deaf to orders
  *   flood       is ready, and logs without end
+ *   recorder    tells that it records what it calls
+ *   violate     is sealed and ready, and makes a call that its filter does not allow
+ *   asked       the same, when it is asked for its statistics
+ *   pretend     tells that it did, and goes on
+ *   nonsense    tells of a violation by a name that there is not
+ *   few         tells of one with too few arguments
  * at their first heartbeat, when the VM runs:
  *   late        ends with status 7
  *   twice       says again that it is ready
@@ -48,7 +38,6 @@
  *   failure     its machine fails
  *   unknown     tells of an end that there is not
  *   deceiver    tells of a device that there is not
->>>>>>> b7dd129 (wip3)
  *
  * Descriptors other than 0 to 3 at its start, or another environment than it should have, make it log "LEAK".
  */
@@ -221,6 +210,14 @@ static void misbehave_before_ready(const char *mode)
 		send(WIRE, bytes, sizeof(bytes), 0);
 	if (strcmp(mode, "descriptor") == 0)
 		say("take this", &fd, 1);
+	if (strcmp(mode, "recorder") == 0) {
+		Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+		Atoll__Control__Recording recording = ATOLL__CONTROL__RECORDING__INIT;
+
+		envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_RECORDING;
+		envelope.recording = &recording;
+		control_send(WIRE, &envelope, &fd, 1);
+	}
 	if (strcmp(mode, "supervisor") == 0)
 		control_send_order(WIRE, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN);
 	if (strcmp(mode, "violate") == 0 || strcmp(mode, "asked") == 0) {
