@@ -1,29 +1,43 @@
 #!/usr/bin/env bats
-# Unmodified Linux guests. All scenarios run in one start of the emulated machine (linux-suite); the tests here look
-# at what each of them said.
+# Unmodified Linux guests. All scenarios run in one start of an emulated machine (linux-suite), and as an ordinary user's
+# in another one beside it; the tests here look at what each of them said.
 
 setup_file() {
-	export SUITE=$ATOLL_BED_CACHE/linux-suite
+	export SUITES=$ATOLL_BED_CACHE/linux-suite
 	here=$BATS_TEST_DIRNAME
-	rm -rf "$SUITE" && mkdir -p "$SUITE"
+	rm -rf "$SUITES" && mkdir -p "$SUITES/root" "$SUITES/user"
 	"$here/make-debian-root" "$ATOLL_BED_KERNEL" "$ATOLL_BED_CACHE/debian.img" >&2
 	added=()
 	for test in "$here"/guest-tests/*; do added+=(-a "$test=test/$(basename "$test")"); done
-	"$here/make-initrd" -k "$ATOLL_BED_KERNEL" -i "$here/guest-init" -o "$SUITE/initrd.gz" "${added[@]}" \
+	"$here/make-initrd" -k "$ATOLL_BED_KERNEL" -i "$here/guest-init" -o "$SUITES/initrd.gz" "${added[@]}" \
 		virtio_pci virtio_blk virtio_net virtio_console ext4 button evdev pvpanic_mmio
-	ln -s "$ATOLL_BED_KERNEL" "$SUITE/kernel"
-	cp --sparse=always "$ATOLL_BED_CACHE/debian.img" "$SUITE/root.img"
-	truncate -s 512M "$SUITE/data.img"
-	run=(env ATOLL="$ATOLL" ATOLL_LIBEXEC_DIR="$ATOLL_LIBEXEC_DIR" "$here/linux-suite" "$SUITE")
-	# One processor for the emulated machine: with two, emulated by two threads, one in ten guests of four processors
-	# dies in its first second, under QEMU as under Atoll.
-	"$here/bed" -c 1 -k "$ATOLL_BED_KERNEL" -s "$SUITE" -t 2700 -- "${run[@]}" >"$SUITE/bed.log" 2>&1 || true
-	cat "$SUITE/bed.log" >&2
+	run_suite root 3>&- & suites=$!
+	run_suite user -u
+	wait $suites
 }
 
+# run_suite WHO [OPTION...]
+run_suite() {
+	local dir=$SUITES/$1
+	shift
+	cp "$SUITES/initrd.gz" "$dir"
+	ln -s "$ATOLL_BED_KERNEL" "$dir/kernel"
+	cp --sparse=always "$ATOLL_BED_CACHE/debian.img" "$dir/root.img"
+	truncate -s 512M "$dir/data.img"
+	# One processor for the emulated machine: with two, emulated by two threads, one in ten guests of four processors
+	# dies in its first second, under QEMU as under Atoll.
+	"$here/bed" -c 1 -k "$ATOLL_BED_KERNEL" -s "$dir" -t 2700 -- \
+		env ATOLL="$ATOLL" ATOLL_LIBEXEC_DIR="$ATOLL_LIBEXEC_DIR" "$here/linux-suite" "$@" "$dir" >"$dir/bed.log" 2>&1 || true
+	cat "$dir/bed.log" >&2
+}
+
+# verdict SCENARIO: of both.
 verdict() {
-	[ -e "$SUITE/$1.result" ] || { echo "the scenario did not run; the emulated machine said:"; tail -n 40 "$SUITE/bed.log"; return 1; }
-	[ "$(cat "$SUITE/$1.result")" = passed ] || { cat "$SUITE/$1.log"; return 1; }
+	local dir
+	for dir in "$SUITES/root" "$SUITES/user"; do
+		[ -e "$dir/$1.result" ] || { echo "$dir: the scenario did not run; the emulated machine said:"; tail -n 40 "$dir/bed.log"; return 1; }
+		[ "$(cat "$dir/$1.result")" = passed ] || { echo "$dir:"; cat "$dir/$1.log"; return 1; }
+	done
 }
 
 @test "a Debian bzImage with an initrd boots with one processor, kvm-clock and the TSC deadline timer" { verdict bzimage; }
