@@ -51,6 +51,7 @@ struct vfio_user_backend {
 	/* Set by a handler: the session ends once its reply is on the way. */
 	int fatal;
 	struct vfio_user_stream stream;
+	uint16_t message_id; /* of the message that is served */
 
 	uint8_t *replies;
 	size_t replies_start;
@@ -422,6 +423,7 @@ static int backend_dispatch(struct vfio_user_backend *backend, struct vfio_user_
 	/* "This is the initial message sent by the client". */
 	if (!backend->negotiated && header.command != VFIO_USER_VERSION)
 		return -EPROTO;
+	backend->message_id = header.message_id;
 	size = backend_handle(backend, message, reply + sizeof(header));
 	if (header.flags & VFIO_USER_FLAG_NO_REPLY)
 		return backend->fatal;
@@ -520,6 +522,11 @@ void vfio_user_backend_drain(struct vfio_user_backend *backend)
 		    backend_serve(backend) < 0 || backend->replies_end > 0)
 			return;
 	}
+}
+
+uint16_t vfio_user_backend_message_id(const struct vfio_user_backend *backend)
+{
+	return backend->message_id;
 }
 
 void vfio_user_backend_interrupt(struct vfio_user_backend *backend, uint32_t index)

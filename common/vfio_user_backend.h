@@ -55,6 +55,9 @@ void vfio_user_backend_drain(struct vfio_user_backend *backend);
 /* Closes the socket and the eventfds. Allowed from session_end(); NULL is allowed. */
 void vfio_user_backend_free(struct vfio_user_backend *backend);
 
+/* Inside of a callback: the id of the message that caused it. The client chooses it. */
+uint16_t vfio_user_backend_message_id(const struct vfio_user_backend *backend);
+
 /* Signals an interrupt index: one write to its eventfd, if the client gave one. (The session makes it
  * non-blocking.) */
 void vfio_user_backend_interrupt(struct vfio_user_backend *backend, uint32_t index);

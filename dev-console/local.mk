@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += dev-console/libconsole.la
 dev_console_libconsole_la_SOURCES = \
 	dev-console/uart16550.c dev-console/uart16550.h \
+	dev-console/console_state.c dev-console/console_state.h \
 	dev-console/output.c dev-console/output.h \
 	dev-console/serial.c dev-console/serial.h \
 	dev-console/virtio_console.c dev-console/virtio_console.h \

@@ -14,6 +14,7 @@
 #include "common/device_program.h"
 #include "common/log.h"
 #include "common/pty.h"
+#include "dev-console/console_state.h"
 #include "dev-console/output.h"
 #include "dev-console/serial.h"
 #include "dev-console/virtio_console.h"
@@ -27,6 +28,9 @@ struct console {
 	enum output_kind kind;
 	int in_fd;
 	int out_fd;
+	int state_fd; /* -1: none, by hand */
+	bool resume;
+	struct console_state state;
 	struct output *output;
 	bool is_serial;
 	/* One of the two. */
@@ -167,16 +171,16 @@ static void console_close_by_hand(void *device)
 static int console_take_output(struct console *console, Atoll__Control__ConsoleConfigure__Output output,
 			       struct control_message *message)
 {
-	size_t fds = output == ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_NULL ? 1 : 2;
+	size_t fds = output == ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_NULL ? 2 : 3;
 	int fd;
 
 	if (message->fd_count != fds)
 		return -EPROTO;
-	if (fds == 1) {
+	if (fds == 2) {
 		console->kind = OUTPUT_DISCARD;
 		return 0;
 	}
-	fd = message->fds[1];
+	fd = message->fds[2];
 	switch (output) {
 	case ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_STREAM:
 		console->kind = OUTPUT_STREAM;
@@ -197,7 +201,7 @@ static int console_take_output(struct console *console, Atoll__Control__ConsoleC
 	default:
 		return -EPROTO;
 	}
-	message->fds[1] = -1;
+	message->fds[2] = -1;
 	return 0;
 }
 
@@ -224,6 +228,9 @@ static int console_configure(void *device, struct control_message *message, int 
 		return -EPROTO;
 	}
 	console->is_serial = configure->type == ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
+	console->resume = configure->resume;
+	console->state_fd = message->fds[1];
+	message->fds[1] = -1;
 	*wire_fd = message->fds[0];
 	message->fds[0] = -1;
 	return 0;
@@ -270,10 +277,28 @@ static void console_session_end(void *argument, int error)
 	device_program_session_ended(console->program, error);
 }
 
+/* The page is mapped, and its descriptor of no more use. */
+static int console_open_state(struct console *console)
+{
+	int result = console_state_open(&console->state,
+					console->is_serial ? CONSOLE_KIND_SERIAL : CONSOLE_KIND_VIRTIO,
+					console->state_fd, console->resume);
+
+	if (console->state_fd >= 0)
+		close(console->state_fd);
+	console->state_fd = -1;
+	return result;
+}
+
 static int console_prepare(void *device, struct loop *loop)
 {
 	struct console *console = device;
-	int result = output_new(loop, console->kind, console->in_fd, console->out_fd, &console->output);
+	int result = console_open_state(console);
+
+	if (result < 0)
+		return result;
+	result = output_new(loop, console->kind, console->in_fd, console->out_fd, &console->state,
+			    &console->output);
 
 	if (result < 0) {
 		log_error("cannot use the console's output: %s", strerror(-result));
@@ -281,8 +306,10 @@ static int console_prepare(void *device, struct loop *loop)
 	}
 	console->in_fd = console->out_fd = -1;
 	if (console->is_serial)
-		return serial_new(loop, console->output, console_session_end, console, &console->serial);
-	result = virtio_console_new(loop, console->output, console_session_end, console, &console->virtio);
+		return serial_new(loop, console->output, &console->state, console_session_end, console,
+				  &console->serial);
+	result = virtio_console_new(loop, console->output, &console->state, console_session_end, console,
+				    &console->virtio);
 	if (result == 0)
 		virtio_console_resize(console->virtio, console->columns, console->rows);
 	return result;
@@ -316,6 +343,9 @@ static void console_close(void *device)
 	serial_free(console->serial);
 	virtio_console_free(console->virtio);
 	output_free(console->output);
+	console_state_close(&console->state);
+	if (console->state_fd >= 0)
+		close(console->state_fd);
 	if (console->in_fd >= 0)
 		close(console->in_fd);
 	if (console->out_fd >= 0 && console->out_fd != console->in_fd)
@@ -343,7 +373,7 @@ static const struct device_program_ops console_program = {
 
 int main(int argc, char **argv)
 {
-	struct console console = {.in_fd = -1, .out_fd = -1};
+	struct console console = {.in_fd = -1, .out_fd = -1, .state_fd = -1};
 
 	return device_program_main(argc, argv, &console_program, &console);
 }

@@ -1,5 +1,5 @@
 /*
- * Outputs. A buffer gathers; "attached" says whether somebody takes what is in it. Kinds differ in how a peer
+ * Outputs. A ring in the console's state gathers; "attached" says whether somebody takes what is in it. Kinds differ in how a peer
  * comes and goes:
  *
  *   stream    is there from the start, and may go once
@@ -34,6 +34,7 @@ enum output_looking {
 
 struct output {
 	struct loop *loop;
+	struct console_state *state;
 	enum output_kind kind;
 	int in_fd;
 	int out_fd;
@@ -52,9 +53,6 @@ struct output {
 	bool failing;		     /* a write error was logged */
 	enum output_looking looking; /* what look_timer is armed for */
 
-	uint8_t *buffer;
-	size_t start;
-	size_t end;
 	struct output_counters counters;
 };
 
@@ -114,11 +112,29 @@ static void output_attach(struct output *output)
 	output_update_watches(output);
 }
 
+/* How much a file has of the output, its offset tells, if it has one. */
+static void output_look_up_offset(struct output *output)
+{
+	off_t offset = output->kind == OUTPUT_FILE ? lseek(output->out_fd, 0, SEEK_CUR) : -1;
+
+	if (offset >= 0)
+		console_state_file_offset(output->state, (uint64_t)offset);
+}
+
+/* What is not committed has not been gathered yet. */
+static void output_drop(struct output *output)
+{
+	struct console_state *state = output->state;
+
+	output->counters.dropped += state->live.output_end - state->output_start;
+	state->live.output_end = state->committed_end;
+	console_state_drop(state);
+}
+
 /* Nobody takes output any more: what was gathered is dropped. */
 static void output_detach(struct output *output)
 {
-	output->counters.dropped += output->end - output->start;
-	output->start = output->end = 0;
+	output_drop(output);
 	output->attached = false;
 	output->input_open = false;
 	output->blocked = false;
@@ -212,29 +228,34 @@ static void output_look(void *argument)
 
 /* --- Writing --- */
 
+static size_t output_gathered(const struct output *output)
+{
+	return (size_t)(output->state->live.output_end - output->state->output_start);
+}
+
 size_t output_room(const struct output *output)
 {
-	return OUTPUT_BUFFER - (output->end - output->start);
+	return OUTPUT_BUFFER - output_gathered(output);
 }
 
 bool output_unflushed(const struct output *output)
 {
-	return output->end > output->start && !output->blocked;
+	return output_gathered(output) > 0 && !output->blocked;
 }
 
 void output_write(struct output *output, const void *data, size_t size)
 {
+	struct console_state *state = output->state;
+	size_t at = (size_t)(state->live.output_end % OUTPUT_BUFFER);
+	size_t first = size < OUTPUT_BUFFER - at ? size : OUTPUT_BUFFER - at;
+
 	if (!output->attached) {
 		output->counters.dropped += size;
 		return;
 	}
-	if (size > OUTPUT_BUFFER - output->end) {
-		memmove(output->buffer, output->buffer + output->start, output->end - output->start);
-		output->end -= output->start;
-		output->start = 0;
-	}
-	memcpy(output->buffer + output->end, data, size);
-	output->end += size;
+	memcpy(state->page->output + at, data, first);
+	memcpy(state->page->output, (const uint8_t *)data + first, size - first);
+	state->live.output_end += size;
 }
 
 /* A write failed for good: the peer is gone, or (file) the medium is full. */
@@ -247,12 +268,25 @@ static void output_write_failed(struct output *output, int error)
 		output_detach(output);
 		return;
 	}
-	output->counters.dropped += output->end - output->start;
-	output->start = output->end = 0;
+	output_drop(output);
+}
+
+/* One write(2) of what is committed and in one piece. */
+static ssize_t output_write_piece(struct output *output)
+{
+	const struct console_state *state = output->state;
+	size_t at = (size_t)(state->output_start % OUTPUT_BUFFER);
+	size_t size = (size_t)(state->committed_end - state->output_start);
+
+	if (size > OUTPUT_BUFFER - at)
+		size = OUTPUT_BUFFER - at;
+	return write(output->out_fd, state->page->output + at, size);
 }
 
 void output_flush(struct output *output)
 {
+	struct console_state *state = output->state;
+
 	if (!output_unflushed(output))
 		return;
 	/* A pty takes output also when nobody has it open, and shows it to whoever comes. */
@@ -260,16 +294,16 @@ void output_flush(struct output *output)
 		output_detach(output);
 		return;
 	}
-	while (output->start < output->end) {
-		ssize_t written =
-			write(output->out_fd, output->buffer + output->start, output->end - output->start);
+	while (state->output_start < state->committed_end) {
+		ssize_t written = output_write_piece(output);
 
+		if (written > 0)
+			console_state_written(state, state->output_start + (uint64_t)written);
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written == 0 || (written < 0 && errno == EAGAIN)) {
 			output->blocked = true;
-			output_update_watches(output);
-			return;
+			break;
 		}
 		if (written < 0) {
 			output_write_failed(output, errno);
@@ -277,9 +311,7 @@ void output_flush(struct output *output)
 		}
 		output->failing = false;
 		output->counters.written += (uint64_t)written;
-		output->start += (size_t)written;
 	}
-	output->start = output->end = 0;
 	output_update_watches(output);
 }
 
@@ -295,7 +327,7 @@ int output_drain(struct output *output, int timeout_ms)
 {
 	int64_t deadline = output_now_ms() + timeout_ms;
 
-	while (output->end > output->start) {
+	while (output->state->committed_end > output->state->output_start) {
 		struct pollfd writable = {.fd = output->out_fd, .events = POLLOUT};
 		int64_t left = deadline - output_now_ms();
 
@@ -319,14 +351,19 @@ void output_want_input(struct output *output, bool wanted)
 	output_update_watches(output);
 }
 
-size_t output_read(struct output *output, const struct iovec *iov, size_t count)
+/* Reads into the next landing. */
+static size_t output_read(struct output *output, size_t most)
 {
 	ssize_t received;
+	uint8_t *landing;
 
 	if (!output->input_open)
 		return 0;
+	if (most > CONSOLE_STATE_INPUT)
+		most = CONSOLE_STATE_INPUT;
+	landing = console_state_land(output->state, (uint32_t)most);
 	do
-		received = readv(output->in_fd, iov, (int)count);
+		received = read(output->in_fd, landing, most);
 	while (received < 0 && errno == EINTR);
 	if (received > 0) {
 		output->counters.read += (uint64_t)received;
@@ -341,6 +378,41 @@ size_t output_read(struct output *output, const struct iovec *iov, size_t count)
 	else
 		output_update_watches(output);
 	return 0;
+}
+
+size_t output_input(struct output *output, size_t most, const uint8_t **data)
+{
+	struct console_state *state = output->state;
+	size_t waiting = state->live.input_end - state->live.input_start, size;
+
+	if (waiting == 0) {
+		/* The landing behind the next one is still the committed record's. */
+		if (state->live.landing != state->committed_landing)
+			return 0;
+		/* A predecessor's last, first. */
+		size = state->unclaimed;
+		state->unclaimed = 0;
+		if (size == 0)
+			size = output_read(output, most);
+		if (size == 0)
+			return 0;
+		console_state_landed(state, (uint32_t)size);
+		waiting = size;
+	}
+	*data = console_state_input(state);
+	return waiting < most ? waiting : most;
+}
+
+void output_take(struct output *output, size_t size)
+{
+	output->state->live.input_start += (uint32_t)size;
+}
+
+bool output_has_input(const struct output *output)
+{
+	const struct console_state *state = output->state;
+
+	return state->live.input_end > state->live.input_start || state->unclaimed > 0;
 }
 
 /* --- Making and freeing --- */
@@ -376,30 +448,41 @@ static int output_open(struct output *output)
 		return output->listen_watch != NULL ? 0 : -ENOMEM;
 	case OUTPUT_PTY:
 		output->out_fd = output->in_fd;
+		/* A successor's peer is there already. */
+		output->attached = output->input_open = !output_hung_up(output);
 		return output_watch_peer(output);
 	case OUTPUT_STREAM:
 		output->attached = output->input_open = true;
 		return output_watch_peer(output);
 	case OUTPUT_FILE:
 		output->attached = true;
+		output_look_up_offset(output);
 		return output_watch_peer(output);
 	default:
 		return 0;
 	}
 }
 
-int output_new(struct loop *loop, enum output_kind kind, int in_fd, int out_fd, struct output **output)
+int output_new(struct loop *loop, enum output_kind kind, int in_fd, int out_fd, struct console_state *state,
+	       struct output **output)
 {
 	struct output *new = calloc(1, sizeof(*new));
 	int result = -ENOMEM;
 
 	if (new == NULL)
 		return -ENOMEM;
-	*new = (struct output){.loop = loop, .kind = kind, .in_fd = in_fd, .out_fd = out_fd, .listen_fd = -1};
-	new->buffer = malloc(OUTPUT_BUFFER);
+	*new = (struct output){.loop = loop,
+			       .kind = kind,
+			       .in_fd = in_fd,
+			       .out_fd = out_fd,
+			       .listen_fd = -1,
+			       .state = state};
 	new->look_timer = loop_watch_timer(loop, output_look, new);
-	if (new->buffer != NULL &&new->look_timer != NULL)
+	if (new->look_timer != NULL)
 		result = output_open(new);
+	/* For whom a predecessor gathered it, nobody knows any more. */
+	if (result == 0 && !new->attached)
+		output_drop(new);
 	if (result < 0) {
 		new->in_fd = new->out_fd = new->listen_fd = -1;
 		output_free(new);
@@ -423,7 +506,6 @@ void output_free(struct output *output)
 		close(output->out_fd);
 	if (output->listen_fd >= 0)
 		close(output->listen_fd);
-	free(output->buffer);
 	free(output);
 }
 

@@ -13,6 +13,9 @@
  * Output is gathered and written by output_flush(), so that a device which gets single characters decides how
  * many make a write(2). Input is not read ahead: what the device has no room for stays with the host.
  *
+ * What was gathered and what came in stands in the console's state (console_state.h), so that the next process of the
+ * same console goes on with it. Only what was committed there is written: the device commits before it flushes.
+ *
  * One thread: the loop's. Callbacks come from the loop only, never from inside a call of the device's.
  */
 #ifndef ATOLL_DEV_CONSOLE_OUTPUT_H
@@ -21,13 +24,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
-#include <sys/uio.h>
 
 #include "common/loop.h"
+#include "dev-console/console_state.h"
 
 /* Bytes gathered at most; what output_room() is for an empty buffer. */
-#define OUTPUT_BUFFER 65536
+#define OUTPUT_BUFFER ((size_t)CONSOLE_STATE_OUTPUT)
 
 struct output;
 
@@ -40,7 +42,7 @@ enum output_kind {
 };
 
 struct output_ops {
-	/* Input may be there: call output_read(), or output_want_input() with false. */
+	/* Input may be there: call output_input(), or output_want_input() with false. */
 	void (*input)(void *owner);
 	/* The buffer took no more before; now it does. */
 	void (*room)(void *owner);
@@ -55,9 +57,10 @@ struct output_counters {
 /*
  * in_fd: the stream, the pty's master or the listening socket; -1 for the others. out_fd: where a stream
  * writes (may be in_fd), or the file; -1 for the others. They become the output's on success, and are made
- * non-blocking. Returns 0 or -errno.
+ * non-blocking. state is borrowed. Returns 0 or -errno.
  */
-int output_new(struct loop *loop, enum output_kind kind, int in_fd, int out_fd, struct output **output);
+int output_new(struct loop *loop, enum output_kind kind, int in_fd, int out_fd, struct console_state *state,
+	       struct output **output);
 /* Closes what there is; what is not written is lost (see output_drain()). NULL is allowed. */
 void output_free(struct output *output);
 
@@ -68,17 +71,24 @@ void output_set_owner(struct output *output, const struct output_ops *ops, void 
 size_t output_room(const struct output *output);
 /* Takes bytes; size is at most output_room(). */
 void output_write(struct output *output, const void *data, size_t size);
-/* Writes what was gathered as far as the host takes it; the rest follows when it does. */
+/* Writes what was gathered and committed as far as the host takes it; the rest follows when it does. */
 void output_flush(struct output *output);
 /* Whether something is gathered that output_flush() would try to write. */
 bool output_unflushed(const struct output *output);
-/* Writes all that was gathered, waiting up to timeout_ms. Returns 0 or -ETIMEDOUT. */
+/* Writes all that was gathered and committed, waiting up to timeout_ms. Returns 0 or -ETIMEDOUT. */
 int output_drain(struct output *output, int timeout_ms);
 
 /* Whether ops->input is called when there is input. */
 void output_want_input(struct output *output, bool wanted);
-/* Reads input into iov, which has room for a byte at least; returns the bytes, 0 when there is none now. */
-size_t output_read(struct output *output, const struct iovec *iov, size_t count);
+/*
+ * The input that waits: of what is there already, or else of what the host has, up to `most` bytes (1 ..
+ * CONSOLE_STATE_INPUT of them at a time). Returns how many, 0 when there is none now, and where they are. They wait
+ * until they are taken. The host is asked once between two commits.
+ */
+size_t output_input(struct output *output, size_t most, const uint8_t **data);
+void output_take(struct output *output, size_t size);
+/* Whether input waits that the host need not be asked for. */
+bool output_has_input(const struct output *output);
 
 const struct output_counters *output_counters(const struct output *output);
 

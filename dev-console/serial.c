@@ -16,12 +16,19 @@
  * The tick is one timer for everything that waits a little: the transmitter's interrupt, the receiver's
  * timeout, and the write(2) of what was gathered. It is armed when there is something to wait for, and not
  * moved while it runs.
+ *
+ * Succession. The UART is in the console's state (console_state.h), which is committed before the reply to an access
+ * is sent, and before the host is given what an access or a tick moved to the output. The client numbers accesses by
+ * the ids of their messages, and gives us again those of which it does not know whether our predecessor did them: one
+ * whose id is not behind that of the last access in the state was done, and a read's reply is there too. From the first
+ * access that is new, ids are of no interest; nor are they where there was no predecessor.
  */
 #include "dev-console/serial.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/vfio_user_backend.h"
 #include "common/vfio_user_message.h"
@@ -32,6 +39,8 @@
 /* How long a guest must have listened before it is spoken to. */
 #define SERIAL_SETTLE_US 5000
 #define SERIAL_DRAIN_MS	 1000
+/* Accesses that a client may give a successor again: more than ours keeps. */
+#define SERIAL_AGAIN_MAX 1024
 
 struct serial {
 	struct loop *loop;
@@ -42,11 +51,12 @@ struct serial {
 	void (*session_end)(void *argument, int error);
 	void *argument;
 
-	struct uart16550 uart;
-	bool line; /* the level of the interrupt line */
+	struct console_state *state;
+	struct uart16550 *uart; /* the state's */
+	bool line;		/* the level of the interrupt line */
 	bool tick_armed;
+	bool resuming;	    /* the client may give us again what a predecessor did */
 	bool listened;	    /* the guest listens, and settle is armed or over */
-	bool listens;	    /* for long enough */
 	bool input_waits;   /* the host has input that the receiver had no room for */
 	bool receiver_idle; /* nothing was read or came in since the tick was armed */
 	struct serial_counters counters;
@@ -57,7 +67,7 @@ struct serial {
 /* A rising edge is a pulse on the ISA interrupt, which is edge-triggered. */
 static void serial_update_line(struct serial *serial)
 {
-	bool level = uart16550_interrupt(&serial->uart);
+	bool level = uart16550_interrupt(serial->uart);
 
 	if (level && !serial->line && serial->backend != NULL) {
 		serial->counters.interrupts++;
@@ -70,8 +80,8 @@ static void serial_arm_tick(struct serial *serial)
 {
 	if (serial->tick_armed)
 		return;
-	if ((uart16550_transmit_count(&serial->uart) > 0 && output_room(serial->output) > 0) ||
-	    output_unflushed(serial->output) || uart16550_receive_waits(&serial->uart)) {
+	if ((uart16550_transmit_count(serial->uart) > 0 && output_room(serial->output) > 0) ||
+	    output_unflushed(serial->output) || uart16550_receive_waits(serial->uart)) {
 		serial->tick_armed = true;
 		serial->receiver_idle = true;
 		loop_timer_arm(serial->tick, SERIAL_TICK_US);
@@ -86,14 +96,14 @@ static void serial_transmit(struct serial *serial)
 	uint8_t characters[UART16550_FIFO];
 	size_t room, count;
 
-	if (uart16550_transmit_count(&serial->uart) == 0)
+	if (uart16550_transmit_count(serial->uart) == 0)
 		return;
 	room = output_room(serial->output);
 	if (room < sizeof(characters) && output_unflushed(serial->output)) {
 		output_flush(serial->output);
 		room = output_room(serial->output);
 	}
-	count = uart16550_transmit(&serial->uart, characters,
+	count = uart16550_transmit(serial->uart, characters,
 				   room < sizeof(characters) ? room : sizeof(characters));
 	if (count > 0)
 		output_write(serial->output, characters, count);
@@ -106,6 +116,7 @@ static void serial_output_room(void *owner)
 
 	serial_transmit(serial);
 	serial_update_line(serial);
+	console_state_commit(serial->state);
 	serial_arm_tick(serial);
 }
 
@@ -122,25 +133,26 @@ static bool serial_guest_listens(const struct uart16550 *uart)
 /* Fills the receiver from the host, as far as there is room and input. */
 static void serial_feed(struct serial *serial)
 {
-	uint8_t characters[UART16550_FIFO];
-	struct iovec iov = {.iov_base = characters, .iov_len = uart16550_receive_room(&serial->uart)};
-	size_t count;
+	size_t room = uart16550_receive_room(serial->uart), count;
+	const uint8_t *characters;
 
-	if (!serial->listens || iov.iov_len == 0) {
+	if (!serial->state->live.listens || room == 0) {
 		serial->input_waits = true;
 		output_want_input(serial->output, false);
 		return;
 	}
-	count = output_read(serial->output, &iov, 1);
+	count = output_input(serial->output, room, &characters);
 	for (size_t i = 0; i < count; i++)
-		uart16550_receive(&serial->uart, characters[i], 0);
+		uart16550_receive(serial->uart, characters[i], 0);
+	if (count > 0)
+		output_take(serial->output, count);
 	serial->receiver_idle = false;
 	/* A full read may have left some behind; it is not worth a turn of the loop to find out. */
-	serial->input_waits = count > 0 && count == iov.iov_len;
+	serial->input_waits = count == room || output_has_input(serial->output);
 	output_want_input(serial->output, !serial->input_waits);
 	/* The host has no more for now: the timeout need not be waited for. */
 	if (!serial->input_waits)
-		uart16550_receive_idle(&serial->uart);
+		uart16550_receive_idle(serial->uart);
 }
 
 static void serial_output_input(void *owner)
@@ -149,6 +161,7 @@ static void serial_output_input(void *owner)
 
 	serial_feed(serial);
 	serial_update_line(serial);
+	console_state_commit(serial->state);
 	serial_arm_tick(serial);
 }
 
@@ -159,12 +172,12 @@ static const struct output_ops serial_output_ops = {
 
 static void serial_update_listening(struct serial *serial)
 {
-	bool listens = serial_guest_listens(&serial->uart);
+	bool listens = serial_guest_listens(serial->uart);
 
 	if (listens == serial->listened)
 		return;
 	serial->listened = listens;
-	serial->listens = false;
+	serial->state->live.listens = false;
 	if (listens)
 		loop_timer_arm(serial->settle, SERIAL_SETTLE_US);
 	else
@@ -175,7 +188,7 @@ static void serial_settled(void *argument)
 {
 	struct serial *serial = argument;
 
-	serial->listens = serial->listened;
+	serial->state->live.listens = serial->listened;
 	serial_output_input(serial);
 }
 
@@ -187,18 +200,47 @@ static void serial_tick(void *argument)
 
 	serial->tick_armed = false;
 	serial_transmit(serial);
+	console_state_commit(serial->state);
 	output_flush(serial->output);
 	/* The flush may have made room. */
 	serial_transmit(serial);
-	if (serial->input_waits && serial->listens && uart16550_receive_room(&serial->uart) > 0)
+	if (serial->input_waits && serial->state->live.listens && uart16550_receive_room(serial->uart) > 0)
 		serial_feed(serial);
 	else if (serial->receiver_idle)
-		uart16550_receive_idle(&serial->uart);
+		uart16550_receive_idle(serial->uart);
 	serial_update_line(serial);
+	console_state_commit(serial->state);
 	serial_arm_tick(serial);
 }
 
 /* --- Registers --- */
+
+/* Whether the access that came is one that a predecessor carried out. */
+static bool serial_done_before(struct serial *serial)
+{
+	const struct console_record *record = &serial->state->live;
+	uint16_t behind;
+
+	if (!serial->resuming)
+		return false;
+	behind = (uint16_t)(record->access_id - vfio_user_backend_message_id(serial->backend));
+	if (behind <= SERIAL_AGAIN_MAX)
+		return true;
+	serial->resuming = false;
+	return false;
+}
+
+/* The access is carried out, with all that follows from it. */
+static void serial_done(struct serial *serial, const uint8_t *data, uint32_t count)
+{
+	struct console_record *record = &serial->state->live;
+
+	record->access_known = 1;
+	record->access_id = vfio_user_backend_message_id(serial->backend);
+	if (count > 0)
+		memcpy(record->access_data, data, count);
+	console_state_commit(serial->state);
+}
 
 /* What an access changed. */
 static void serial_follow_guest(struct serial *serial)
@@ -206,7 +248,7 @@ static void serial_follow_guest(struct serial *serial)
 	serial_update_listening(serial);
 	/* The line first falls for what was read, and then rises for what takes its place. */
 	serial_update_line(serial);
-	if (serial->input_waits && serial->listens && serial->uart.rx_count == 0) {
+	if (serial->input_waits && serial->state->live.listens && serial->uart->rx_count == 0) {
 		serial_feed(serial);
 		serial_update_line(serial);
 	}
@@ -216,10 +258,14 @@ static void serial_follow_guest(struct serial *serial)
 static int serial_region_read(void *device, uint32_t region, uint64_t offset, void *data, uint32_t count)
 {
 	struct serial *serial = device;
-	struct uart16550 *uart = &serial->uart;
+	struct uart16550 *uart = serial->uart;
 	uint8_t *bytes = data;
 
 	(void)region;
+	if (serial_done_before(serial)) {
+		memcpy(data, serial->state->live.access_data, count);
+		return 0;
+	}
 	serial->counters.register_reads++;
 	for (uint32_t i = 0; i < count; i++) {
 		/* Who looks at the transmitter shall see it empty if it can be. */
@@ -229,12 +275,13 @@ static int serial_region_read(void *device, uint32_t region, uint64_t offset, vo
 			serial->receiver_idle = false;
 	}
 	serial_follow_guest(serial);
+	serial_done(serial, bytes, count);
 	return 0;
 }
 
 static void serial_write(struct serial *serial, unsigned offset, uint8_t value)
 {
-	struct uart16550 *uart = &serial->uart;
+	struct uart16550 *uart = serial->uart;
 	bool character = offset == UART16550_THR && !(uart->lcr & UART16550_LCR_DLAB);
 
 	/* Characters written before a change are sent before it. */
@@ -255,10 +302,13 @@ static int serial_region_write(void *device, uint32_t region, uint64_t offset, c
 	const uint8_t *bytes = data;
 
 	(void)region;
+	if (serial_done_before(serial))
+		return 0;
 	serial->counters.register_writes++;
 	for (uint32_t i = 0; i < count; i++)
 		serial_write(serial, (unsigned)offset + i, bytes[i]);
 	serial_follow_guest(serial);
+	serial_done(serial, NULL, 0);
 	return 0;
 }
 
@@ -279,10 +329,11 @@ static void serial_reset(void *device)
 	struct serial *serial = device;
 
 	serial_transmit(serial);
-	serial->counters.lost += serial->uart.tx_lost;
-	uart16550_reset(&serial->uart);
+	serial->counters.lost += serial->uart->tx_lost;
+	uart16550_reset(serial->uart);
 	serial_update_listening(serial);
 	serial_update_line(serial);
+	console_state_commit(serial->state);
 }
 
 /* --- Sessions --- */
@@ -295,6 +346,8 @@ static void serial_session_end(void *device, int error)
 	serial->backend = NULL;
 	/* Until the next client has set its interrupt nobody hears the line. */
 	serial->line = false;
+	/* It numbers its accesses anew. */
+	serial->resuming = false;
 	serial->session_end(serial->argument, error);
 }
 
@@ -326,11 +379,28 @@ void serial_stop(struct serial *serial)
 	/* The FIFO holds less than the buffer has once that is drained. */
 	output_drain(serial->output, SERIAL_DRAIN_MS);
 	serial_transmit(serial);
+	console_state_commit(serial->state);
 	output_flush(serial->output);
 }
 
-int serial_new(struct loop *loop, struct output *output, void (*session_end)(void *argument, int error),
-	       void *argument, struct serial **serial)
+/* Where a predecessor left off: what it had still to do is done at the first tick. */
+static void serial_resume(struct serial *serial)
+{
+	struct console_record *record = &serial->state->live;
+
+	serial->resuming = record->access_known;
+	serial->listened = serial_guest_listens(serial->uart);
+	if (!serial->listened)
+		record->listens = false;
+	else if (!record->listens)
+		loop_timer_arm(serial->settle, SERIAL_SETTLE_US);
+	serial->input_waits = true;
+	serial->tick_armed = true;
+	loop_timer_arm(serial->tick, 0);
+}
+
+int serial_new(struct loop *loop, struct output *output, struct console_state *state,
+	       void (*session_end)(void *argument, int error), void *argument, struct serial **serial)
 {
 	struct serial *new = calloc(1, sizeof(*new));
 
@@ -339,6 +409,8 @@ int serial_new(struct loop *loop, struct output *output, void (*session_end)(voi
 	vfio_user_capabilities_prepare();
 	new->loop = loop;
 	new->output = output;
+	new->state = state;
+	new->uart = &state->live.uart;
 	new->session_end = session_end;
 	new->argument = argument;
 	new->tick = loop_watch_timer(loop, serial_tick, new);
@@ -347,8 +419,9 @@ int serial_new(struct loop *loop, struct output *output, void (*session_end)(voi
 		serial_free(new);
 		return -ENOMEM;
 	}
-	uart16550_reset(&new->uart);
 	output_set_owner(output, &serial_output_ops, new);
+	if (state->inherited)
+		serial_resume(new);
 	*serial = new;
 	return 0;
 }
@@ -367,6 +440,6 @@ struct serial_counters serial_counters(const struct serial *serial)
 {
 	struct serial_counters counters = serial->counters;
 
-	counters.lost += serial->uart.tx_lost;
+	counters.lost += serial->uart->tx_lost;
 	return counters;
 }

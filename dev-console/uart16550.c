@@ -35,6 +35,34 @@ void uart16550_reset(struct uart16550 *uart)
 	};
 }
 
+/* What the registers keep of what is written to them. */
+#define UART16550_IER_BITS \
+	(UART16550_IER_ERBFI | UART16550_IER_ETBEI | UART16550_IER_ELSI | UART16550_IER_EDSSI)
+#define UART16550_FCR_BITS (UART16550_FCR_ENABLE | UART16550_FCR_DMA_MODE | UART16550_FCR_TRIGGER)
+#define UART16550_MCR_BITS \
+	(UART16550_MCR_DTR | UART16550_MCR_RTS | UART16550_MCR_OUT1 | UART16550_MCR_OUT2 | UART16550_MCR_LOOP)
+/* What LSR keeps until it is read, and of that, what a character brings with it. */
+#define UART16550_CHARACTER_ERRORS (UART16550_LSR_PE | UART16550_LSR_FE | UART16550_LSR_BI)
+#define UART16550_LINE_ERRORS	   (UART16550_LSR_OE | UART16550_CHARACTER_ERRORS)
+
+bool uart16550_valid(const struct uart16550 *uart)
+{
+	const uint8_t flags = uart->thre_pending | uart->timeout_pending | uart->mcr_written | uart->lsr_read;
+	uint8_t errors = 0;
+
+	for (unsigned i = 0; i < UART16550_FIFO; i++)
+		errors |= uart->rx_errors[i];
+	if ((uart->ier & ~UART16550_IER_BITS) || (uart->fcr & ~UART16550_FCR_BITS) ||
+	    (uart->mcr & ~UART16550_MCR_BITS) || (uart->modem_lines & 0x0f) ||
+	    (uart->line_errors & ~UART16550_LINE_ERRORS) || (errors & ~UART16550_CHARACTER_ERRORS))
+		return false;
+	if (flags > 1 || (uart->fcr != 0 && !uart16550_fifos(uart)))
+		return false;
+	return uart->rx_head < UART16550_FIFO && uart->rx_count <= uart16550_depth(uart) &&
+	       uart->tx_head < UART16550_FIFO && uart->tx_count <= uart16550_depth(uart) &&
+	       (!uart->timeout_pending || uart->rx_count > 0);
+}
+
 /* --- Receiver --- */
 
 /* The character at the head shows its errors in LSR. */
@@ -65,7 +93,7 @@ void uart16550_receive(struct uart16550 *uart, uint8_t character, uint8_t errors
 {
 	unsigned slot = (uart->rx_head + uart->rx_count) % UART16550_FIFO;
 
-	errors &= UART16550_LSR_PE | UART16550_LSR_FE | UART16550_LSR_BI;
+	errors &= UART16550_CHARACTER_ERRORS;
 	if (uart->rx_count == uart16550_depth(uart)) {
 		/* 8.3: a full FIFO keeps what it has; without FIFOs the new character destroys the old one.
 		 */
@@ -296,7 +324,7 @@ static void uart16550_write_ier(struct uart16550 *uart, uint8_t value)
 {
 	uint8_t enabled;
 
-	value &= UART16550_IER_ERBFI | UART16550_IER_ETBEI | UART16550_IER_ELSI | UART16550_IER_EDSSI;
+	value &= UART16550_IER_BITS;
 	enabled = value & (uint8_t)~uart->ier;
 	uart->ier = value;
 	/* Enabling the transmitter's interrupt while it is empty raises it, which is how drivers start to
@@ -316,9 +344,7 @@ static void uart16550_write_fcr(struct uart16550 *uart, uint8_t value)
 		uart16550_clear_receiver(uart);
 	if (value & UART16550_FCR_CLEAR_TX)
 		uart16550_clear_transmitter(uart);
-	uart->fcr = value & UART16550_FCR_ENABLE
-			    ? value & (UART16550_FCR_ENABLE | UART16550_FCR_DMA_MODE | UART16550_FCR_TRIGGER)
-			    : 0;
+	uart->fcr = value & UART16550_FCR_ENABLE ? value & UART16550_FCR_BITS : 0;
 }
 
 static void uart16550_write_lcr(struct uart16550 *uart, uint8_t value)
@@ -333,7 +359,7 @@ static void uart16550_write_lcr(struct uart16550 *uart, uint8_t value)
 
 static void uart16550_write_mcr(struct uart16550 *uart, uint8_t value)
 {
-	uart->mcr = value & 0x1f;
+	uart->mcr = value & UART16550_MCR_BITS;
 	uart->mcr_written = 1;
 	uart16550_update_modem(uart);
 }

@@ -123,6 +123,8 @@ struct uart16550 {
 
 /* 8.10 "Master reset", with a far end that is always ready (CTS, DSR, DCD). */
 void uart16550_reset(struct uart16550 *uart);
+/* Whether a UART can be in this state: one that came from elsewhere is checked before it is used. */
+bool uart16550_valid(const struct uart16550 *uart);
 
 /* offset: 0 .. 7 (its low three bits count). */
 uint8_t uart16550_read(struct uart16550 *uart, unsigned offset);

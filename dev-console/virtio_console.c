@@ -3,11 +3,19 @@
  *
  * Back-pressure runs both ways and nothing is dropped. A chain is taken from the transmit queue only while
  * the output has room; one that is longer than the room stays popped with a mark of how far it was taken, and
- * the queue waits for the output. Input is read straight into the driver's buffers; while there are none the
- * output is not asked for input, and the receive queue's next kick goes on.
+ * the queue waits for the output. Input is read when the driver has a buffer for it, as much as that holds; while
+ * there is none the output is not asked for input, and the receive queue's next kick goes on.
  *
  * A queue that is stopped in the middle of a chain gives it back to the ring; the mark is kept, so that the
  * same chain goes on behind it when the queue starts again, and forgotten when the driver starts anew.
+ *
+ * Succession. Chains are given back in the order in which they came, one by one, and each step is committed to the
+ * console's state (console_state.h) before the driver can see it. So where a successor starts, at the used index, is
+ * where the state says, or one chain before:
+ *
+ *   transmit  a chain that is in the output as a whole, but was not given back, is given back without a look into it
+ *   receive   a chain that was given input and was not given back is filled again, with the same input; when it
+ *             was, that input counts as taken
  */
 #include "dev-console/virtio_console.h"
 
@@ -30,6 +38,7 @@
 struct virtio_console {
 	struct loop *loop;
 	struct output *output;
+	struct console_state *state;
 	struct vhost_user_backend *backend;
 	void (*session_end)(void *argument, int error);
 	void *argument;
@@ -41,8 +50,9 @@ struct virtio_console {
 	struct loop_watch *receive_kick;
 	struct loop_watch *transmit_kick;
 
-	bool transmitting;  /* transmit_chain is in hand, */
-	size_t transmitted; /* and the output has this much of it; kept when it is given back */
+	bool transmitting; /* transmit_chain is in hand */
+	bool served;	   /* a session was there */
+	bool keeping;	   /* the session ends, and what it was about is for a successor */
 	struct virtqueue_chain transmit_chain;
 	struct virtqueue_chain receive_chain;
 };
@@ -53,7 +63,8 @@ struct virtio_console {
 static bool console_take_chain(struct virtio_console *console)
 {
 	const struct virtqueue_chain *chain = &console->transmit_chain;
-	size_t skip = console->transmitted;
+	struct console_record *record = &console->state->live;
+	size_t skip = record->transmitted;
 
 	for (size_t i = 0; i < chain->out_count; i++) {
 		size_t size = chain->iov[i].iov_len, room;
@@ -63,8 +74,10 @@ static bool console_take_chain(struct virtio_console *console)
 			continue;
 		}
 		while (skip < size) {
-			if (output_room(console->output) == 0)
+			if (output_room(console->output) == 0) {
+				console_state_commit(console->state);
 				output_flush(console->output);
+			}
 			room = output_room(console->output);
 			if (room == 0)
 				return false;
@@ -72,11 +85,24 @@ static bool console_take_chain(struct virtio_console *console)
 				room = size - skip;
 			output_write(console->output, (const uint8_t *)chain->iov[i].iov_base + skip, room);
 			skip += room;
-			console->transmitted += room;
+			record->transmitted += (uint32_t)room;
 		}
 		skip = 0;
 	}
 	return true;
+}
+
+/* The chain in hand is in the output: that is noted, and then the driver is told. */
+static void console_give_back(struct virtio_console *console)
+{
+	struct console_record *record = &console->state->live;
+
+	record->transmit_next = virtqueue_next_available(console->transmitq);
+	record->transmitted = 0;
+	console_state_commit(console->state);
+	virtqueue_push(console->transmitq, console->transmit_chain.head, 0);
+	virtqueue_publish(console->transmitq);
+	console->transmitting = false;
 }
 
 /* Takes chains until the ring is empty (true), or the output full or the budget used up (false). */
@@ -90,9 +116,7 @@ static bool console_transmit_ring(struct virtio_console *console, unsigned *budg
 		}
 		if (!console_take_chain(console))
 			return false;
-		virtqueue_push(console->transmitq, console->transmit_chain.head, 0);
-		console->transmitting = false;
-		console->transmitted = 0;
+		console_give_back(console);
 	}
 	return false;
 }
@@ -112,6 +136,7 @@ static void console_transmit(struct virtio_console *console)
 	if (budget == 0)
 		eventfd_write(virtqueue_kick_fd(queue), 1);
 	virtqueue_complete(queue);
+	console_state_commit(console->state);
 	output_flush(console->output);
 	if (virtqueue_broken(queue) != NULL)
 		vhost_user_backend_queue_broken(console->backend, VIRTIO_CONSOLE_TRANSMITQ_0);
@@ -134,26 +159,42 @@ static void console_output_room(void *owner)
 
 /* --- Receive queue: the guest's input --- */
 
-/* Reads input into the driver's buffers. Returns whether more input may be had now. */
+/* Gives the driver a chain with that much of the input that waits; what it has been given it does not get again. */
+static void console_fill_chain(struct virtio_console *console, const uint8_t *data, size_t size)
+{
+	struct console_record *record = &console->state->live;
+
+	virtqueue_chain_write(&console->receive_chain, 0, data, size);
+	record->receive_next = (uint16_t)(virtqueue_next_available(console->receiveq) - 1);
+	record->receive_pending = (uint32_t)size;
+	console_state_commit(console->state);
+	virtqueue_push(console->receiveq, console->receive_chain.head, (uint32_t)size);
+	virtqueue_publish(console->receiveq);
+	output_take(console->output, size);
+	record->receive_pending = 0;
+}
+
+/* Gives input to the driver. Returns whether more input may be had now. */
 static bool console_receive_ring(struct virtio_console *console, unsigned *budget)
 {
 	struct virtqueue_chain *chain = &console->receive_chain;
-	size_t size;
+	const uint8_t *data = NULL;
 
 	for (; *budget > 0 && virtqueue_pop(console->receiveq, chain) > 0; (*budget)--) {
-		/* A read of nothing would look like the end of input: a buffer without room is given back as
-		 * it is. */
-		size = 0;
+		/* A buffer without room is given back as it is. */
+		size_t size = 0;
+
 		if (chain->in_bytes > 0) {
-			size = output_read(console->output, chain->iov + chain->out_count, chain->in_count);
+			size = output_input(console->output, chain->in_bytes, &data);
 			if (size == 0) {
 				virtqueue_rewind(console->receiveq, 1);
 				return false;
 			}
 		}
-		virtqueue_push(console->receiveq, chain->head, (uint32_t)size);
+		console_fill_chain(console, data, size);
 		/* A buffer that was not filled has had all there was. */
-		if (size < chain->in_bytes)
+		if (size < chain->in_bytes && size < CONSOLE_STATE_INPUT &&
+		    !output_has_input(console->output))
 			return false;
 	}
 	return true;
@@ -232,8 +273,42 @@ static int console_set_config(void *device, uint32_t offset, const uint8_t *data
 		return -EINVAL;
 	if (output_room(console->output) > 0)
 		output_write(console->output, data, 1);
+	console_state_commit(console->state);
 	output_flush(console->output);
 	return 0;
+}
+
+/* The transmit queue starts; what a predecessor did with the first chain is not done again. */
+static void console_resume_transmit(struct virtio_console *console, struct virtqueue *queue)
+{
+	struct console_record *record = &console->state->live;
+	uint16_t base = virtqueue_next_available(queue);
+	bool taken = record->transmit_running && record->transmit_next == (uint16_t)(base + 1);
+
+	console->transmitq = queue;
+	record->transmit_running = true;
+	if (record->transmit_next == base)
+		return; /* in its middle, or before it */
+	if (taken && virtqueue_pop(queue, &console->transmit_chain) > 0) {
+		virtqueue_push(queue, console->transmit_chain.head, 0);
+		virtqueue_publish(queue);
+		return;
+	}
+	record->transmit_next = base;
+	record->transmitted = 0;
+}
+
+/* The receive queue starts; whether the driver got what a predecessor gave it shows in the used index. */
+static void console_resume_receive(struct virtio_console *console, struct virtqueue *queue)
+{
+	struct console_record *record = &console->state->live;
+	uint16_t base = virtqueue_next_available(queue);
+
+	console->receiveq = queue;
+	if (record->receive_running && base == (uint16_t)(record->receive_next + 1))
+		output_take(console->output, record->receive_pending);
+	record->receive_pending = 0;
+	record->receive_running = true;
 }
 
 static int console_start_queue(void *device, uint16_t index, struct virtqueue *queue)
@@ -251,12 +326,14 @@ static int console_start_queue(void *device, uint16_t index, struct virtqueue *q
 	if (kick == NULL)
 		return -ENOMEM;
 	if (receive) {
-		console->receiveq = queue;
 		console->receive_kick = kick;
+		console_resume_receive(console, queue);
+		console_state_commit(console->state);
 		console_receive(console);
 	} else {
-		console->transmitq = queue;
 		console->transmit_kick = kick;
+		console_resume_transmit(console, queue);
+		console_state_commit(console->state);
 		console_transmit(console);
 	}
 	return 0;
@@ -270,6 +347,8 @@ static void console_stop_queue(void *device, uint16_t index)
 		loop_unwatch(console->receive_kick);
 		console->receive_kick = NULL;
 		console->receiveq = NULL;
+		console->state->live.receive_running = false;
+		console_state_commit(console->state);
 		output_want_input(console->output, false);
 		return;
 	}
@@ -281,21 +360,34 @@ static void console_stop_queue(void *device, uint16_t index)
 		virtqueue_rewind(console->transmitq, 1);
 	console->transmitting = false;
 	console->transmitq = NULL;
+	console->state->live.transmit_running = false;
+	console_state_commit(console->state);
 }
 
 static void console_reset(void *device)
 {
 	struct virtio_console *console = device;
 
-	console->transmitted = 0;
+	if (console->keeping)
+		return;
+	console->state->live.transmitted = 0;
+	console_state_commit(console->state);
+}
+
+/* Ends the session. Who comes next is a successor's driver, the same as ours, or, by hand, another one. */
+static void console_leave(struct virtio_console *console)
+{
+	console->keeping = true;
+	vhost_user_backend_free(console->backend);
+	console->keeping = false;
+	console->backend = NULL;
 }
 
 static void console_session_end(void *device, int error)
 {
 	struct virtio_console *console = device;
 
-	vhost_user_backend_free(console->backend);
-	console->backend = NULL;
+	console_leave(console);
 	console->session_end(console->argument, error);
 }
 
@@ -316,6 +408,10 @@ const struct vhost_user_device_ops virtio_console_ops = {
 
 int virtio_console_start(struct virtio_console *console, int socket_fd)
 {
+	/* By hand, one front end after the other. */
+	if (console->served)
+		console_reset(console);
+	console->served = true;
 	return vhost_user_backend_new(console->loop, socket_fd, &virtio_console_ops, console,
 				      &console->backend);
 }
@@ -327,8 +423,7 @@ void virtio_console_stop(struct virtio_console *console)
 	console_transmit(console);
 	if (console->transmitting && output_drain(console->output, CONSOLE_DRAIN_MS) == 0)
 		console_transmit(console);
-	vhost_user_backend_free(console->backend);
-	console->backend = NULL;
+	console_leave(console);
 }
 
 void virtio_console_resize(struct virtio_console *console, uint16_t columns, uint16_t rows)
@@ -342,7 +437,7 @@ void virtio_console_resize(struct virtio_console *console, uint16_t columns, uin
 		vhost_user_backend_config_changed(console->backend);
 }
 
-int virtio_console_new(struct loop *loop, struct output *output,
+int virtio_console_new(struct loop *loop, struct output *output, struct console_state *state,
 		       void (*session_end)(void *argument, int error), void *argument,
 		       struct virtio_console **console)
 {
@@ -352,6 +447,7 @@ int virtio_console_new(struct loop *loop, struct output *output,
 		return -ENOMEM;
 	new->loop = loop;
 	new->output = output;
+	new->state = state;
 	new->session_end = session_end;
 	new->argument = argument;
 	output_set_owner(output, &console_output_ops, new);

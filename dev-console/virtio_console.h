@@ -14,9 +14,9 @@
 
 struct virtio_console;
 
-/* output is borrowed. session_end() is called when a session is over, as vhost_user_backend.h's. Returns 0 or
+/* output and its state are borrowed. session_end() is called when a session is over, as vhost_user_backend.h's. Returns 0 or
  * -errno. */
-int virtio_console_new(struct loop *loop, struct output *output,
+int virtio_console_new(struct loop *loop, struct output *output, struct console_state *state,
 		       void (*session_end)(void *argument, int error), void *argument,
 		       struct virtio_console **console);
 /* Ends a session that still runs. NULL is allowed. */

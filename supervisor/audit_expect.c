@@ -51,6 +51,7 @@ static const struct audit_fd_rule supervisor_fds[] = {
 	{AUDIT_FD_FILE, 0, AUDIT_MANY},
 	{AUDIT_FD_TAP, 0, AUDIT_MANY},
 	{AUDIT_FD_PTY, 0, AUDIT_MANY},
+	{AUDIT_FD_STATE, 0, AUDIT_MANY},
 	{AUDIT_FD_TERMINAL, 0, 2},
 	{AUDIT_FD_OTHER, 0, AUDIT_MANY}, /* of who started it */
 	{AUDIT_FD_OTHER, 0, 0},

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/state_page.h"
 #include "supervisor/audit.h"
 #include "supervisor/audit_proc_text.h"
 
@@ -26,9 +27,9 @@ const char *audit_fd_kind_name(enum audit_fd_kind kind)
 		[AUDIT_FD_PIDFD] = "pidfd",	  [AUDIT_FD_URING] = "io_uring",
 		[AUDIT_FD_KVM] = "kvm",		  [AUDIT_FD_VM] = "kvm-vm",
 		[AUDIT_FD_VCPU] = "kvm-vcpu",	  [AUDIT_FD_RAM] = "guest-memory",
-		[AUDIT_FD_MEMFD] = "memfd",	  [AUDIT_FD_FILE] = "file",
-		[AUDIT_FD_TAP] = "tap",		  [AUDIT_FD_PTY] = "pty",
-		[AUDIT_FD_TERMINAL] = "terminal"};
+		[AUDIT_FD_MEMFD] = "memfd",	  [AUDIT_FD_STATE] = "state-page",
+		[AUDIT_FD_FILE] = "file",	  [AUDIT_FD_TAP] = "tap",
+		[AUDIT_FD_PTY] = "pty",		  [AUDIT_FD_TERMINAL] = "terminal"};
 
 	_Static_assert(sizeof(names) / sizeof(names[0]) == AUDIT_FD_KIND_COUNT, "one name each");
 	return names[kind];
@@ -227,6 +228,10 @@ static void name_memfd(const struct audit *audit, const struct audit_process *pr
 	const struct audit_process *core = find_role(audit, "core");
 
 	fd->seals_error = proc_read_seals(process->dir_fd, own->fd, &fd->seals);
+	if (is_role(process, "supervisor") && starts_with(own->target, "/memfd:" STATE_PAGE_NAME " ")) {
+		fd->kind = AUDIT_FD_STATE;
+		return;
+	}
 	if (core == NULL || !process_has_file(core, own)) {
 		snprintf(fd->role, sizeof(fd->role), "not the core's");
 		return;

@@ -7,8 +7,8 @@
 
 #include "supervisor/audit_judge.h"
 
-/* Sealed by guest_ram.c: nobody may change its size under the others. */
-#define RAM_SEALS ((unsigned)(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+/* Sealed by guest_ram.c and state_page.c: nobody may change its size under the others. */
+#define SIZE_SEALS ((unsigned)(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 
 static const struct audit_fd_rule *rule_of_kind(const struct audit_rule *rule, enum audit_fd_kind kind)
 {
@@ -48,21 +48,24 @@ static void say_each(const struct audit_process *process, enum audit_fd_kind kin
 	}
 }
 
-static void judge_seals(const struct audit_process *process, struct audit_check *check)
+static void judge_seals(const struct audit_process *process, enum audit_fd_kind kind, const char *what,
+			struct audit_check *check)
 {
 	for (size_t i = 0; i < process->fds.count; i++) {
 		const struct audit_fd *role = &process->fd_roles[i];
 
-		if (role->kind != AUDIT_FD_RAM)
+		if (role->kind != kind)
 			continue;
-		if (role->seals_error == 0 && (role->seals & RAM_SEALS) != RAM_SEALS) {
+		if (role->seals_error == 0 && (role->seals & SIZE_SEALS) != SIZE_SEALS) {
 			check_worsen(check, AUDIT_DEVIATES);
-			check_say(check, "; the guest's memory can change its size (written: sealed)");
-		} else if (role->seals_error < 0) {
+			check_say(check, "; %s can change its size (written: sealed)", what);
+			return;
+		}
+		if (role->seals_error < 0) {
 			check_say(check, "; seals ");
 			check_read(check, role->seals_error);
+			return;
 		}
-		return;
 	}
 }
 
@@ -106,5 +109,6 @@ void judge_fds(const struct audit *audit, struct audit_process *process, const s
 			continue;
 		judge_kind(process, rule, (enum audit_fd_kind)i, counts[i], check);
 	}
-	judge_seals(process, check);
+	judge_seals(process, AUDIT_FD_RAM, "the guest's memory", check);
+	judge_seals(process, AUDIT_FD_STATE, "a state page", check);
 }

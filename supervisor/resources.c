@@ -25,6 +25,7 @@
 #include "common/kernel_image.h"
 #include "common/log.h"
 #include "common/pty.h"
+#include "common/state_page.h"
 #include "common/tap.h"
 
 #define KVM_PATH "/dev/kvm"
@@ -419,6 +420,16 @@ static void open_console(struct opening *opening, unsigned index)
 	free(path);
 }
 
+/* What the console's processes leave to each other. */
+static void open_console_state(struct opening *opening, unsigned index)
+{
+	int result = state_page_create(&opening->resources->console_states[index]);
+
+	if (result < 0)
+		problem_add_host(opening->problems, 1, "host", "no memory can be had for a console: %s; %s",
+				 strerror(-result), open_remedy(-result));
+}
+
 /* --- all of them --- */
 
 static bool resources_allocate(struct resources *resources, const struct config *config)
@@ -427,9 +438,10 @@ static bool resources_allocate(struct resources *resources, const struct config 
 	resources->disk_fds = malloc((config->disks_count + 1) * sizeof(*resources->disk_fds));
 	resources->networks = calloc(config->networks_count + 1, sizeof(*resources->networks));
 	resources->console_fds = malloc((config->consoles_count + 1) * sizeof(*resources->console_fds));
+	resources->console_states = malloc((config->consoles_count + 1) * sizeof(*resources->console_states));
 	resources->console_paths = calloc(config->consoles_count + 1, sizeof(*resources->console_paths));
 	if (resources->disk_fds == NULL || resources->networks == NULL || resources->console_fds == NULL ||
-	    resources->console_paths == NULL)
+	    resources->console_states == NULL || resources->console_paths == NULL)
 		return false;
 	resources->disk_count = config->disks_count;
 	resources->network_count = config->networks_count;
@@ -439,7 +451,7 @@ static bool resources_allocate(struct resources *resources, const struct config 
 	for (unsigned i = 0; i < config->networks_count; i++)
 		resources->networks[i].fd = -1;
 	for (unsigned i = 0; i < config->consoles_count; i++)
-		resources->console_fds[i] = -1;
+		resources->console_fds[i] = resources->console_states[i] = -1;
 	return true;
 }
 
@@ -463,6 +475,8 @@ void resources_open(const struct config_file *file, const struct runtime_dir *di
 		return;
 	for (unsigned i = 0; i < resources->console_count; i++)
 		open_console(&opening, i);
+	for (unsigned i = 0; dir != NULL && i < resources->console_count; i++)
+		open_console_state(&opening, i);
 }
 
 static void fd_close(int fd)
@@ -482,6 +496,7 @@ void resources_close(struct resources *resources)
 		fd_close(resources->networks[i].fd);
 	for (unsigned i = 0; i < resources->console_count; i++) {
 		fd_close(resources->console_fds[i]);
+		fd_close(resources->console_states[i]);
 		if (resources->console_paths[i] != NULL)
 			unlink(resources->console_paths[i]);
 		free(resources->console_paths[i]);
@@ -489,6 +504,7 @@ void resources_close(struct resources *resources)
 	free(resources->disk_fds);
 	free(resources->networks);
 	free(resources->console_fds);
+	free(resources->console_states);
 	free(resources->console_paths);
 	*resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
 }

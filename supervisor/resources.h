@@ -28,6 +28,7 @@ struct resources {
 	int *disk_fds;
 	struct network_resource *networks;
 	int *console_fds;     /* the pty's master, the file or the listening socket; -1: none */
+	int *console_states;  /* state pages (common/state_page.h); -1 for `check` */
 	char **console_paths; /* of a listening socket outside of the runtime folder, to be unlinked; else
 				 NULL */
 	unsigned disk_count, network_count, console_count;

@@ -147,7 +147,8 @@ static int console_configure(struct vm *vm, const struct vm_device *device, int 
 	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__ConsoleConfigure configure = ATOLL__CONTROL__CONSOLE_CONFIGURE__INIT;
 	const struct config_console *console = &vm->config->consoles[device->index];
-	int fds[] = {wire_fd, vm->resources->console_fds[device->index]};
+	int fds[] = {wire_fd, vm->resources->console_states[device->index],
+		     vm->resources->console_fds[device->index]};
 	bool on_stdio = console->output == CONFIG_OUTPUT_STDIO;
 	int result = 0;
 
@@ -159,14 +160,16 @@ static int console_configure(struct vm *vm, const struct vm_device *device, int 
 	configure.rows = on_stdio ? vm->rows : 0;
 	configure.log_level = log_get_level();
 	configure.no_sandbox = device->child->no_sandbox;
+	/* The guest saw none of a process that ended before the VM ran. */
+	configure.resume = device->state != DEVICE_STARTING;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE;
 	envelope.console_configure = &configure;
 	if (on_stdio) {
 		result = console_stream(vm);
-		fds[1] = vm->console_fd;
+		fds[2] = vm->console_fd;
 	}
 	if (result == 0)
-		result = child_process_send(device->child, &envelope, fds, fds[1] >= 0 ? 2 : 1);
+		result = child_process_send(device->child, &envelope, fds, fds[2] >= 0 ? 3 : 2);
 	return result;
 }
 

@@ -40,6 +40,7 @@ static uint8_t *base;
 
 static struct bench {
 	struct virtio_console *console;
+	struct console_state state;
 	struct output *output;
 	int host;
 	uint64_t host_read, host_written;
@@ -249,8 +250,10 @@ static void set_up(struct fuzz_input *input)
 	fuzz_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	bench.host = pair[0];
-	fuzz_require(output_new(loop, OUTPUT_STREAM, pair[1], pair[1], &bench.output) == 0);
-	fuzz_require(virtio_console_new(loop, bench.output, session_end, NULL, &bench.console) == 0);
+	fuzz_require(console_state_open(&bench.state, CONSOLE_KIND_VIRTIO, -1, false) == 0);
+	fuzz_require(output_new(loop, OUTPUT_STREAM, pair[1], pair[1], &bench.state, &bench.output) == 0);
+	fuzz_require(
+		virtio_console_new(loop, bench.output, &bench.state, session_end, NULL, &bench.console) == 0);
 	for (uint16_t i = 0; i < VIRTIO_CONSOLE_QUEUES; i++) {
 		eventfd_t count;
 
@@ -275,6 +278,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		stop_queue(i);
 	virtio_console_free(bench.console);
 	output_free(bench.output);
+	console_state_close(&bench.state);
 	close(bench.host);
 	fuzz_require(fuzz_next_fd() == first_fd);
 	return 0;

@@ -30,6 +30,7 @@
 
 struct bench {
 	struct loop *loop;
+	struct console_state state;
 	struct output *output;
 	char input[65536];
 	size_t input_size;
@@ -40,11 +41,16 @@ struct bench {
 static void take_input(void *owner)
 {
 	struct bench *bench = owner;
-	struct iovec iov = {.iov_base = bench->input + bench->input_size,
-			    .iov_len = sizeof(bench->input) - bench->input_size};
+	const uint8_t *data;
+	size_t size;
 
 	bench->inputs++;
-	bench->input_size += output_read(bench->output, &iov, 1);
+	size = output_input(bench->output, sizeof(bench->input) - bench->input_size, &data);
+	if (size > 0)
+		memcpy(bench->input + bench->input_size, data, size);
+	bench->input_size += size;
+	output_take(bench->output, size);
+	console_state_commit(&bench->state);
 }
 
 static void note_room(void *owner)
@@ -77,6 +83,7 @@ static int tear_down(void **state)
 	struct bench *bench = *state;
 
 	output_free(bench->output);
+	console_state_close(&bench->state);
 	loop_free(bench->loop);
 	free(bench);
 	return 0;
@@ -84,7 +91,8 @@ static int tear_down(void **state)
 
 static void open_output(struct bench *bench, enum output_kind kind, int in_fd, int out_fd)
 {
-	assert_int_equal(output_new(bench->loop, kind, in_fd, out_fd, &bench->output), 0);
+	assert_int_equal(console_state_open(&bench->state, CONSOLE_KIND_SERIAL, -1, false), 0);
+	assert_int_equal(output_new(bench->loop, kind, in_fd, out_fd, &bench->state, &bench->output), 0);
 	output_set_owner(bench->output, &bench_ops, bench);
 }
 
@@ -99,6 +107,7 @@ static void open_output(struct bench *bench, enum output_kind kind, int in_fd, i
 static void write_text(struct bench *bench, const char *text)
 {
 	output_write(bench->output, text, strlen(text));
+	console_state_commit(&bench->state);
 	output_flush(bench->output);
 }
 
@@ -178,6 +187,7 @@ static void stream_loses_nothing_to_a_slow_reader(void **state)
 			next++;
 		}
 		was_full = was_full || output_room(bench->output) < sizeof(next);
+		console_state_commit(&bench->state);
 		output_flush(bench->output);
 		got = recv(pair[0], numbers, sizeof(numbers), MSG_DONTWAIT);
 		if (got < 0) {
@@ -261,6 +271,7 @@ static void drain_waits_for_the_host_but_not_for_ever(void **state)
 	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	open_output(bench, OUTPUT_STREAM, pair[1], pair[1]);
 	output_write(bench->output, data, sizeof(data));
+	console_state_commit(&bench->state);
 	assert_int_equal(output_drain(bench->output, 20), -ETIMEDOUT);
 	if (fork() == 0) {
 		static char sink[4096];
@@ -297,6 +308,7 @@ static void pty_without_a_reader_is_dropped(void **state)
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(output_room(bench->output), OUTPUT_BUFFER);
 		output_write(bench->output, data, sizeof(data));
+		console_state_commit(&bench->state);
 		output_flush(bench->output);
 	}
 	assert_int_equal(output_counters(bench->output)->dropped, 100 * sizeof(data));
@@ -350,6 +362,7 @@ static void pty_reader_that_stops_makes_the_guest_wait(void **state)
 	RUN_UNTIL(bench, bench->input_size == 1);
 	for (int i = 0; i < 100 && output_room(bench->output) >= sizeof(data); i++) {
 		output_write(bench->output, data, sizeof(data));
+		console_state_commit(&bench->state);
 		output_flush(bench->output);
 	}
 	assert_true(output_room(bench->output) < sizeof(data));
@@ -372,6 +385,7 @@ static void file_gets_all(void **state)
 	open_output(bench, OUTPUT_FILE, -1, fd);
 	write_text(bench, "first ");
 	output_write(bench->output, "second", 6);
+	console_state_commit(&bench->state);
 	assert_int_equal(output_drain(bench->output, 0), 0);
 	assert_int_equal(pread(check, data, sizeof(data), 0), 12);
 	assert_string_equal(data, "first second");

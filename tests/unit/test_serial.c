@@ -24,6 +24,7 @@
 
 struct bench {
 	struct loop *loop;
+	struct console_state state;
 	struct output *output;
 	struct serial *serial;
 	int client;
@@ -121,8 +122,11 @@ static int set_up(void **state)
 	bench->host = host[0];
 	bench->client = wire[0];
 	bench->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	assert_int_equal(output_new(bench->loop, OUTPUT_STREAM, host[1], host[1], &bench->output), 0);
-	assert_int_equal(serial_new(bench->loop, bench->output, note_end, bench, &bench->serial), 0);
+	assert_int_equal(console_state_open(&bench->state, CONSOLE_KIND_SERIAL, -1, false), 0);
+	assert_int_equal(
+		output_new(bench->loop, OUTPUT_STREAM, host[1], host[1], &bench->state, &bench->output), 0);
+	assert_int_equal(
+		serial_new(bench->loop, bench->output, &bench->state, note_end, bench, &bench->serial), 0);
 	assert_int_equal(serial_start(bench->serial, wire[1]), 0);
 	assert_int_equal(vfio_user_stream_init(&bench->replies, bench->client, 8192), 0);
 	call(bench, VFIO_USER_VERSION, &version, sizeof(version), NULL, 0);
@@ -138,6 +142,7 @@ static int tear_down(void **state)
 
 	serial_free(bench->serial);
 	output_free(bench->output);
+	console_state_close(&bench->state);
 	vfio_user_stream_clear(&bench->replies);
 	close(bench->client);
 	close(bench->host);

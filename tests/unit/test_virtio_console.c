@@ -42,6 +42,7 @@ struct ring {
 
 struct bench {
 	struct loop *loop;
+	struct console_state state;
 	struct output *output;
 	struct virtio_console *console;
 	int front;    /* the front end's socket */
@@ -177,8 +178,12 @@ static int set_up(void **state)
 	bench->host = host[0];
 	bench->front = wire[0];
 	vhost_user_receiver_init(&bench->receiver);
-	assert_int_equal(output_new(bench->loop, OUTPUT_STREAM, host[1], host[1], &bench->output), 0);
-	assert_int_equal(virtio_console_new(bench->loop, bench->output, note_end, bench, &bench->console), 0);
+	assert_int_equal(console_state_open(&bench->state, CONSOLE_KIND_VIRTIO, -1, false), 0);
+	assert_int_equal(
+		output_new(bench->loop, OUTPUT_STREAM, host[1], host[1], &bench->state, &bench->output), 0);
+	assert_int_equal(virtio_console_new(bench->loop, bench->output, &bench->state, note_end, bench,
+					    &bench->console),
+			 0);
 	virtio_console_resize(bench->console, 80, 25);
 	assert_int_equal(virtio_console_start(bench->console, wire[1]), 0);
 	start_driver(bench);
@@ -192,6 +197,7 @@ static int tear_down(void **state)
 
 	virtio_console_free(bench->console);
 	output_free(bench->output);
+	console_state_close(&bench->state);
 	vhost_user_receiver_clear(&bench->receiver);
 	for (uint32_t i = 0; i < VIRTIO_CONSOLE_QUEUES; i++) {
 		close(bench->rings[i].kick);

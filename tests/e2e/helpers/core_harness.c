@@ -29,6 +29,7 @@
 #include "common/child.h"
 #include "common/control_wire.h"
 #include "common/log.h"
+#include "common/state_page.h"
 
 #define CHILD_FD    3
 #define DEVICE_FD   4
@@ -71,6 +72,7 @@ static pid_t start_child(const char *program, int wire)
 static struct device {
 	char *type, *id, *command;
 	pid_t pid;
+	int state_fd; /* of a serial port; 0: not made yet */
 } devices[DEVICES_MAX];
 static unsigned device_count;
 static uint64_t attachments;
@@ -116,14 +118,19 @@ static void start_serial(struct device *device, int wire)
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__ConsoleConfigure configure = ATOLL__CONTROL__CONSOLE_CONFIGURE__INIT;
 	char program[512], path[512];
-	int pair[2], fds[2] = {wire, -1};
+	int pair[2], fds[3] = {wire, -1, -1};
 
 	if (sscanf(device->command, "%511s %511s", program, path) != 2 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		fail(device->command);
-	fds[1] = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	if (fds[1] < 0)
+	fds[2] = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	if (fds[2] < 0)
 		fail(path);
+	/* One for it and its successors. */
+	configure.resume = device->state_fd > 0;
+	if (device->state_fd <= 0 && state_page_create(&device->state_fd) < 0)
+		fail("state page");
+	fds[1] = device->state_fd;
 	device->pid = start_child(program, pair[1]);
 	close(pair[1]);
 	configure.vm = (char *)"harness";
@@ -133,9 +140,9 @@ static void start_serial(struct device *device, int wire)
 	configure.no_sandbox = true;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE;
 	envelope.console_configure = &configure;
-	if (control_send(pair[0], &envelope, fds, 2) < 0)
+	if (control_send(pair[0], &envelope, fds, 3) < 0)
 		fail("control wire");
-	close(fds[1]);
+	close(fds[2]);
 	/* pair[0] stays: its end would be the process's. Nobody reads what it logs. */
 }
 
