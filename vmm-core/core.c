@@ -6,9 +6,10 @@
  * devices, and creates the vCPUs.
  *
  * End: core_end() may be called by any thread, by several at once, and twice. The first call claims the end,
- * writes down why, stops the vCPUs and wakes the main thread; the others return. The main thread joins the
- * vCPU threads, lets the devices finish what they accepted, and stops its loop. The supervisor's order to
- * shut down goes the same way, with nothing to report.
+ * writes down why, says that no vCPU enters the guest again, and wakes the main thread; the others return. The
+ * main thread stops its loop, calls out of the guest whoever is still there (a vCPU's filter lets it signal
+ * nobody), waits for the vCPU threads, and lets the devices finish what they accepted. The supervisor's order
+ * to shut down goes the same way, with nothing to report.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -54,7 +55,7 @@ struct machine {
 
 /* --- the end of a run --- */
 
-/* The end is decided, and not by whom it concerns: stop everything that a vCPU could be in. */
+/* The end is decided: stop everything that a vCPU could be in. Main thread. */
 static void machine_stop_vcpus(struct machine *machine)
 {
 	struct vcpu_set *vcpus = atomic_load(&machine->vcpus);
@@ -68,6 +69,7 @@ static void machine_stop_vcpus(struct machine *machine)
 static void machine_decide_end(struct machine *machine, Atoll__Control__GuestEvent__Kind kind,
 			       unsigned status, const char *detail)
 {
+	struct vcpu_set *vcpus = atomic_load(&machine->vcpus);
 	int expected = END_NONE;
 
 	if (!atomic_compare_exchange_strong(&machine->end_state, &expected, END_CLAIMED))
@@ -79,7 +81,8 @@ static void machine_decide_end(struct machine *machine, Atoll__Control__GuestEve
 		machine->end_detail[sizeof(machine->end_detail) - 1] = '\0';
 	}
 	atomic_store(&machine->end_state, END_DECIDED);
-	machine_stop_vcpus(machine);
+	if (vcpus != NULL)
+		vcpu_set_leave(vcpus);
 	loop_wake(machine->core.loop);
 }
 

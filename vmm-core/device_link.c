@@ -55,8 +55,11 @@ static void link_lose(struct device_link *link)
 	link_shut_wire(link);
 }
 
+/* Of a number that a process sent, too; strerror(3) would allocate for one that there is not. */
 static const char *error_text(int error)
 {
+	const char *text;
+
 	switch (error) {
 	case -EPIPE:
 	case -ECONNRESET:
@@ -68,7 +71,8 @@ static const char *error_text(int error)
 	case -EREMOTEIO:
 		return "its process refused";
 	default:
-		return strerror(-error);
+		text = strerrordesc_np(-error);
+		return text != NULL ? text : "an error that there is not";
 	}
 }
 

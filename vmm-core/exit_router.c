@@ -3,22 +3,28 @@
  *
  * A table is an array sorted by space and base, found through one atomic pointer. A reader marks itself
  * inside with an odd sequence number, loads the pointer, searches, copies the entry, and leaves; all of that
- * is some dozens of instructions on memory that nobody writes. A writer makes a new table, swaps the pointer,
- * and waits for each reader that was inside to have left before it frees the old one. Marking before loading,
+ * is some dozens of instructions on memory that nobody writes. A writer fills the other of two tables, swaps the
+ * pointer, and waits for each reader that was inside to have left before the old one becomes the other. Both are
+ * as large as the machine can need: a writer may be a vCPU, which allocates nothing. Marking before loading,
  * and swapping before looking at the marks, are sequentially consistent, so one of the two sides always sees
  * the other.
  */
 #include "vmm-core/exit_router.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define EXIT_COUNTERS_MAX 64
-#define CACHE_LINE	  64
+#define EXIT_NAME_MAX	  32
+/* A slot of the bus has six BARs at most; what a PC has at fixed places is not half as many. */
+#define EXIT_RANGES_MAX (32 * 6 + 64)
+/* How often a writer looks again before it sleeps: a reader inside is on its way out, unless it lost its processor. */
+#define EXIT_LOOKS_MAX 1000
+#define CACHE_LINE     64
 
 /* Counters that no range owns. */
 enum {
@@ -34,7 +40,7 @@ struct exit_entry {
 
 struct exit_table {
 	size_t count;
-	struct exit_entry entries[];
+	struct exit_entry entries[EXIT_RANGES_MAX];
 };
 
 /* What one vCPU thread writes; nobody else does. */
@@ -44,11 +50,12 @@ struct exit_reader {
 };
 
 struct exit_router {
-	_Atomic(struct exit_table *) table;
+	_Atomic(struct exit_table *) table; /* one of the two */
+	struct exit_table tables[2];
 	pthread_mutex_t writers;
 	unsigned reader_count;
 	struct exit_reader *readers;
-	const char *counter_names[EXIT_COUNTERS_MAX];
+	char counter_names[EXIT_COUNTERS_MAX][EXIT_NAME_MAX];
 	unsigned counter_count;
 };
 
@@ -59,10 +66,8 @@ struct exit_router *exit_router_new(unsigned readers)
 	if (router == NULL)
 		return NULL;
 	router->readers = aligned_alloc(CACHE_LINE, (readers > 0 ? readers : 1) * sizeof(struct exit_reader));
-	router->table = calloc(1, sizeof(struct exit_table));
-	if (router->readers == NULL || router->table == NULL) {
-		free(router->readers);
-		free(router->table);
+	router->table = &router->tables[0];
+	if (router->readers == NULL) {
 		free(router);
 		errno = ENOMEM;
 		return NULL;
@@ -70,8 +75,8 @@ struct exit_router *exit_router_new(unsigned readers)
 	memset(router->readers, 0, (readers > 0 ? readers : 1) * sizeof(struct exit_reader));
 	router->reader_count = readers;
 	pthread_mutex_init(&router->writers, NULL);
-	router->counter_names[COUNTER_UNCLAIMED_PIO] = "unclaimed-pio";
-	router->counter_names[COUNTER_UNCLAIMED_MMIO] = "unclaimed-mmio";
+	strcpy(router->counter_names[COUNTER_UNCLAIMED_PIO], "unclaimed-pio");
+	strcpy(router->counter_names[COUNTER_UNCLAIMED_MMIO], "unclaimed-mmio");
 	router->counter_count = COUNTER_RANGES;
 	return router;
 }
@@ -80,10 +85,7 @@ void exit_router_free(struct exit_router *router)
 {
 	if (router == NULL)
 		return;
-	for (unsigned i = COUNTER_RANGES; i < router->counter_count; i++)
-		free((char *)router->counter_names[i]);
 	pthread_mutex_destroy(&router->writers);
-	free(router->table);
 	free(router->readers);
 	free(router);
 }
@@ -99,27 +101,32 @@ static int exit_counter(struct exit_router *router, const char *name, unsigned *
 			return 0;
 		}
 	}
-	if (router->counter_count == EXIT_COUNTERS_MAX)
+	if (router->counter_count == EXIT_COUNTERS_MAX || strlen(name) >= EXIT_NAME_MAX)
 		return -ENOSPC;
-	router->counter_names[router->counter_count] = strdup(name);
-	if (router->counter_names[router->counter_count] == NULL)
-		return -ENOMEM;
+	strcpy(router->counter_names[router->counter_count], name);
 	*counter = router->counter_count++;
 	return 0;
 }
 
-/* Puts the new table in place and frees the old one when no reader can hold it. */
+/* The one to fill. The lock is held. */
+static struct exit_table *exit_table_other(struct exit_router *router, const struct exit_table *table)
+{
+	return table == &router->tables[0] ? &router->tables[1] : &router->tables[0];
+}
+
+/* Puts the new table in place, and returns when no reader can hold the old one. */
 static void exit_table_swap(struct exit_router *router, struct exit_table *table)
 {
-	struct exit_table *old = atomic_exchange(&router->table, table);
-
+	atomic_store(&router->table, table);
 	for (unsigned i = 0; i < router->reader_count; i++) {
 		uint64_t sequence = atomic_load(&router->readers[i].sequence);
+		unsigned looks = 0;
 
+		/* By poll(2), which a vCPU calls anyway. */
 		while (sequence % 2 != 0 && atomic_load(&router->readers[i].sequence) == sequence)
-			sched_yield();
+			if (++looks > EXIT_LOOKS_MAX)
+				poll(NULL, 0, 1);
 	}
-	free(old);
 }
 
 static bool exit_before(const struct exit_range *range, enum exit_space space, uint64_t address)
@@ -146,13 +153,10 @@ int exit_router_claim(struct exit_router *router, const struct exit_range *range
 	if (at < old->count && old->entries[at].range.space == range->space &&
 	    old->entries[at].range.base <= last)
 		goto unlock;
-	result = exit_counter(router, range->name, &counter);
+	result = old->count < EXIT_RANGES_MAX ? exit_counter(router, range->name, &counter) : -ENOSPC;
 	if (result < 0)
 		goto unlock;
-	result = -ENOMEM;
-	table = malloc(sizeof(*table) + (old->count + 1) * sizeof(table->entries[0]));
-	if (table == NULL)
-		goto unlock;
+	table = exit_table_other(router, old);
 	table->count = old->count + 1;
 	memcpy(table->entries, old->entries, at * sizeof(table->entries[0]));
 	table->entries[at] = (struct exit_entry){.range = *range, .counter = counter};
@@ -177,10 +181,7 @@ int exit_router_release(struct exit_router *router, enum exit_space space, uint6
 		at++;
 	if (at == old->count)
 		goto unlock;
-	result = -ENOMEM;
-	table = malloc(sizeof(*table) + old->count * sizeof(table->entries[0]));
-	if (table == NULL)
-		goto unlock;
+	table = exit_table_other(router, old);
 	table->count = old->count - 1;
 	memcpy(table->entries, old->entries, at * sizeof(table->entries[0]));
 	memcpy(table->entries + at, old->entries + at + 1, (old->count - at - 1) * sizeof(table->entries[0]));

@@ -2,7 +2,7 @@
  * The exit router: from the address of a PIO or MMIO exit to whoever claims it.
  *
  * vCPU threads read an immutable, sorted table through one atomic pointer and never take a lock; a change
- * builds a new table, swaps it in whole, and frees the old one when no vCPU is inside a look-up any more. A
+ * builds a new table, swaps it in whole, and lets go of the old one when no vCPU is inside a look-up any more. A
  * look-up copies the entry out before it calls, so that a call that waits for a device keeps no table alive.
  *
  * An access that nobody claims reads as ones and writes nowhere, and is counted. An access that straddles the
@@ -43,7 +43,7 @@ struct exit_router;
 struct exit_router *exit_router_new(unsigned readers);
 void exit_router_free(struct exit_router *router);
 
-/* Claims a range; -EEXIST when it overlaps another of the same space, -EINVAL, -ENOMEM. Any thread;
+/* Claims a range; -EEXIST when it overlaps another of the same space, -EINVAL, or -ENOSPC. Any thread;
  * serialised. */
 int exit_router_claim(struct exit_router *router, const struct exit_range *range);
 /* Gives the range that starts at base back; -ENOENT. When called by a vCPU thread from within ops, pass its

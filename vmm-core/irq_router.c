@@ -36,6 +36,7 @@ struct irq_router {
 	int vm_fd;
 	pthread_mutex_t mutex;
 	struct msi msis[MSI_GSIS_MAX];
+	struct kvm_irq_routing *routing; /* room for the whole table: vCPU threads allocate nothing */
 };
 
 static struct kvm_irq_routing_entry *route_pins(struct kvm_irq_routing_entry *entry)
@@ -64,13 +65,9 @@ static struct kvm_irq_routing_entry *route_pins(struct kvm_irq_routing_entry *en
 /* Sends the whole table. The mutex is held. */
 static int irq_router_commit(struct irq_router *router)
 {
-	size_t room = PIC_PINS + LAYOUT_GSI_IOAPIC_PINS + MSI_GSIS_MAX;
-	struct kvm_irq_routing *routing = calloc(1, sizeof(*routing) + room * sizeof(routing->entries[0]));
+	struct kvm_irq_routing *routing = router->routing;
 	struct kvm_irq_routing_entry *entry;
-	int result = 0;
 
-	if (routing == NULL)
-		return -ENOMEM;
 	entry = route_pins(routing->entries);
 	for (uint32_t i = 0; i < MSI_GSIS_MAX; i++) {
 		const struct msi *msi = &router->msis[i];
@@ -86,19 +83,23 @@ static int irq_router_commit(struct irq_router *router)
 		};
 	}
 	routing->nr = (uint32_t)(entry - routing->entries);
-	if (ioctl(router->vm_fd, KVM_SET_GSI_ROUTING, routing) < 0)
-		result = -errno;
-	free(routing);
-	return result;
+	return ioctl(router->vm_fd, KVM_SET_GSI_ROUTING, routing) < 0 ? -errno : 0;
 }
 
 int irq_router_new(int vm_fd, struct irq_router **router)
 {
 	struct irq_router *new_router = calloc(1, sizeof(*new_router));
+	size_t room = PIC_PINS + LAYOUT_GSI_IOAPIC_PINS + MSI_GSIS_MAX;
 	int result;
 
 	if (new_router == NULL)
 		return -ENOMEM;
+	new_router->routing =
+		calloc(1, sizeof(*new_router->routing) + room * sizeof(new_router->routing->entries[0]));
+	if (new_router->routing == NULL) {
+		free(new_router);
+		return -ENOMEM;
+	}
 	new_router->vm_fd = vm_fd;
 	pthread_mutex_init(&new_router->mutex, NULL);
 	result = irq_router_commit(new_router);
@@ -115,6 +116,7 @@ void irq_router_free(struct irq_router *router)
 	if (router == NULL)
 		return;
 	pthread_mutex_destroy(&router->mutex);
+	free(router->routing);
 	free(router);
 }
 

@@ -6,6 +6,7 @@
  * control wire until the run is over, report its end, exit. After `ready` it opens nothing.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -272,6 +273,8 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return core_print_help(stderr, 2);
 	log_identify(PROGRAM, "");
+	/* One arena for all threads: none maps and protects memory for one of its own. */
+	mallopt(M_ARENA_MAX, 1);
 	/* A peer that goes away is an error of a write, never a signal. */
 	signal(SIGPIPE, SIG_IGN);
 	result = child_attach(&process.child);

@@ -4,9 +4,12 @@
  * Stopping. A vCPU is in KVM_RUN, or in what an exit of it called, or between. vcpu_set_stop() sets
  * `stopping`, then immediate_exit in the page shared with KVM, then sends a signal whose handler does
  * nothing: in KVM_RUN the signal ends it; just before, immediate_exit does; after an exit, `stopping` is
- * read. A call that waits for a device is ended by device_set_cancel(), which core_end() calls too. There is
- * no window in which the request is lost. Pausing is the same with `paused`, which is looked at only when
+ * read. A call that waits for a device is ended by device_set_cancel(), which the main thread calls too. There
+ * is no window in which the request is lost. Pausing is the same with `paused`, which is looked at only when
  * KVM_RUN was interrupted; the thread takes immediate_exit back before it goes on.
+ *
+ * What a vCPU's thread calls is kept small, since a guest works on it all the time: it allocates nothing, signals
+ * nobody, and when all is over it waits for the end of the process instead of ending by itself.
  *
  * Counters are each vCPU's own, on cache lines of its own; a reader adds them up.
  */
@@ -67,6 +70,7 @@ struct vcpu_set {
 	const struct seccomp_filter *filter; /* to be put on by each thread; NULL: not yet */
 	unsigned begun;			     /* threads that have a name, and wait */
 	unsigned sealed;		     /* threads that have tried */
+	unsigned done;			     /* threads that will not touch their vCPU again */
 	int seal_error;			     /* of one that failed */
 	bool started;
 	bool paused;
@@ -283,6 +287,17 @@ static void vcpu_interrupted(struct vcpu *vcpu)
 		ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
 }
 
+/* Returns only where there is no filter, and the thread may end. */
+static void vcpu_leave(struct vcpu_set *set)
+{
+	pthread_mutex_lock(&set->lock);
+	set->done++;
+	pthread_cond_broadcast(&set->changed);
+	while (set->filter != NULL)
+		pthread_cond_wait(&set->changed, &set->lock);
+	pthread_mutex_unlock(&set->lock);
+}
+
 static void *vcpu_thread(void *argument)
 {
 	struct vcpu *vcpu = argument;
@@ -305,6 +320,7 @@ static void *vcpu_thread(void *argument)
 			vcpu_fail(vcpu, why);
 		}
 	}
+	vcpu_leave(set);
 	return NULL;
 }
 
@@ -474,6 +490,11 @@ void vcpu_set_resume(struct vcpu_set *set)
 	pthread_mutex_unlock(&set->lock);
 }
 
+void vcpu_set_leave(struct vcpu_set *set)
+{
+	atomic_store(&set->stopping, true);
+}
+
 void vcpu_set_stop(struct vcpu_set *set)
 {
 	pthread_mutex_lock(&set->lock);
@@ -485,19 +506,19 @@ void vcpu_set_stop(struct vcpu_set *set)
 
 void vcpu_set_join(struct vcpu_set *set)
 {
-	for (unsigned i = 0; i < set->count; i++) {
-		pthread_t thread = set->vcpus[i].thread;
-		bool has_thread;
+	unsigned threads = 0;
 
-		/* The id is retired before the thread is gone: a late vcpu_set_stop() must not signal a
-		 * stranger. */
-		pthread_mutex_lock(&set->lock);
-		has_thread = set->vcpus[i].has_thread;
+	/* Nobody kicks them any more: a late vcpu_set_stop() must not signal a stranger. */
+	pthread_mutex_lock(&set->lock);
+	for (unsigned i = 0; i < set->count; i++)
+		threads += set->vcpus[i].has_thread;
+	while (threads > 0 && set->done < threads)
+		pthread_cond_wait(&set->changed, &set->lock);
+	for (unsigned i = 0; i < set->count; i++)
 		set->vcpus[i].has_thread = false;
-		pthread_mutex_unlock(&set->lock);
-		if (has_thread)
-			pthread_join(thread, NULL);
-	}
+	pthread_mutex_unlock(&set->lock);
+	for (unsigned i = 0; set->filter == NULL && i < threads; i++)
+		pthread_join(set->vcpus[i].thread, NULL);
 }
 
 void vcpu_set_free(struct vcpu_set *set)
@@ -511,6 +532,8 @@ void vcpu_set_free(struct vcpu_set *set)
 			munmap(set->vcpus[i].run, set->vcpus[i].run_size);
 		close(set->vcpus[i].fd);
 	}
+	if (set->filter != NULL)
+		return;
 	pthread_cond_destroy(&set->changed);
 	pthread_mutex_destroy(&set->lock);
 	free(set);

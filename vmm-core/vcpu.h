@@ -37,15 +37,21 @@ void vcpu_set_pause(struct vcpu_set *set);
 void vcpu_set_resume(struct vcpu_set *set);
 
 /*
- * Tells all of them to stop; returns at once. Each stops before it enters the guest again, once what its last
- * exit called has returned. For good: there is no start after it. Any thread, also a vCPU's.
+ * None enters the guest again, once what its last exit called has returned. For good: there is no start after
+ * it. Who is in the guest, or waits, is called by vcpu_set_stop() alone. Any thread, also a vCPU's.
  */
+void vcpu_set_leave(struct vcpu_set *set);
+
+/* The same, and calls all of them; returns at once. Main thread. */
 void vcpu_set_stop(struct vcpu_set *set);
 
-/* Waits until all threads have ended; after vcpu_set_stop(). Not from a vCPU thread. */
+/*
+ * Waits until no thread will do anything any more; after vcpu_set_stop(). A thread with a filter does not end by
+ * itself, because that is no call of its policy: it waits for the end of the process. Main thread.
+ */
 void vcpu_set_join(struct vcpu_set *set);
 
-/* Stops and joins if that is still to be done. NULL is allowed. */
+/* Stops and joins if that is still to be done. What waiting threads still look at stays. NULL is allowed. */
 void vcpu_set_free(struct vcpu_set *set);
 
 /* Exits by kind, summed over the vCPUs: "exits-io", "exits-mmio", "exits-interrupted", "exits-other". Any

@@ -50,7 +50,7 @@ ended() {
 }
 
 @test "a disk's process is killed over and over; the guest misses no request" {
-	start 'id=root.img many=20000'
+	start 'id=root.img many=20000 killed=1'
 	kills=0
 	while kill -0 $harness 2>/dev/null && ! grep -q '^end' out; do
 		kills=$((kills + 1))
@@ -67,7 +67,7 @@ ended() {
 }
 
 @test "a pause and a replacement of a process that serves" {
-	start 'id=root.img many=20000'
+	start 'id=root.img many=20000 killed=1'
 	for i in 1 2 3 4 5; do
 		echo pause >&9
 		echo "attach root" >&9

@@ -11,6 +11,7 @@
  *   numbered=N    instead of the tests: N numbered requests with each of the ring's features, and nothing else
  *   many=N        numbered requests (default 20000), enough=... to let the ring's 16-bit indices wrap
  *                 when above 65536
+ *   killed=1      the device's process is replaced meanwhile: there may be more interrupts than requests
  */
 #include "tests/guest/lib/blk.h"
 
@@ -344,6 +345,7 @@ static void test_misshapen(void)
 static void test_interrupts(void)
 {
 	struct segment segment = {buffer, SECTOR};
+	bool killed = option("killed") != NULL;
 	uint32_t before;
 	unsigned i, mode;
 
@@ -363,6 +365,11 @@ static void test_interrupts(void)
 			virtqueue_interrupts(&disk.queue, true);
 			blk_submit(&disk, &disk.request, BLK_T_IN, i, &segment, 1);
 			virtqueue_kick(&disk.queue);
+			/* A device that takes another's place raises the vector once more. */
+			if (killed && WAIT_UNTIL(interrupt_counts[VECTOR_FIRST + 1] - before > i &&
+							 virtqueue_take(&disk.queue, NULL) >= 0,
+						 5))
+				continue;
 			if (!WAIT_UNTIL(interrupt_counts[VECTOR_FIRST + 1] == before + i + 1, 5))
 				break;
 			if (virtqueue_take(&disk.queue, NULL) < 0)
@@ -374,7 +381,8 @@ static void test_interrupts(void)
 		before = interrupt_counts[VECTOR_FIRST + 1];
 		for (i = 0; i < 20; i++)
 			blk_do(&disk, BLK_T_IN, i, buffer, SECTOR);
-		test(interrupt_counts[VECTOR_FIRST + 1] == before, "and none when none is wanted, %s", name);
+		test(killed || interrupt_counts[VECTOR_FIRST + 1] == before,
+		     "and none when none is wanted, %s", name);
 	}
 	msix_mask(&disk.device, 1, true);
 	virtqueue_interrupts(&disk.queue, true);
