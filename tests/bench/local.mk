@@ -8,6 +8,7 @@ tests_bench_guest_bench_LINK = $(GUEST_LINK)
 
 # The programs as they are in the build tree: the supervisor looks for the others in one folder.
 BENCH_ROUNDS = 5
+BENCH_KILLS = 100
 .PHONY: bench
 bench: all
 	@mkdir -p tests/bench/libexec
@@ -16,7 +17,7 @@ bench: all
 	done
 	ATOLL_LIBEXEC_DIR="$(abs_builddir)/tests/bench/libexec" "$(srcdir)/tests/bench/bench" \
 		--atoll "$(abs_builddir)/supervisor/atoll" --guest tests/bench/guest-bench --rounds $(BENCH_ROUNDS) \
-		--json bench.json
+		--kills $(BENCH_KILLS) --json bench.json
 
 EXTRA_DIST += tests/bench/bench
 CLEANFILES += bench.json
