@@ -34,7 +34,7 @@ EXTRA_DIST += tests/e2e/guest.bash tests/e2e/guest-blk.bats tests/e2e/guest-cons
 	tests/e2e/guest-pci.bats
 
 # The policies and their tools.
-EXTRA_DIST += tests/e2e/policy.bats
+EXTRA_DIST += tests/e2e/policy.bats tests/e2e/numbers.bats
 
 # Processes in the jail, behind each filter, that try to get out.
 EXTRA_DIST += tests/e2e/jail.bats
