@@ -253,19 +253,29 @@ static void name_resource(const struct audit *audit, const struct proc_fd *own, 
 			 own->interface[0] != '\0' ? ": " : "", own->interface);
 }
 
-/* Descriptors 1 and 2: one file for all children, whatever it is; the supervisor's own may be another. */
+/* Whether it is what a process has as its standard error; also if that is not known. */
+static bool is_standard_error(const struct audit_process *process, const struct proc_fd *own)
+{
+	for (size_t i = 0; i < process->fds.count; i++)
+		if (process->fds.fds[i].fd == 2)
+			return same_file(&process->fds.fds[i], own);
+	return true;
+}
+
+/*
+ * Descriptors 1 and 2. Children have the supervisor's standard error at their start: of a detached VM that was the
+ * command's, which the core still has, and is the log for those that take another's place.
+ */
 static bool is_log(const struct audit *audit, const struct audit_process *process, const struct proc_fd *own)
 {
-	const struct audit_process *core = find_role(audit, "core");
+	const struct audit_process *core = find_role(audit, "core"),
+				   *supervisor = find_role(audit, "supervisor");
 
 	if (own->fd != 1 && own->fd != 2)
 		return false;
-	if (is_role(process, "supervisor") || core == NULL)
+	if (is_role(process, "supervisor") || core == NULL || supervisor == NULL)
 		return true;
-	for (size_t i = 0; i < core->fds.count; i++)
-		if (core->fds.fds[i].fd == 2)
-			return same_file(&core->fds.fds[i], own);
-	return true;
+	return is_standard_error(core, own) || is_standard_error(supervisor, own);
 }
 
 static void name_fd(const struct audit *audit, const struct audit_process *process, const struct proc_fd *own,

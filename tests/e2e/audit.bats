@@ -70,6 +70,29 @@ deviating() { jq -r '.processes[] | select(.verdict == "deviates") | .role + " "
 	nothing_left hall
 }
 
+@test "a device that was replaced is as written, whether it died or was told to end" {
+	root_only
+	vm hall
+	blk() { "$atoll" list --json | jq '.[0].processes[] | select(.id == "root") | .pid'; }
+	another() { local now=$(blk); [ "$now" != 0 ] && [ "$now" != "$before" ] && running hall && "$atoll" list | grep -q 'blk root .* running  restarted'; }
+	before=$(blk)
+	kill -9 "$before"
+	wait_until 10 another
+	audited as-written 0
+	jq -r '.processes[] | select(.role == "blk") | .threads[] | .name + " " + ([.seccomp.filters[]?.name] | join(","))' audit.json >worn
+	grep -qx "queue-0 blk.queue,blk.process,supervisor.main" worn
+	grep -qx "main blk.main,blk.process,supervisor.main" worn
+	[ "$(jq -r '.processes[] | select(.role == "blk") | .descriptors[] | select(.kind == "file") | .target' audit.json)" = "$(realpath image)" ]
+	before=$(blk)
+	"$atoll" restart hall root
+	[ "$(blk)" != "$before" ]
+	audited as-written 0
+	"$atoll" restart hall serial
+	audited as-written 0
+	"$atoll" kill hall
+	nothing_left hall
+}
+
 @test "a device without its sandbox is named, and no other" {
 	root_only
 	vm hall --no-sandbox=root

@@ -46,6 +46,15 @@ four_devices() {
 	done
 }
 
+@test "every call that a rule allows with some arguments ends the process with others" {
+	for filter in $filters; do
+		run "$ATOLL_HELPER_DIR/intruder" $filter arguments
+		echo "$output"
+		[ "$status" = 0 ]
+		[ "$(sed -n 's/.*: \([0-9]*\) attempts, 0 not stopped/\1/p' <<<"$output")" -gt 20 ]
+	done
+}
+
 # sealed NAME: each process of the VM is as it should be.
 sealed() {
 	local pid task kind own children count=0
@@ -101,14 +110,18 @@ sealed() {
 	nothing_left jail
 }
 
-@test "an ordinary user's VM is sealed the same" {
+@test "an ordinary user of the group of /dev/kvm has a VM that is sealed the same, and a guest's tests pass in it" {
 	[ "$(id -u)" = 0 ] || skip "needs to change its user"
 	place=$(mktemp -d)
 	chmod 755 "$place"
-	mknod "$place/kvm" c 10 232 && chmod 666 "$place/kvm"
+	mknod "$place/kvm" c 10 232 && chgrp 4712 "$place/kvm" && chmod 660 "$place/kvm"
 	four_devices
-	cp -r "$(dirname "$atoll")" "$ATOLL_LIBEXEC_DIR" kernel image jail.yaml "$place"
-	mkdir "$place/run" && chown -R 65534 "$place/run" "$place/image"
+	seq -f '%015.0f' 0 524287 >root.img
+	cp root.img second.img
+	config guest id=root <<<$'debug-exit: true\non-reset: exit\ndisks:\n  - {id: root, path: root.img}\n  - {id: second, path: second.img}'
+	sed -i 's/^memory: .*/memory: 64MiB/; s/kernel: kernel/kernel: guest-blk/' guest.yaml
+	cp -r "$(dirname "$atoll")" "$ATOLL_LIBEXEC_DIR" "${ATOLL_GUEST_DIR:?}/guest-blk" kernel image root.img second.img *.yaml "$place"
+	mkdir "$place/run" && chown -R 65534 "$place/run" "$place"/image "$place"/*.img
 	declare -f field children_of sealed >"$place/functions"
 	cat >"$place/job" <<-'END'
 		set -e
@@ -119,11 +132,22 @@ sealed() {
 		"$atoll" run --detach jail.yaml
 		trap '"$atoll" kill jail' EXIT
 		sealed jail 4
+		timeout 60 "$atoll" run guest.yaml </dev/null >run/out || echo "status $?"
+		grep -c "^ok" run/out
+		! grep -E '^(not ok|Bail)' run/out
 	END
-	run unshare --mount sh -c "mount --bind '$place/kvm' /dev/kvm && exec setpriv --reuid=65534 --regid=65534 --clear-groups bash '$place/job' '$place'"
+	user="setpriv --reuid=65534 --regid=65534 --groups="
+	mount="mount --bind '$place/kvm' /dev/kvm && exec $user"
+	run unshare --mount sh -c "${mount}4712 bash '$place/job' '$place'"
+	echo "$output"
+	[ "$status" = 0 ]
+	grep -qx "status 33" <<<"$output"
+	# Out of the group there is no VM, and the remedy is said.
+	run unshare --mount sh -c "${mount}4713 env ATOLL_LIBEXEC_DIR='$place/atoll' ATOLL_RUNTIME_DIR='$place/run' '$place/bin/atoll' run '$place/jail.yaml'"
 	echo "$output"
 	rm -rf "$place"
-	[ "$status" = 0 ]
+	[ "$status" = 3 ]
+	[[ $output == *"/dev/kvm"*"ermission denied"*";"* ]]
 }
 
 @test "a violation in a running VM is told with thread, call, arguments and policy" {

@@ -611,6 +611,24 @@ static void a_full_wire_does_not_hold_the_end_up(void **state)
 	sealed_close();
 }
 
+/* The supervisor has ended: nobody hears, and that is no way to go on. */
+static void cut_wire_and_call(void)
+{
+	TRY(shutdown(control[1], SHUT_RDWR) == 0);
+	seal_and_call();
+}
+
+static void a_dead_wire_does_not_hold_the_end_up(void **state)
+{
+	char line[512] = "";
+
+	(void)state;
+	assert_int_equal(sealed_run(cut_wire_and_call), JAIL_EXIT_VIOLATION);
+	assert_true(read(standard_error[0], line, sizeof(line) - 1) > 0);
+	assert_non_null(strstr(line, "getppid"));
+	sealed_close();
+}
+
 static void seal_and_survive(void)
 {
 	struct rlimit limit;
@@ -819,6 +837,7 @@ int main(void)
 		cmocka_unit_test(a_call_without_a_name_is_reported_by_its_number),
 		cmocka_unit_test(a_blocked_report_is_unblocked),
 		cmocka_unit_test(a_full_wire_does_not_hold_the_end_up),
+		cmocka_unit_test(a_dead_wire_does_not_hold_the_end_up),
 		cmocka_unit_test(what_is_allowed_goes_on),
 		cmocka_unit_test(a_thread_has_a_filter_of_its_own_and_reports_by_its_name),
 		cmocka_unit_test(the_filter_of_the_process_is_all_threads_filter),

@@ -3,6 +3,7 @@
  *
  *     intruder FILTER attacks     tries what an attacker would want first
  *     intruder FILTER calls       tries every number of a system call, and some that there are not
+ *     intruder FILTER arguments   tries the calls that are allowed with some arguments, with others
  *
  * FILTER is a compiled one: blk.queue. Each attempt is a process of its own in a jail as the real one's, with the
  * filter of the role's whole process first if it has one, then FILTER. An attempt must end it, with the report that
@@ -59,6 +60,7 @@ struct attempt {
 	const char *call;   /* whose name the report must say */
 	long (*make)(void); /* NULL: the call of this number */
 	unsigned number;
+	uint64_t arguments[POLICY_ARGUMENTS];
 	int error;   /* that it must fail with; 0: it must end the process */
 	bool killed; /* by the kernel, without a report */
 };
@@ -187,6 +189,7 @@ static const struct attempt attacks[] = {
 static _Noreturn void attempt_make(const struct attempt *attempt)
 {
 	static const struct jail_slot slots[] = {{"OWN_FD", OWN_FD}};
+	const uint64_t *arguments = attempt->arguments;
 	long result;
 
 	if (jail_watch_violations(-1) < 0 ||
@@ -194,7 +197,9 @@ static _Noreturn void attempt_make(const struct attempt *attempt)
 	    jail_seal_thread(filter, slots, 1) < 0)
 		_exit(125);
 	errno = 0;
-	result = attempt->make != NULL ? attempt->make() : syscall(attempt->number, 0, 0, 0, 0, 0, 0);
+	result = attempt->make != NULL ? attempt->make()
+				       : syscall(attempt->number, arguments[0], arguments[1], arguments[2],
+						 arguments[3], arguments[4], arguments[5]);
 	syscall(SYS_exit_group, result == -1 && errno == attempt->error && errno != 0 ? 0
 				: result == -1					      ? OTHER_ERROR
 										      : NOT_STOPPED);
@@ -252,9 +257,8 @@ static void attempt_try(const struct attempt *attempt)
 
 /* --- All numbers --- */
 
-static void try_call(unsigned number)
+static void try_call(unsigned number, const uint64_t arguments[POLICY_ARGUMENTS])
 {
-	static const uint64_t arguments[POLICY_ARGUMENTS];
 	const char *call = syscall_name(number);
 	struct policy_slot_value own = {"OWN_FD", OWN_FD};
 	struct policy_verdict verdict =
@@ -264,6 +268,7 @@ static void try_call(unsigned number)
 	/* What it may do, it may do: other tests need it. */
 	if (verdict.action == POLICY_ALLOW || (number >= UNFILTERED_FIRST && number <= UNFILTERED_LAST))
 		return;
+	memcpy(attempt.arguments, arguments, sizeof(attempt.arguments));
 	attempt.error = verdict.action == POLICY_ERRNO ? verdict.error : 0;
 	attempt.killed = verdict.action == POLICY_KILL;
 	attempt_try(&attempt);
@@ -271,11 +276,60 @@ static void try_call(unsigned number)
 
 static void try_calls(void)
 {
+	static const uint64_t none[POLICY_ARGUMENTS];
+
 	for (unsigned number = 0; number < syscall_limit() + CALLS_BEYOND; number++)
-		try_call(number);
+		try_call(number, none);
 	for (unsigned number = 0; number < syscall_limit(); number += 7)
 		attempt_try(&(struct attempt){
 			.name = "a call of the x32 table", .number = X32_CALL | number, .killed = true});
+}
+
+/* --- Other arguments --- */
+
+/* A value that satisfies the condition. */
+static uint64_t condition_good(const struct policy_condition *condition)
+{
+	if (condition->slot != NULL)
+		return OWN_FD;
+	return condition->differs ? ~condition->value : condition->value;
+}
+
+/* One alternative, with each of its arguments one after the other replaced by its neighbours and by what is far off. */
+static void try_alternative(unsigned number, const struct policy_alternative *alternative)
+{
+	uint64_t arguments[POLICY_ARGUMENTS] = {0};
+
+	for (unsigned i = 0; i < alternative->count; i++)
+		arguments[alternative->conditions[i].argument] = condition_good(&alternative->conditions[i]);
+	for (unsigned i = 0; i < alternative->count; i++) {
+		const struct policy_condition *condition = &alternative->conditions[i];
+		uint64_t good = arguments[condition->argument];
+		const uint64_t others[] = {good + 1,   good - 1,	 ~good,
+					   0,	       UINT32_MAX,	 INT32_MIN,
+					   UINT64_MAX, condition->value, condition->value ^ UINT32_MAX};
+
+		for (size_t k = 0; k < sizeof(others) / sizeof(others[0]); k++) {
+			arguments[condition->argument] = others[k];
+			try_call(number, arguments);
+		}
+		/* Each bit alone: a mask with a hole lets one of them pass. */
+		for (unsigned bit = 0; bit < 64; bit += bit < 32 ? 1 : 5) {
+			arguments[condition->argument] = good ^ UINT64_C(1) << bit;
+			try_call(number, arguments);
+		}
+		arguments[condition->argument] = good;
+	}
+}
+
+static void try_arguments(void)
+{
+	for (size_t i = 0; i < policy.rule_count; i++) {
+		const struct policy_rule *rule = &policy.rules[i];
+
+		for (size_t j = 0; rule->call >= 0 && j < rule->alternative_count; j++)
+			try_alternative((unsigned)rule->call, &rule->alternatives[j]);
+	}
 }
 
 /* --- In the jail --- */
@@ -312,8 +366,10 @@ static int run_inside(const char *what, int parent_fd)
 	if (strcmp(what, "attacks") == 0) {
 		for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
 			attempt_try(&attacks[i]);
-	} else {
+	} else if (strcmp(what, "calls") == 0) {
 		try_calls();
+	} else {
+		try_arguments();
 	}
 	if (kill(sibling, 0) < 0 || waitpid(sibling, NULL, WNOHANG) != 0) {
 		printf("%s: the sibling is gone\n", filter->name);
@@ -330,8 +386,9 @@ int main(int argc, char **argv)
 	siginfo_t info = {0};
 	int result;
 
-	if (argc != 3 || (strcmp(argv[2], "attacks") != 0 && strcmp(argv[2], "calls") != 0)) {
-		fprintf(stderr, "Usage: intruder FILTER attacks|calls\n");
+	if (argc != 3 || (strcmp(argv[2], "attacks") != 0 && strcmp(argv[2], "calls") != 0 &&
+			  strcmp(argv[2], "arguments") != 0)) {
+		fprintf(stderr, "Usage: intruder FILTER attacks|calls|arguments\n");
 		return 125;
 	}
 	find_filters(argv[1]);
