@@ -54,6 +54,17 @@ each_program() {
 	for command in run check list stop kill; do grep -qx "$command" <<<"$helped" || { echo "no $command"; return 1; }; done
 }
 
+@test "every subcommand of atoll policy is in its page, with its options" {
+	for subcommand in $("$ATOLL" policy --help | sed -n 's/^  \([a-z]*\)  *.*/\1/p'); do
+		mandoc -Tascii "$stage/usr/local/share/man/man1/atoll-policy.1" | col -b | grep -qE "^ +atoll policy $subcommand( |$)" ||
+			{ echo "$subcommand is not in atoll-policy(1)"; return 1; }
+	done
+	for option in --c --json --output; do
+		"$ATOLL" policy --help | grep -q -e "$option"
+		mandoc -Tascii "$stage/usr/local/share/man/man1/atoll-policy.1" | col -b | grep -q -e "$option"
+	done
+}
+
 @test "every program answers --help and --version with status 0" {
 	for program in "${programs[@]}"; do
 		case $program in */atoll-core) continue ;; esac
