@@ -25,8 +25,7 @@
 /* --- Taking over --- */
 
 /* NULL, or what cannot be. */
-static const char *record_problem(const struct console_record *record, enum console_kind kind,
-				  uint64_t output_start)
+static const char *record_problem(const struct console_record *record, uint64_t output_start)
 {
 	if (output_start > record->output_end || record->output_end - output_start > CONSOLE_STATE_OUTPUT)
 		return "its output ends where it cannot";
@@ -37,7 +36,7 @@ static const char *record_problem(const struct console_record *record, enum cons
 		return "one of its flags is neither set nor clear";
 	if (record->receive_pending > record->input_end - record->input_start)
 		return "it gave the guest more input than there was";
-	if (kind == CONSOLE_KIND_SERIAL && !uart16550_valid(&record->uart))
+	if (!uart16550_valid(&record->uart))
 		return "its UART is in a state that no UART is ever in";
 	return NULL;
 }
@@ -67,7 +66,7 @@ static const char *state_take_over(struct console_state *state, enum console_kin
 	memcpy(&record, &page->records[commits & 1], sizeof(record));
 	/* A copy, which nobody can change any more. */
 	atomic_signal_fence(memory_order_seq_cst);
-	problem = record_problem(&record, kind, output_start);
+	problem = record_problem(&record, output_start);
 	if (problem != NULL)
 		return problem;
 	if (size > CONSOLE_STATE_INPUT || (number != record.landing && number != record.landing + 1))

@@ -1,0 +1,199 @@
+/*
+ * A console's state page as a process left it that had been taken over by its guest: all of it, the indices of the
+ * rings, of the input and of the output among them, is the input's. Held to it: it is refused, or the device goes on
+ * with it as with one of its own, inside of the page, and leaves a page that can be taken over again.
+ *
+ * Input: a byte that says which kind of console, and how much of the page's beginning is replaced by what follows (two
+ * bytes; the rest is as one of ours would have left it); that; then accesses of two bytes each, or for virtio, a byte of
+ * a used index.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/virtio_spec.h"
+#include "common/virtqueue.h"
+#include "dev-console/console_state.h"
+#include "dev-console/output.h"
+#include "dev-console/serial.h"
+#include "dev-console/virtio_console.h"
+#include "dev-console/virtio_console_spec.h"
+#include "tests/fuzz/fuzz_support.h"
+
+#define MEMORY_BYTES 16384u
+#define QUEUE_SIZE   16
+#define AVAILABLE_AT 256
+#define USED_AT	     304
+#define QUEUE_BYTES  512
+#define BUFFERS_AT   4096
+#define BUFFER_BYTES 64
+
+static struct loop *loop;
+static struct guest_memory memory;
+static uint8_t *base;
+static int page_fd = -1;
+static struct console_page *page;
+
+static void session_end(void *argument, int error)
+{
+	(void)argument;
+	(void)error;
+}
+
+static void prepare(void)
+{
+	int memory_fd = memfd_create("guest", MFD_CLOEXEC);
+	void *mapping = NULL;
+
+	fuzz_quiet_log();
+	loop = loop_new();
+	fuzz_require(loop != NULL && memory_fd >= 0 && ftruncate(memory_fd, MEMORY_BYTES) == 0);
+	guest_memory_init(&memory);
+	fuzz_require(guest_memory_add(&memory, 0, MEMORY_BYTES, 0, 0, memory_fd) == 0);
+	base = guest_memory_range(&memory, 0, MEMORY_BYTES);
+	fuzz_require(state_page_create(&page_fd) == 0 && state_page_map(page_fd, &mapping) == 0);
+	page = mapping;
+}
+
+/* What one of our own processes could have left, as a start. */
+static void page_fill(enum console_kind kind)
+{
+	struct console_state state;
+
+	memset(page, 0, sizeof(*page));
+	fuzz_require(console_state_open(&state, kind, page_fd, false) == 0);
+	uart16550_write(&state.live.uart, UART16550_FCR, UART16550_FCR_ENABLE);
+	uart16550_write(&state.live.uart, UART16550_MCR, UART16550_MCR_RTS | UART16550_MCR_OUT2);
+	uart16550_receive(&state.live.uart, 'r', 0);
+	uart16550_write(&state.live.uart, UART16550_THR, 't');
+	memcpy(console_state_land(&state, 8), "input", 5);
+	console_state_landed(&state, 5);
+	memcpy(page->output, "output", 6);
+	state.live.output_end = 6;
+	state.live.listens = state.live.access_known = 1;
+	state.live.transmit_running = state.live.receive_running = 1;
+	state.live.transmit_next = 1;
+	console_state_commit(&state);
+	memcpy(console_state_land(&state, 16), "more", 4);
+	console_state_close(&state);
+}
+
+static void check_inside(const struct console_state *state)
+{
+	const struct console_record *live = &state->live;
+
+	fuzz_require(uart16550_valid(&live->uart));
+	fuzz_require(state->output_start <= state->committed_end && state->committed_end <= live->output_end);
+	fuzz_require(live->output_end - state->output_start <= CONSOLE_STATE_OUTPUT);
+	fuzz_require(live->input_start <= live->input_end && live->input_end <= CONSOLE_STATE_INPUT);
+	fuzz_require(state->unclaimed <= CONSOLE_STATE_INPUT);
+}
+
+/* A UART as its owner uses it, without the wire. */
+static void run_serial(struct console_state *state, struct output *output, struct fuzz_input *input)
+{
+	struct serial *serial;
+
+	fuzz_require(serial_new(loop, output, state, session_end, NULL, &serial) == 0);
+	for (unsigned i = 0; i < 64 && input->size > 0; i++) {
+		uint8_t what = fuzz_take_u8(input);
+
+		if (what & 8)
+			uart16550_read(&state->live.uart, what);
+		else
+			uart16550_write(&state->live.uart, what, fuzz_take_u8(input));
+		loop_run_once(loop, 0);
+		check_inside(state);
+	}
+	serial_free(serial);
+}
+
+static void run_virtio(struct console_state *state, struct output *output, struct fuzz_input *input)
+{
+	uint16_t used[VIRTIO_CONSOLE_QUEUES] = {fuzz_take_u16(input), fuzz_take_u16(input)};
+	struct virtqueue *queues[VIRTIO_CONSOLE_QUEUES];
+	struct virtio_console *console;
+	int kicks[VIRTIO_CONSOLE_QUEUES];
+
+	memset(base, 0, MEMORY_BYTES);
+	fuzz_require(virtio_console_new(loop, output, state, session_end, NULL, &console) == 0);
+	for (uint16_t i = 0; i < VIRTIO_CONSOLE_QUEUES; i++) {
+		uint64_t at = i * QUEUE_BYTES;
+		struct virtq_desc *descriptors = guest_memory_range(&memory, at, AVAILABLE_AT);
+		struct virtq_avail *available =
+			guest_memory_range(&memory, at + AVAILABLE_AT, USED_AT - AVAILABLE_AT);
+		struct virtq_used *ring = guest_memory_range(&memory, at + USED_AT, 6 + 8 * QUEUE_SIZE);
+		struct virtqueue_setup setup = {.memory = &memory,
+						.size = QUEUE_SIZE,
+						.descriptor_table = descriptors,
+						.available_ring = available,
+						.used_ring = ring,
+						.next_available = used[i],
+						.call_fd = -1};
+
+		for (uint16_t k = 0; k < QUEUE_SIZE; k++) {
+			descriptors[k] = (struct virtq_desc){
+				.addr = BUFFERS_AT + (i * QUEUE_SIZE + k) * BUFFER_BYTES,
+				.len = BUFFER_BYTES,
+				.flags = i == VIRTIO_CONSOLE_RECEIVEQ_0 ? VIRTQ_DESC_F_WRITE : 0};
+			available->ring[k] = k;
+		}
+		ring->idx = used[i];
+		available->idx = (uint16_t)(used[i] + fuzz_take_u8(input) % (QUEUE_SIZE + 1));
+		kicks[i] = setup.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		fuzz_require(virtqueue_new(&setup, &queues[i]) == 0);
+		fuzz_require(virtio_console_ops.start_queue(console, i, queues[i]) == 0);
+		check_inside(state);
+	}
+	loop_run_once(loop, 0);
+	for (uint16_t i = 0; i < VIRTIO_CONSOLE_QUEUES; i++) {
+		virtio_console_ops.stop_queue(console, i);
+		/* Nothing is broken in rings like these. */
+		fuzz_require(virtqueue_broken(queues[i]) == NULL);
+		virtqueue_free(queues[i]);
+		close(kicks[i]);
+		check_inside(state);
+	}
+	virtio_console_free(console);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input input = {data, size};
+	struct console_state state;
+	enum console_kind kind;
+	struct output *output;
+	const uint8_t *bytes;
+	int pair[2];
+
+	if (loop == NULL)
+		prepare();
+	kind = fuzz_take_u8(&input) & 1 ? CONSOLE_KIND_VIRTIO : CONSOLE_KIND_SERIAL;
+	page_fill(kind);
+	bytes = fuzz_take(&input, fuzz_take_u16(&input) % sizeof(*page), &size);
+	if (size > 0)
+		memcpy(page, bytes, size);
+	fuzz_require(console_state_open(&state, kind, page_fd, true) == 0);
+	check_inside(&state);
+	fuzz_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
+	fuzz_require(send(pair[0], "typed", 5, 0) == 5);
+	fuzz_require(output_new(loop, OUTPUT_STREAM, pair[1], pair[1], &state, &output) == 0);
+	if (kind == CONSOLE_KIND_SERIAL)
+		run_serial(&state, output, &input);
+	else
+		run_virtio(&state, output, &input);
+	output_free(output);
+	console_state_commit(&state);
+	console_state_close(&state);
+	/* A page of ours. */
+	fuzz_require(console_state_open(&state, kind, page_fd, true) == 0 && state.inherited);
+	check_inside(&state);
+	console_state_close(&state);
+	close(pair[0]);
+	return 0;
+}
