@@ -139,7 +139,8 @@ int virtio_config_write(struct virtio_pci *device, uint64_t offset, const void *
 		return -ENOTCONN;
 	device->doing = "its configuration cannot be written";
 	result = vhost_user_frontend_set_config(device->frontend, (uint32_t)offset, data, size);
-	if (result == 0)
+	/* A console's field is no setting: each write to it is a character (5.3.4). */
+	if (result == 0 && device->device_type != VIRTIO_ID_CONSOLE)
 		config_remember(device, (uint32_t)offset, data, size);
 	/* A field that is not writable is the driver's mistake, and what it reads back tells it so. */
 	if (result == 0 || result == -EREMOTEIO)
