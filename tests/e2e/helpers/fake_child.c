@@ -17,8 +17,8 @@
  *   stuck       is ready, and deaf to orders
  *   flood       is ready, and logs without end
  *   recorder    tells that it records what it calls
- *   violate     is sealed and ready, and makes a call that its filter does not allow
- *   asked       the same, when it is asked for its statistics
+ *   early       is sealed, and makes a call that its filter does not allow
+ *   asked       the same, when it is ready and asked for its statistics
  *   pretend     tells that it did, and goes on
  *   nonsense    tells of a violation by a name that there is not
  *   few         tells of one with too few arguments
@@ -220,11 +220,12 @@ static void misbehave_before_ready(const char *mode)
 	}
 	if (strcmp(mode, "supervisor") == 0)
 		control_send_order(WIRE, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN);
-	if (strcmp(mode, "violate") == 0 || strcmp(mode, "asked") == 0) {
+	if (strcmp(mode, "early") == 0 || strcmp(mode, "asked") == 0) {
 		/* As a real one: sealed, ready, and then in a guest's hands. */
 		jail_watch_violations(WIRE);
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-		control_send_ready(WIRE);
+		if (strcmp(mode, "asked") == 0)
+			control_send_ready(WIRE);
 		if (strcmp(mode, "asked") == 0)
 			control_receive_timeout(WIRE, -1, &message);
 		jail_seal_process(&filter_blk_main, true);
