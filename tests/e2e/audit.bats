@@ -130,7 +130,10 @@ as_user() { here setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	wait_until 5 grep -q there mounted
 	# The tests' own folder is root's alone.
 	user=$(mktemp -d)
-	cp kernel "$user/"
+	cp -r kernel "$(dirname "$atoll")" "$user/"
+	cp -r "${ATOLL_LIBEXEC_DIR:?}" "$user/libexec"
+	atoll=$user/bin/atoll
+	export ATOLL_LIBEXEC_DIR=$user/libexec
 	truncate -s 1M "$user/image"
 	(cd "$user" && config hall h <<<$'disks:\n  - {id: root, path: image}')
 	chown -R 65534:65534 "$user"
