@@ -87,7 +87,7 @@ die_at() {
 @test "before and after the interrupt, and after asking for kicks" {
 	die_at INTERRUPT:50
 	die_at INTERRUPTED:50
-	die_at KICKS:20
+	die_at KICKS:5
 }
 
 @test "at the beginning and at the end of a queue" {
