@@ -5,25 +5,21 @@ include tests/guest/local.mk
 include tests/fuzz/local.mk
 include tests/bench/local.mk
 
-EXTRA_DIST += tests/packages tests/setup.sh \
+EXTRA_DIST += tests/README.md tests/packages tests/setup.sh tests/patience.bash \
+	tests/runner/README.md tests/runner/as-user tests/runner/bats_file.py tests/runner/build.py tests/runner/check.py \
+	tests/runner/machine.py tests/runner/pool.py tests/runner/report.py tests/runner/steps.py tests/runner/worker.py \
 	tests/bed/bed tests/bed/bed-init tests/bed/bed-job tests/bed/demo-init tests/bed/fetch-kernel tests/bed/guest-init \
-	tests/bed/linux-suite tests/bed/linux.bats tests/bed/make-debian-root tests/bed/make-demo-guest \
-	tests/bed/make-initrd tests/bed/make-torture tests/bed/run-torture tests/bed/stream.c tests/bed/torture \
-	tests/bed/vm.bash tests/bed/with-tap \
-	tests/bed/guest-tests/end tests/bed/guest-tests/net tests/bed/guest-tests/report tests/bed/guest-tests/torture
+	tests/bed/make-demo-guest tests/bed/make-initrd tests/bed/vm.bash tests/bed/with-tap \
+	tests/linux/boot.bats tests/linux/debian.bats tests/linux/linux.bash tests/linux/make-assets \
+	tests/linux/make-debian-root tests/linux/make-torture tests/linux/net.bats tests/linux/stream.c tests/linux/torture \
+	tests/linux/torture.bats tests/linux/guest-tests/end tests/linux/guest-tests/net tests/linux/guest-tests/report \
+	tests/linux/guest-tests/torture
 
-# The torture test of ./check, longer: TORTURE_OPTIONS is for more, such as --seed.
+# The long forms of what ./check does in short. They build below build/, as ./check does: these are for a checkout.
 TORTURE_KILLS = 1000
 TORTURE_OPTIONS =
-.PHONY: torture
-torture: all
-	@rm -rf tests/torture-stage
-	$(MAKE) $(AM_MAKEFLAGS) install DESTDIR="$(abs_builddir)/tests/torture-stage" >/dev/null
-	ATOLL="$(abs_builddir)/tests/torture-stage$(bindir)/atoll" \
-	ATOLL_LIBEXEC_DIR="$(abs_builddir)/tests/torture-stage$(libexecdir)/atoll" \
-		"$(srcdir)/tests/bed/run-torture" tests/torture --kills $(TORTURE_KILLS) $(TORTURE_OPTIONS)
-
-clean-local: clean-torture
-.PHONY: clean-torture
-clean-torture:
-	rm -rf tests/torture tests/torture-stage
+.PHONY: torture soak
+torture:
+	TORTURE_KILLS="$(TORTURE_KILLS)" TORTURE_OPTIONS="$(TORTURE_OPTIONS)" "$(srcdir)/check" --soak torture.bats
+soak:
+	TORTURE_KILLS="$(TORTURE_KILLS)" TORTURE_OPTIONS="$(TORTURE_OPTIONS)" "$(srcdir)/check" --soak e2e guests linux

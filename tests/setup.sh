@@ -41,14 +41,18 @@ logged() {
 	return 1
 }
 
+# prepare_configure: makes configure, where it is missing or old.
+prepare_configure() {
+	[ -x "$top/configure" ] && [ ! "$top/configure.ac" -nt "$top/configure" ] && return
+	(cd "$top" && logged autoreconf autoreconf -fi)
+}
+
 # build_tree DIR CONFIGURE-OPTION...: configures (once) and builds in DIR.
 build_tree() {
 	local dir=$1
 	shift
 	mkdir -p "$dir"
-	if [ ! -x "$top/configure" ] || [ "$top/configure.ac" -nt "$top/configure" ]; then
-		(cd "$top" && logged autoreconf autoreconf -fi) || return 1
-	fi
+	prepare_configure || return 1
 	if [ ! -e "$dir/config.status" ]; then
 		(cd "$dir" && logged "configure-${dir##*/}" "$top/configure" "$@") || return 1
 	fi
@@ -62,8 +66,16 @@ stage_tree() {
 	export ATOLL_LIBEXEC_DIR="$1/stage/usr/local/libexec/atoll" ATOLL_POLICY_DIR="$1/stage/usr/local/share/atoll/policy"
 }
 
-# hardware_kvm: whether this machine's /dev/kvm runs a kernel. A KVM without the processor's own virtualization
-# interprets kernel code, too slowly and not all of it.
-hardware_kvm() {
-	[ -e /dev/kvm ] && grep -qwE 'svm|vmx' /proc/cpuinfo
+# kvm_kind: what this machine's /dev/kvm can run, in a word, and why it is not more: "hardware" (a kernel), "software" (a
+# KVM without the processor's own virtualization interprets kernel code, too slowly and not all of it), "none".
+kvm_kind() {
+	if [ ! -e /dev/kvm ]; then
+		echo "none no /dev/kvm here"
+	elif ! (: <>/dev/kvm) 2>/dev/null; then
+		echo "none no right to /dev/kvm (its group is $(stat -c %G /dev/kvm))"
+	elif grep -qwE 'svm|vmx' /proc/cpuinfo; then
+		echo hardware
+	else
+		echo "software this KVM interprets kernels (no svm or vmx in /proc/cpuinfo)"
+	fi
 }

@@ -1,6 +1,7 @@
 # Driving a VM from a script: its console on pipes, waiting for what it prints, typing, and its end. Sourced by bash.
-# Works under errexit, and in bats, whose own descriptor 3 a VM must not hold. Every wait is bounded; a wait that fails
-# shows the console's last lines.
+# Works under errexit, and in bats, whose own descriptor 3 a VM must not hold. Every wait is bounded (tests/patience.bash);
+# a wait that fails shows the console's last lines.
+. "${BASH_SOURCE[0]%/*}/../patience.bash"
 
 # vm_start NAME CONFIG: runs it in the background; console output in NAME.out, atoll's own words in NAME.err.
 vm_start() {
@@ -21,7 +22,7 @@ vm_type() {
 # vm_expect NAME SECONDS PATTERN: waits until the console printed PATTERN (extended regular expression) after what an
 # earlier vm_expect saw.
 vm_expect() {
-	local seen=vm_seen_$1 pid=vm_pid_$1 deadline=$((SECONDS + $2)) line offset LC_ALL=C
+	local seen=vm_seen_$1 pid=vm_pid_$1 deadline=$((SECONDS + $2 * patience)) line offset LC_ALL=C
 	while :; do
 		line=$(tail -c "+$((${!seen} + 1))" "$1.out" | grep -aobE -m 1 -- "$3") || :
 		if [ -n "$line" ]; then
@@ -44,7 +45,7 @@ vm_expect() {
 
 # vm_wait NAME SECONDS: waits for the end of atoll; its status, or 124.
 vm_wait() {
-	local pid=vm_pid_$1 deadline=$((SECONDS + $2)) fd=vm_in_$1
+	local pid=vm_pid_$1 deadline=$((SECONDS + $2 * patience)) fd=vm_in_$1
 	while kill -0 "${!pid}" 2>/dev/null; do
 		if [ $SECONDS -ge $deadline ]; then
 			echo "vm_wait: $1 did not end; its console ended with:"

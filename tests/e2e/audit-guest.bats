@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # atoll audit of VMs whose guests are at work: their memory is mapped by the devices, their queues run.
+# bats file_tags=guest
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -16,7 +17,7 @@ at_work() {
 	"$atoll" audit guest || { echo "status $?"; return 1; }
 	"$atoll" audit --json guest >audit.json
 	vm_type guest x
-	for ((i = 0; i < 10; i++)); do "$atoll" audit guest >during || { cat during; return 1; }; done
+	for ((i = 0; i < $(amount 10 2); i++)); do "$atoll" audit guest >during || { cat during; return 1; }; done
 	vm_expect guest 60 '^# end'
 	"$atoll" audit guest >after || { cat after; return 1; }
 	vm_type guest x
@@ -31,7 +32,7 @@ kinds() { jq -r ".processes[] | select(.role == \"$1\") | .descriptors[].kind" a
 @test "disks at work are as written, and do not notice" {
 	atoll=$ATOLL
 	for disk in root second; do guest_disk $disk.img; done
-	guest_config guest-blk 'steady=40000' 'disks:' '  - {id: root, path: root.img}' '  - {id: second, path: second.img, queues: 2}'
+	guest_config guest-blk "steady=$(amount 40000 8000)" 'disks:' '  - {id: root, path: root.img}' '  - {id: second, path: second.img, queues: 2}'
 	at_work
 	[[ " $(kinds blk)" == *" shared-eventfd "* ]]
 	[ "$(jq -r '[.processes[] | select(.role == "blk") | .descriptors[] | select(.kind == "file") | .target] | sort | join(" ")' audit.json)" = \
@@ -53,7 +54,7 @@ kinds() { jq -r ".processes[] | select(.role == \"$1\") | .descriptors[].kind" a
 			exec "$ATOLL" "\$@"' in-net "\$@"
 	END
 	chmod +x in-net
-	guest_config guest-net 'steady=20000' 'networks:' '  - {id: a, tap: t0, mac: "52:54:00:00:00:01"}' \
+	guest_config guest-net "steady=$(amount 20000 4000)" 'networks:' '  - {id: a, tap: t0, mac: "52:54:00:00:00:01"}' \
 		'  - {id: b, tap: t1, mac: "52:54:00:00:00:02"}'
 	ATOLL=$PWD/in-net
 	at_work

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # atoll audit on running VMs: in order, and with something changed that it must name.
+# bats file_tags=guest
 
 load vm.bash
 bats_require_minimum_version 1.5.0
@@ -43,6 +44,7 @@ audited() {
 # deviating: the processes that deviate, one a line.
 deviating() { jq -r '.processes[] | select(.verdict == "deviates") | .role + " " + .id' audit.json; }
 
+# bats test_tags=quick
 @test "every process and thread of a VM is as written" {
 	root_only
 	vm hall
@@ -173,7 +175,7 @@ as_user() { here setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 @test "the VM goes on during audits, also one that is killed; its end ends an audit" {
 	vm hall
 	pids=$("$atoll" list --json | jq '.[0].pid, .[0].processes[].pid')
-	for ((i = 0; i < 30; i++)); do
+	for ((i = 0; i < $(amount 30 6); i++)); do
 		"$atoll" audit hall >/dev/null &
 		auditor=$!
 		# At another moment of its life each time.
@@ -189,7 +191,7 @@ as_user() { here setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 	"$atoll" audit hall >/dev/null || [ $? = 1 ]
 	for ((i = 0; i < 20; i++)); do
 		status=0
-		timeout 20 "$atoll" audit hall >/dev/null 2>err || status=$?
+		within 20 "$atoll" audit hall >/dev/null 2>err || status=$?
 		[ "$status" -le 1 ] || [ "$status" = 3 ]
 		[ $i != 5 ] || "$atoll" kill hall &
 	done

@@ -81,6 +81,7 @@ usage() {
 	[ "$(jq -c . <<<"$output")" = "[]" ]
 }
 
+# bats test_tags=guest
 @test "no runtime directory is status 3" {
 	config web </dev/null
 	# Another user may have no way to the folder that we were built in.
@@ -97,6 +98,7 @@ usage() {
 	[[ $stderr == "atoll: web.yaml:1: host: runtime directory /nonexistent/x: No such file or directory;"* ]]
 }
 
+# bats test_tags=guest
 @test "closed standard descriptors are no danger" {
 	config web o </dev/null
 	run "$atoll" run web.yaml <&- >&- 2>&-

@@ -10,7 +10,7 @@ teardown() { vm_teardown; }
 # refused STATUS PROBLEM: run and check of web.yaml tell this one line, with status STATUS and 2, and leave nothing.
 refused() {
 	local before=$(ls -A)
-	run --separate-stderr timeout 10 "$atoll" run web.yaml </dev/null
+	run --separate-stderr within 10 "$atoll" run web.yaml </dev/null
 	echo "run: $status: $output$stderr"
 	[ "$status" = "$1" ]
 	[ -z "$output" ]
@@ -19,7 +19,7 @@ refused() {
 	[[ $stderr == *"; "* ]]
 	[ "$(ls -A | grep -vx run)" = "$(grep -vx run <<<"$before")" ]
 	nothing_left web
-	run --separate-stderr timeout 10 "$atoll" check web.yaml
+	run --separate-stderr within 10 "$atoll" check web.yaml
 	echo "check: $status: $output$stderr"
 	[ "$status" = 2 ]
 	[ -z "$stderr" ]
@@ -104,6 +104,7 @@ refused() {
 	refused 2 "8: disks\[0\].path: image: the size is not a multiple of 512 bytes; *"
 }
 
+# bats test_tags=guest
 @test "image in use, by another program and by another VM" {
 	truncate -s 1M image
 	config web <<<$'disks:\n  - id: root\n    path: image'
@@ -128,6 +129,7 @@ refused() {
 	refused 2 "8: networks\[0\].tap: atoll-none0: there is no such interface; *"
 }
 
+# bats test_tags=guest
 @test "tap that is busy, and interface that is no tap" {
 	if [ -z "${IN_NAMESPACE:-}" ]; then
 		unshare --net true 2>/dev/null || skip "no right to make a network namespace"
@@ -170,6 +172,7 @@ refused() {
 	nothing_left web
 }
 
+# bats test_tags=guest
 @test "no right to /dev/kvm" {
 	[ "$(id -u)" = 0 ] || skip "needs to change its user"
 	config web </dev/null
@@ -206,6 +209,7 @@ refused() {
 	refused 3 "2: memory: * is more than 8 times what this host has *; write less"
 }
 
+# bats test_tags=guest
 @test "name already running" {
 	config web </dev/null
 	"$atoll" run --detach web.yaml

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # atoll-core and real device processes without a supervisor: processes are killed under a guest that counts, others take
 # their place, or none does.
+# bats file_tags=guest
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -32,7 +33,7 @@ start() {
 
 # told PATTERN [SECONDS [FILE]]: waits until the file has the line.
 told() {
-	local deadline=$((SECONDS + ${2:-20}))
+	local deadline=$((SECONDS + ${2:-20} * patience))
 	until grep -qs -- "$1" "${3:-out}"; do
 		[ $SECONDS -lt $deadline ] || { echo "waited in vain for $1"; tail -n 20 out err console; return 1; }
 		sleep 0.01

@@ -1,17 +1,18 @@
 #!/usr/bin/env bats
 # atoll-core alone, on this machine's KVM: each way in which a guest can end, and what the core cannot run.
+# bats file_tags=guest
 
 setup() {
 	core=${ATOLL_LIBEXEC_DIR:?}/atoll-core
 	helpers=${ATOLL_HELPER_DIR:?}
-	[ -w /dev/kvm ] || skip "no /dev/kvm here, or no right to it"
+	. "$BATS_TEST_DIRNAME/../patience.bash"
 }
 
 # end LETTER [OPTION...]: runs the guest; $output is "end KIND ...".
 end() {
 	local letter=$1
 	shift
-	run timeout 20 "$helpers/core_harness" -d -m 16 -a "$letter" "$@" "$core" "$helpers/end_guest" </dev/null
+	run within 20 "$helpers/core_harness" -d -m 16 -a "$letter" "$@" "$core" "$helpers/end_guest" </dev/null
 }
 
 @test "power-off through ACPI's sleep register" {
@@ -81,13 +82,13 @@ end() {
 }
 
 @test "the power button reaches a guest" {
-	run timeout 20 "$helpers/core_harness" -m 16 -a b "$core" "$helpers/end_guest" <<<button
+	run within 20 "$helpers/core_harness" -m 16 -a b "$core" "$helpers/end_guest" <<<button
 	[ "$status" = 0 ]
 	[[ $output == *"end KIND_POWER_OFF 0"* ]]
 }
 
 @test "an order to shut down ends a guest that halts, without an event" {
-	run timeout 20 "$helpers/core_harness" -m 16 -c 2 -a h "$core" "$helpers/end_guest" <<<shut-down
+	run within 20 "$helpers/core_harness" -m 16 -c 2 -a h "$core" "$helpers/end_guest" <<<shut-down
 	[ "$status" = 0 ]
 	[[ $output == *"no end"* ]]
 }
@@ -109,26 +110,26 @@ end() {
 }
 
 @test "a file that is no kernel is refused with a reason" {
-	run timeout 20 "$helpers/core_harness" "$core" "$BATS_TEST_FILENAME" </dev/null
+	run within 20 "$helpers/core_harness" "$core" "$BATS_TEST_FILENAME" </dev/null
 	[ "$status" = 1 ]
 	[[ $output == *"error: kernel: neither a bzImage nor an ELF file with a PVH note"* ]]
 	[[ $output == *"no end"* ]]
 }
 
 @test "more vCPUs than KVM takes are refused with a reason" {
-	run timeout 20 "$helpers/core_harness" -c 255 "$core" "$helpers/end_guest" </dev/null
+	run within 20 "$helpers/core_harness" -c 255 "$core" "$helpers/end_guest" </dev/null
 	[ "$status" = 1 ]
 	[[ $output == *'error: cpus: 255 wanted, '*'lower "cpus"'* ]]
 }
 
 @test "a command line that is too long is refused with a reason" {
-	run timeout 20 "$helpers/core_harness" -a "$(printf '%3000s' x)" "$core" "$helpers/end_guest" </dev/null
+	run within 20 "$helpers/core_harness" -a "$(printf '%3000s' x)" "$core" "$helpers/end_guest" </dev/null
 	[ "$status" = 1 ]
 	[[ $output == *'error: cmdline: it has 3000 bytes, the kernel takes 2047; shorten it'* ]]
 }
 
 @test "something that is not KVM is refused with a reason" {
-	run timeout 20 "$helpers/core_harness" -k /dev/null "$core" "$helpers/end_guest" </dev/null
+	run within 20 "$helpers/core_harness" -k /dev/null "$core" "$helpers/end_guest" </dev/null
 	[ "$status" = 1 ]
 	[[ $output == *'error: /dev/kvm: not KVM'* ]]
 }

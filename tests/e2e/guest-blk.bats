@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # virtio-blk, driven by hand from a bare-metal guest.
+# bats file_tags=guest,user,record
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -22,6 +23,7 @@ teardown() { guest_teardown; }
 	cmp <(head -c 4194304 root.img) <(seq -f '%015.0f' 0 262143)
 }
 
+# bats test_tags=quick
 @test "the ring's indices wrap around" {
 	guest_config guest-blk 'many=40000' "${disks[@]}"
 	guest_run

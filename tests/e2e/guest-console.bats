@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # The UART and virtio-console, driven by hand: registers and interrupts, and nothing lost in either direction.
+# bats file_tags=guest,user,record
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -26,6 +27,7 @@ echoes() {
 	tr -d '\r' <guest.out | sed -n '/^# echo/,/^ok/p' | sed '1d;$d' | head -c 16384 | cmp - <(pattern 16384)
 }
 
+# bats test_tags=quick
 @test "registers, loopback, FIFO, every kind of interrupt" {
 	guest_config guest-console ''
 	guest_run
@@ -48,11 +50,11 @@ echoes() {
 	vm_start guest vm.yaml
 	vm_expect guest 10 '^# virtio-console ready'
 	python3 - run/guest/console-port <<'END'
-import socket, sys, threading
+import os, socket, sys, threading
 want = bytes((i * 7 + i // 256) & 255 for i in range(262144))
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
-s.settimeout(20)
+s.settimeout(20 * int(os.environ.get("ATOLL_TEST_PATIENCE", "1")))
 threading.Thread(target=s.sendall, args=(want,), daemon=True).start()
 got = b""
 while len(got) < len(want):

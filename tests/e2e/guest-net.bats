@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # virtio-net, driven by hand: a guest with two NICs whose taps are on one bridge.
+# bats file_tags=guest,record
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -23,6 +24,7 @@ END
 }
 teardown() { guest_teardown; }
 
+# bats test_tags=quick
 @test "frames, buffers, filters, offloads, bad frames, interrupts" {
 	guest_config guest-net 'gso mac0=52:54:00:00:00:01 mac1=52:54:00:00:00:02' "${networks[@]}"
 	guest_run ./in-net

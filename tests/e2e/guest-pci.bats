@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # The machine, seen from a bare-metal guest: PCI, MSI-X, ACPI, processors; and its ends.
+# bats file_tags=guest,user,record
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -7,6 +8,7 @@ setup() {
 }
 teardown() { guest_teardown; }
 
+# bats test_tags=quick
 @test "config space, BARs, MSI-X, hostile writes, unclaimed addresses" {
 	for disk in root second; do guest_disk $disk.img; done
 	guest_config guest-pci '' 'disks:' '  - {id: root, path: root.img}' '  - {id: second, path: second.img}'

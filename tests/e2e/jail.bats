@@ -87,6 +87,7 @@ sealed() {
 	[ $count = "$2" ]
 }
 
+# bats test_tags=guest
 @test "each process and thread of a running VM is sealed" {
 	four_devices
 	"$atoll" run --detach jail.yaml
@@ -110,6 +111,7 @@ sealed() {
 	nothing_left jail
 }
 
+# bats test_tags=guest
 @test "an ordinary user of the group of /dev/kvm has a VM that is sealed the same, and a guest's tests pass in it" {
 	[ "$(id -u)" = 0 ] || skip "needs to change its user"
 	place=$(mktemp -d)
@@ -132,7 +134,7 @@ sealed() {
 		"$atoll" run --detach jail.yaml
 		trap '"$atoll" kill jail' EXIT
 		sealed jail 4
-		timeout 60 "$atoll" run guest.yaml </dev/null >run/out || echo "status $?"
+		within 60 "$atoll" run guest.yaml </dev/null >run/out || echo "status $?"
 		grep -c "^ok" run/out
 		! grep -E '^(not ok|Bail)' run/out
 	END
@@ -150,6 +152,7 @@ sealed() {
 	[[ $output == *"/dev/kvm"*"ermission denied"*";"* ]]
 }
 
+# bats test_tags=guest
 @test "a violation in a running VM is told with thread, call, arguments and policy" {
 	fake blk=asked
 	truncate -s 1M image
@@ -169,17 +172,19 @@ sealed() {
 	nothing_left jail
 }
 
+# bats test_tags=guest
 @test "a violation before the guest runs ends the launch, with the same words" {
 	fake blk=early
 	truncate -s 1M image
 	config jail <<<$'disks:\n  - id: root\n    path: image'
-	run --separate-stderr timeout 20 "$atoll" run jail.yaml </dev/null
+	run --separate-stderr within 20 "$atoll" run jail.yaml </dev/null
 	echo "$stderr"
 	[ "$status" = 1 ]
 	grep -qE '^atoll: jail: atoll-blk: jail/root: main called openat\(.*\), which blk\.main\.policy does not allow; see atoll policy explain blk\.main openat$' <<<"$stderr"
 	nothing_left jail
 }
 
+# bats test_tags=guest
 @test "list shows what ended a process, while the VM is held" {
 	fake blk=asked core=panic
 	truncate -s 1M image
@@ -193,12 +198,13 @@ sealed() {
 	nothing_left jail
 }
 
+# bats test_tags=guest
 @test "a process that tells of a violation and goes on, or of one that cannot be, is killed" {
 	truncate -s 1M image
 	config jail <<<$'disks:\n  - id: root\n    path: image'
 	for mode in pretend nonsense few; do
 		fake blk=$mode
-		run --separate-stderr timeout 20 "$atoll" run jail.yaml </dev/null
+		run --separate-stderr within 20 "$atoll" run jail.yaml </dev/null
 		echo "$mode: $status: $stderr"
 		[ "$status" = 1 ]
 		case $mode in
@@ -210,11 +216,12 @@ sealed() {
 	done
 }
 
+# bats test_tags=guest
 @test "a process that records and was not asked to is killed; by hand nothing records" {
 	truncate -s 1M image
 	config jail <<<$'disks:\n  - id: root\n    path: image'
 	fake blk=recorder
-	run --separate-stderr timeout 20 "$atoll" run jail.yaml </dev/null
+	run --separate-stderr within 20 "$atoll" run jail.yaml </dev/null
 	echo "$status: $stderr"
 	[ "$status" = 1 ]
 	[[ $stderr == *"atoll-blk: jail/root was killed: it records, and was not asked to"* ]]
@@ -229,6 +236,7 @@ sealed() {
 	wait $pid
 }
 
+# bats test_tags=guest
 @test "--no-sandbox warns at each start, shows in list, and is for those that it names" {
 	four_devices
 	for names in --no-sandbox=root --no-sandbox=core "--no-sandbox=port --no-sandbox=serial" --no-sandbox; do
@@ -327,6 +335,7 @@ sealed() {
 	wait $pid
 }
 
+# bats test_tags=guest
 @test "where there can be no namespaces nothing starts, and the remedy is said" {
 	[ "$(id -u)" = 0 ] || skip "needs to change a limit of the kernel"
 	truncate -s 1M image

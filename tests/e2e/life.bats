@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The life of a VM as the supervisor leads it: real processes and bare-metal guests first, then processes that
 # misbehave (helpers/fake_child.c).
+# bats file_tags=guest
 
 load vm.bash
 bats_require_minimum_version 1.5.0
@@ -11,7 +12,7 @@ teardown() { vm_teardown; }
 # ends LETTER STATUS [YAML]: the guest that ends so ends `run` with that status, and nothing is left.
 ends() {
 	config web "$1" <<<"${3:-}"
-	run --separate-stderr timeout 20 "$atoll" run web.yaml </dev/null
+	run --separate-stderr within 20 "$atoll" run web.yaml </dev/null
 	echo "$1: $status: $stderr"
 	[ "$status" = "$2" ]
 	nothing_left web
@@ -50,16 +51,16 @@ ends() {
 @test "stop presses the power button; kill does not ask" {
 	config web b </dev/null
 	"$atoll" run --detach --log-file=log web.yaml
-	timeout 10 "$atoll" stop web
+	within 10 "$atoll" stop web
 	nothing_left web
 	[ "$(grep -c "killed by a command" log)" = 0 ]
 	config web h </dev/null
 	"$atoll" run --detach --log-file=log web.yaml
-	timeout 15 "$atoll" stop --timeout=1 web
+	within 15 "$atoll" stop --timeout=1 web
 	nothing_left web
 	grep -q "killed by a command" log
 	"$atoll" run --detach web.yaml
-	timeout 10 "$atoll" kill web
+	within 10 "$atoll" kill web
 	nothing_left web
 }
 
@@ -143,6 +144,7 @@ ends() {
 	nothing_left web
 }
 
+# bats test_tags=record
 @test "a detached VM has a session of its own, no terminal, and a pty that is there" {
 	config web h </dev/null
 	"$atoll" run --detach web.yaml
@@ -156,6 +158,7 @@ ends() {
 	nothing_left web
 }
 
+# bats test_tags=record
 @test "consoles on a file, a socket and a socket elsewhere" {
 	config web h <<-END
 		consoles:
@@ -254,7 +257,7 @@ misbehaves() {
 	truncate -s 1M image
 	config web <<<$'disks:\n  - id: root\n    path: image'
 	fake "$1"
-	run --separate-stderr timeout 60 "$atoll" run web.yaml </dev/null
+	run --separate-stderr within 60 "$atoll" run web.yaml </dev/null
 	took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
 	echo "$1: $status after $took ms: $stderr"
 	[ "$status" = 1 ]
@@ -312,13 +315,13 @@ misbehaves() {
 	config web </dev/null
 	"$atoll" run --detach --log-file=log web.yaml
 	start=$SECONDS
-	timeout 20 "$atoll" kill web
+	within 20 "$atoll" kill web
 	[ $((SECONDS - start)) -le 4 ]
 	grep -q "atoll-console: web/serial did not end in time and is killed" log
 	nothing_left web
 	# Also when the guest powered off: then it has ten seconds, and the status is the guest's.
 	fake console=stuck core=off
-	run timeout 30 "$atoll" run web.yaml </dev/null
+	run within 30 "$atoll" run web.yaml </dev/null
 	[ "$status" = 0 ]
 	nothing_left web
 }
@@ -334,7 +337,7 @@ misbehaves() {
 	deadline=$((SECONDS + 3))
 	while [ $SECONDS -lt $deadline ]; do
 		# And it answers meanwhile.
-		timeout 5 "$atoll" list | grep -q '^web'
+		within 5 "$atoll" list | grep -q '^web'
 		read -r -t 0.2 <> <(:) || :
 	done
 	used=$(($(ticks) - used))
@@ -342,7 +345,7 @@ misbehaves() {
 	echo "log grew by $grown bytes; $used ticks"
 	[ $grown -lt 200000 ]
 	[ $used -lt 150 ]
-	timeout 10 "$atoll" kill web
+	within 10 "$atoll" kill web
 	nothing_left web
 }
 
@@ -370,6 +373,6 @@ misbehaves() {
 	config web </dev/null
 	"$atoll" run --detach --log-file=log web.yaml
 	wait_until 10 sh -c '[ $(grep -c "starts anew" log) -gt 5 ]'
-	timeout 10 "$atoll" kill web
+	within 10 "$atoll" kill web
 	nothing_left web
 }

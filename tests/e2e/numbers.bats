@@ -53,6 +53,7 @@ audited() {
 	vm_wait guest 20 || true
 }
 
+# bats test_tags=guest
 @test "no process has more descriptors open than the page says" {
 	guest_setup
 	guest_disk root.img
@@ -68,6 +69,7 @@ audited() {
 	opened "a virtio console on a pty" console port
 }
 
+# bats test_tags=guest
 @test "nor has a network" {
 	guest_setup
 	[ -w /dev/net/tun ] || skip "no right to /dev/net/tun"

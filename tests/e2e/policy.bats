@@ -3,6 +3,7 @@
 
 bats_require_minimum_version 1.5.0
 setup() {
+	. "$BATS_TEST_DIRNAME/../patience.bash"
 	atoll=${ATOLL:?}
 	mkdir "$BATS_TEST_TMPDIR/work"
 	cd "$BATS_TEST_TMPDIR/work"
@@ -14,7 +15,6 @@ teardown() {
 
 # recorded_vm [LINE...]: rec.yaml, a guest that writes and reads a few hundred requests; more YAML.
 recorded_vm() {
-	[ -r /dev/kvm ] && [ -w /dev/kvm ] || skip "no /dev/kvm here, or no right to it"
 	export ATOLL_RUNTIME_DIR=$PWD/run
 	seq -f '%015.0f' 0 524287 | tee image >image2
 	printf '%s\n' 'name: rec' 'memory: 64MiB' 'debug-exit: true' 'on-reset: exit' 'boot:' \
@@ -236,7 +236,7 @@ wrong() {
 # bad_record WORDS: "bad" is no record: cover and diff say so in few lines, and nothing else.
 bad_record() {
 	for command in 'cover bad' 'diff net.main.policy bad'; do
-		run --separate-stderr timeout 60 "$atoll" policy $command
+		run --separate-stderr within 60 "$atoll" policy $command
 		echo "$command: $status: $output$stderr"
 		[[ $status == [12] ]]
 		[ -z "$output" ]
@@ -268,7 +268,7 @@ bad_record() {
 	[ "$stderr" = "bad: cannot be read to its end: Is a directory" ]
 	rmdir bad
 	# Without end: not read for ever.
-	run --separate-stderr timeout 60 "$atoll" policy cover /dev/zero
+	run --separate-stderr within 60 "$atoll" policy cover /dev/zero
 	[ "$status" = 1 ]
 	[ "$(wc -l <<<"$stderr")" = 1 ]
 	yes '{"role": "net.main", "call": "read"}' | head -n 1000001 >bad
@@ -312,9 +312,10 @@ bad_record() {
 	grep -qx 'refused: t.other: read(0x5, 0x6, 0x7)' <<<"$output"
 }
 
+# bats test_tags=guest
 @test "record runs a VM and prints what each role called; diff and cover read the file" {
 	recorded_vm
-	run --separate-stderr timeout 120 "$atoll" policy record --output=record rec.yaml </dev/null
+	run --separate-stderr within 120 "$atoll" policy record --output=record rec.yaml </dev/null
 	echo "$output" | tail -n 60
 	[ "$status" = 33 ]
 	grep -q '^ok .*' <<<"$output"
@@ -351,6 +352,7 @@ bad_record() {
 	grep -qE '^\+ core\.vcpu: ioctl\(.*\) is not allowed, and was recorded [0-9]+ times?$' <<<"$output"
 }
 
+# bats test_tags=guest
 @test "record says what it cannot do, and leaves nothing" {
 	recorded_vm
 	run --separate-stderr "$atoll" policy record --output=nowhere/record rec.yaml
@@ -372,6 +374,7 @@ bad_record() {
 	[ -z "$(ls run 2>/dev/null)" ]
 }
 
+# bats test_tags=guest
 @test "a VM that is recorded is not as written: list and audit say so, and who starts it is warned" {
 	recorded_vm
 	sed -i 's/numbered=200/steady=100/' rec.yaml

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # A console's process is killed over and over while bytes go through it, each way: none is lost, none comes in another
 # order, and none twice but those of a write(2) that the process did not live to note. docs/restart.md has the promise.
+# bats file_tags=guest
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -13,13 +14,14 @@ generous='restart: {backoff: 1ms, limit: 1000}'
 # torture WHAT DEVICE KILLS TWICE: runs vm.yaml, feeds it with what its guest expects of WHAT, and kills the process of DEVICE so
 # many times while it goes on. Then compares what came; TWICE: yes if a write to the host may be seen twice.
 torture() {
-	timeout -k 5 100 python3 - "$@" <<'END'
+	within 100 python3 - "$@" <<'END'
 import json, os, re, signal, socket, subprocess, sys, threading, time
 
 what, device, kills, twice = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "yes"
 letters = bytes(10 if i % 64 == 63 else 97 + i % 23 for i in range(65536))
 numbers = bytes((i * 7 + i // 256) & 255 for i in range(262144))
 atoll = os.environ["ATOLL"]
+patience = int(os.environ.get("ATOLL_TEST_PATIENCE", "1"))
 vm = subprocess.Popen([atoll, "run", "vm.yaml"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                       stderr=open("atoll.err", "wb"))
 got = bytearray()
@@ -36,7 +38,7 @@ def read_output():
 threading.Thread(target=read_output, daemon=True).start()
 
 def wait_for(condition, seconds, why):
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * patience
     with more:
         while not condition():
             left = deadline - time.monotonic()
@@ -56,7 +58,7 @@ def kill():
         subprocess.run([atoll, "restart", "guest", device], check=True)
         return
     os.kill(before["pid"], signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 10 * patience
     while (now := process())["state"] != "running" or now["restarts"] == before["restarts"]:
         assert time.monotonic() < deadline, now
 
@@ -99,17 +101,17 @@ if what == "echo":
     came = bytes(got[start:verdict.search(got, start).start()]).replace(b"\r", b"")
 elif what == "flood":
     want = letters
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * patience
     for i in range(kills):
         while not os.path.exists("serial.log") or os.stat("serial.log").st_size < (i + 1) * len(want) // (kills + 2):
             assert time.monotonic() < deadline and vm.poll() is None, "the flood stopped"
         kill()
-    status = vm.wait(60)
+    status = vm.wait(60 * patience)
     came = open("serial.log", "rb").read().replace(b"\r", b"").split(b"\n", 1)[1]
     came = came[:verdict.search(came).start()]
 else:
     want = numbers
-    ready = time.monotonic() + 20
+    ready = time.monotonic() + 20 * patience
     while not os.path.exists("serial.log") or b"# virtio-console ready" not in open("serial.log", "rb").read():
         assert time.monotonic() < ready and vm.poll() is None, "no guest"
     piece = len(want) // (kills + 1) + 1
@@ -123,12 +125,12 @@ else:
         if i + piece < len(want):
             kill()
     feeder.join()
-    status = vm.wait(60)
+    status = vm.wait(60 * patience)
     wait_for(lambda: len(got) >= len(want), 10, "bytes are missing")
     came = bytes(got)
 
 if status is None:
-    status = vm.wait(30)
+    status = vm.wait(30 * patience)
 repeats = without_repeats(came, want)
 print("# %s: %d kills, %d bytes, %s repeats" % (what, kills, len(came), repeats))
 if status != 33 or repeats is None or repeats > (kills if twice else 0):

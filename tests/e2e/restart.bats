@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # A device's process ends, is ended, hangs or lies, and the VM goes on: what the supervisor does about it. Processes
 # that are told to misbehave first (helpers/fake_child.c), then real ones under bare-metal guests.
+# bats file_tags=guest
 
 load vm.bash
 bats_require_minimum_version 1.5.0
@@ -21,7 +22,7 @@ with_disk() {
 }
 
 end() {
-	timeout 10 "$atoll" kill again
+	within 10 "$atoll" kill again
 	nothing_left again
 }
 
@@ -72,6 +73,7 @@ end() {
 	end
 }
 
+# bats test_tags=record
 @test "restart replaces a process in order, and counts for nothing" {
 	with_disk 'restart: {limit: 1}'
 	for count in 1 2 3; do
@@ -281,6 +283,7 @@ kill_devices() {
 	done
 }
 
+# bats test_tags=record,quick
 @test "a disk is killed under 40,000 requests, and each is completed" {
 	. "$BATS_TEST_DIRNAME/guest.bash"
 	guest_setup

@@ -1,4 +1,5 @@
 # What the bats files about `atoll` share: folders of their own, configs, waiting, and looking for what is left behind.
+. "${BASH_SOURCE[0]%/*}/../patience.bash"
 
 # For setup(): an empty folder to work in, a runtime directory, a kernel that never ends by itself.
 vm_setup() {
@@ -6,7 +7,7 @@ vm_setup() {
 	cd "$BATS_TEST_TMPDIR/work"
 	export ATOLL_RUNTIME_DIR=$PWD/run
 	atoll=${ATOLL:?}
-	[ -w /dev/kvm ] || skip "no /dev/kvm here, or no right to it"
+	export ATOLL_POLICY_TEST=$BATS_TEST_DESCRIPTION # for a record (atoll policy cover)
 	cp "${ATOLL_HELPER_DIR:?}/end_guest" kernel
 }
 
@@ -34,7 +35,7 @@ END
 
 # wait_until SECONDS COMMAND...
 wait_until() {
-	local deadline=$((SECONDS + $1))
+	local deadline=$((SECONDS + $1 * patience))
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $deadline ] || { echo "waited in vain: $*"; return 1; }
@@ -55,13 +56,7 @@ fake() {
 }
 
 # Processes that run a program of the family for the VM of this name.
-processes_of() {
-	local process
-	for process in /proc/[0-9]*; do
-		tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -qE "^atoll(-[a-z]+)?: $1(/|\$| )" && echo "${process#/proc/}"
-	done
-	return 0
-}
+processes_of() { pgrep -f "^atoll(-[a-z]+)?: $1(/|\$| )" || :; }
 
 no_process_of() { [ -z "$(processes_of "$1")" ]; }
 

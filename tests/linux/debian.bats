@@ -1,0 +1,49 @@
+#!/usr/bin/env bats
+# Debian as debootstrap leaves it, with systemd, from a disk.
+# bats file_tags=linux,user
+
+load linux.bash
+setup() { linux_setup root.img; }
+teardown() { linux_teardown; }
+
+# bats test_tags=limit:120
+@test "one processor boots Debian to a login prompt; atoll stop powers it off through ACPI" {
+	linux_config halt 1 512MiB bzImage "root=ID=root systemd.show_status=0" <<<$'disks:\n  - {id: root, path: root.img}'
+	vm_start halt halt.yaml
+	vm_expect halt 45 'guest login: '
+	"$ATOLL" list | grep -q '^halt'
+	"$ATOLL" stop halt --timeout $((20 * patience))
+	linux_ends halt 5 0
+	grep -aq 'Power down' halt.out || die "the guest did not power itself off"
+	[ ! -e "$ATOLL_RUNTIME_DIR/halt" ]
+}
+
+# bats test_tags=limit:240
+@test "four processors and 6 GiB: Debian writes 256 MiB, reboots, reads them back, powers off" {
+	truncate -s 512M data.img
+	own data.img
+	linux_config debian 4 6GiB bzImage "root=ID=root systemd.show_status=0" <<-END
+		disks:
+		  - {id: data, path: data.img}
+		  - {id: root, path: root.img}
+	END
+	vm_start debian debian.yaml
+	login debian
+	vm_type debian 'ls /dev/disk/by-id/ | tr "\n" " "; echo; echo cpus=$(nproc)'
+	vm_expect debian 8 'virtio-data.*virtio-root'
+	vm_expect debian 8 'cpus=4'
+	vm_type debian 'mke2fs -q -F -t ext4 /dev/disk/by-id/virtio-data && mount /dev/disk/by-id/virtio-data /mnt && dd if=/dev/urandom of=/mnt/file bs=1M count=256 status=none && sync && md5sum /mnt/file && echo written"-"done'
+	vm_expect debian 60 'written-done'
+	before=$(grep -aoE '[0-9a-f]{32}  /mnt/file' debian.out | tail -n 1)
+	vm_type debian 'reboot'
+	login debian
+	vm_type debian 'mount /dev/disk/by-id/virtio-data /mnt && md5sum /mnt/file && echo read"-"done'
+	vm_expect debian 30 'read-done'
+	after=$(grep -aoE '[0-9a-f]{32}  /mnt/file' debian.out | tail -n 1)
+	[ -n "$before" ] && [ "$before" = "$after" ] || die "checksums differ: $before, $after"
+	[ "$(grep -aoE '[0-9a-f]{32}  /mnt/file' debian.out | wc -l)" = 2 ]
+	vm_type debian 'dmesg | grep -ciE "I/O error|blk_update_request" ; poweroff'
+	linux_ends debian 15 0
+	! grep -aqE 'I/O error' debian.out || die "I/O errors in the guest's log"
+	/sbin/e2fsck -fn data.img
+}
