@@ -29,6 +29,7 @@
 #include "common/pty.h"
 #include "common/state_page.h"
 #include "common/tap.h"
+#include "supervisor/processor.h"
 
 #define KVM_PATH "/dev/kvm"
 /* Guest RAM is sparse, so it may be more than the host has; a guest that wants this many times as much would
@@ -94,15 +95,10 @@ static void open_kvm(struct opening *opening)
 	int fd = open(KVM_PATH, O_RDWR | O_CLOEXEC);
 
 	if (fd < 0) {
-		problem_add_host(opening->problems, 1, "host", KVM_PATH ": %s; %s", strerror(errno),
-				 errno == EACCES || errno == EPERM
-					 ? "add this user to the group that owns it (often: usermod -aG kvm "
-					   "USER), and log in again"
-				 : errno == ENOENT || errno == ENODEV || errno == ENXIO
-					 ? "load kvm-intel or kvm-amd with modprobe, and see that "
-					   "virtualization is on in the "
-					   "firmware"
-					 : "see that this host's KVM works");
+		int error = errno;
+
+		problem_add_host(opening->problems, 1, "host", KVM_PATH ": %s%s", strerror(error),
+				 processor_kvm_remedy(error, processor_look_up(PROCESSOR_PATH)));
 		return;
 	}
 	if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
