@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -91,19 +93,31 @@ static void run_name_problem(struct run *run, struct problems *problems, int err
 			path, strerror(-error));
 }
 
+/* Whether run could make the runtime directory, which is not there. */
+static int check_base_parent(void)
+{
+	char path[PATH_MAX];
+	int result = runtime_base_path(path, sizeof(path));
+
+	if (result == 0 && access(dirname(path), W_OK | X_OK) < 0)
+		result = -errno;
+	return result;
+}
+
 static void check_name(struct run *run, struct problems *problems)
 {
 	int base_fd, result = runtime_base_open(&base_fd, 0);
-	char path[PATH_MAX];
 	pid_t holder = 0;
 
-	if (result == -ENOENT && runtime_base_path(path, sizeof(path)) == 0)
-		return; /* run makes it */
-	if (result == 0) {
+	if (result == -ENOENT) {
+		result = check_base_parent();
+	} else if (result == 0) {
 		result = runtime_vm_find(base_fd, run->file.config->name, &holder);
-		close(base_fd);
 		if (result == 1)
 			result = -EBUSY;
+		else if (result == 0 && faccessat(base_fd, ".", W_OK | X_OK, 0) < 0)
+			result = -errno;
+		close(base_fd);
 	}
 	if (result < 0)
 		run_name_problem(run, problems, result, holder);
@@ -128,7 +142,8 @@ int command_check(int argc, char **argv)
 		resources_close(&run.resources);
 	}
 	problems_print(&problems, argv[optind], false);
-	status = problems.count > 0 ? EXIT_STATUS_USAGE : EXIT_STATUS_OK;
+	/* What the host lacks is for run to refuse. */
+	status = problems_exit_status(&problems) == EXIT_STATUS_USAGE ? EXIT_STATUS_USAGE : EXIT_STATUS_OK;
 	problems_clear(&problems);
 	config_file_clear(&run.file);
 	return status;
@@ -295,8 +310,10 @@ static int run_open(struct run *run, const char *path)
 		result = runtime_dir_take(run->file.config->name, &run->dir, &holder);
 		if (result < 0)
 			run_name_problem(run, &problems, result, holder);
-		else
-			resources_open(&run->file, &run->dir, &run->resources, &problems);
+		/* Also without a directory, so that what the host lacks is told at once; what runs already has
+		 * its images. */
+		if (result != -EBUSY)
+			resources_open(&run->file, result < 0 ? NULL : &run->dir, &run->resources, &problems);
 	}
 	if (problems.count == 0 && run->detached) {
 		run->log_fd = detach_open_log(run->log_file, &run->dir);

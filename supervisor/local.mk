@@ -16,6 +16,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/monitor_client.c supervisor/monitor_client.h \
 	supervisor/problem.c supervisor/problem.h \
 	supervisor/process_title.c supervisor/process_title.h \
+	supervisor/processor.c supervisor/processor.h \
 	supervisor/policy_directory.c supervisor/policy_directory.h \
 	supervisor/record.c supervisor/record.h \
 	supervisor/relay.c supervisor/relay.h \

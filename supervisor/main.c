@@ -35,7 +35,8 @@ static const struct command commands[] = {
 	 "                   for debugging: start the device ID, or \"core\", or everything, with all rights "
 	 "of\n"
 	 "                   this user; may be repeated\n"},
-	{"check", "CONFIG", "say what run would refuse, without starting anything", command_check, ""},
+	{"check", "CONFIG", "say what is wrong with CONFIG, and warn of what this host lacks for it",
+	 command_check, ""},
 	{"list", "[--json]", "show the running VMs and their processes", command_list,
 	 "  --json  for programs, with counters\n"},
 	{"stop", "[--timeout=SECONDS] NAME", "press the power button; kill the VM if it does not help",

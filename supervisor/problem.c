@@ -66,8 +66,9 @@ void problems_print(const struct problems *problems, const char *file, bool as_r
 		const struct problem *problem = &problems->list[i];
 		char *line;
 
-		if (asprintf(&line, "%s%s:%u: %s: %s", as_reports ? "atoll: " : "", file, problem->line,
-			     problem->key, problem->text) < 0)
+		if (asprintf(&line, "%s%s:%u: %s: %s%s", as_reports ? "atoll: " : "", file, problem->line,
+			     problem->key, problem->host && !as_reports ? "warning: " : "",
+			     problem->text) < 0)
 			continue;
 		report_line(as_reports ? stderr : stdout, line);
 		free(line);

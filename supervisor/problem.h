@@ -3,6 +3,10 @@
  *
  * Each has the line and the key that it is about, and a text "PROBLEM; REMEDY". `atoll check` prints them as
  * FILE:LINE: KEY: PROBLEM; REMEDY; `atoll run` the same as reports.
+ *
+ * What is wrong with the config or with what it names is so wherever it is looked at. What only this host lacks is
+ * told apart: it ends `run` with another status, and is a warning of `check`, FILE:LINE: KEY: warning: PROBLEM;
+ * REMEDY.
  */
 #ifndef ATOLL_SUPERVISOR_PROBLEM_H
 #define ATOLL_SUPERVISOR_PROBLEM_H
@@ -28,10 +32,11 @@ void problem_add(struct problems *problems, unsigned line, const char *key, cons
 void problem_add_host(struct problems *problems, unsigned line, const char *key, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* Prints all in the order of their lines: as reports on stderr, or else as check's output on stdout. */
+/* Prints all in the order of their lines: as reports on stderr, or else as check's output on stdout, where those of
+ * the host are warnings. */
 void problems_print(const struct problems *problems, const char *file, bool as_reports);
 
-/* The status that they end a command with: 0 if there are none. */
+/* The status that they end run with: 0 if there are none, EXIT_STATUS_HOST if all are the host's. */
 int problems_exit_status(const struct problems *problems);
 
 void problems_clear(struct problems *problems);

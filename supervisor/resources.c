@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
 #include <linux/kvm.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -27,6 +29,7 @@
 #include "common/pty.h"
 #include "common/state_page.h"
 #include "common/tap.h"
+#include "supervisor/processor.h"
 
 #define KVM_PATH "/dev/kvm"
 /* Guest RAM is sparse, so it may be more than the host has; a guest that wants this many times as much would
@@ -60,17 +63,24 @@ static const char *open_remedy(int error)
 	case EMFILE:
 	case ENFILE:
 		return "raise the limit of open files (ulimit -n)";
+	case ENOMEM:
+		return "free some memory";
 	default:
 		return "see that the host can open it";
 	}
 }
 
-/* A right that is missing is the host's matter, everything else the config's. */
+/* What is no fault of the config's: a right that is missing, or a limit of this user's or this host's. */
+static bool host_lacks(int error)
+{
+	return error == EACCES || error == EPERM || error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 static void opening_fault(struct opening *opening, const char *key, const char *path, int error)
 {
 	unsigned line = config_file_line(opening->file, "%s", key);
 
-	if (error == EACCES || error == EPERM)
+	if (host_lacks(error))
 		problem_add_host(opening->problems, line, key, "%s: %s; %s", path, strerror(error),
 				 open_remedy(error));
 	else
@@ -85,15 +95,10 @@ static void open_kvm(struct opening *opening)
 	int fd = open(KVM_PATH, O_RDWR | O_CLOEXEC);
 
 	if (fd < 0) {
-		problem_add_host(opening->problems, 1, "host", KVM_PATH ": %s; %s", strerror(errno),
-				 errno == EACCES || errno == EPERM
-					 ? "add this user to the group that owns it (often: usermod -aG kvm "
-					   "USER), and log in again"
-				 : errno == ENOENT || errno == ENODEV || errno == ENXIO
-					 ? "load kvm-intel or kvm-amd with modprobe, and see that "
-					   "virtualization is on in the "
-					   "firmware"
-					 : "see that this host's KVM works");
+		int error = errno;
+
+		problem_add_host(opening->problems, 1, "host", KVM_PATH ": %s%s", strerror(error),
+				 processor_kvm_remedy(error, processor_look_up(PROCESSOR_PATH)));
 		return;
 	}
 	if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
@@ -255,7 +260,8 @@ static void open_network(struct opening *opening, unsigned index)
 	snprintf(key, sizeof(key), "networks[%u].tap", index);
 	line = config_file_line(opening->file, "%s", key);
 	result = tap_open(name, &tap, &problem);
-	if (result == -EPERM || result == -EACCES) {
+	/* -ENOENT: it is the host that lacks /dev/net/tun; an interface that is not there is another error. */
+	if (result == -ENOENT || host_lacks(-result)) {
 		problem_add_host(opening->problems, line, key, "%s: %s", name, problem);
 	} else if (result < 0) {
 		problem_add(opening->problems, line, key, "%s: %s", name, problem);
@@ -307,6 +313,24 @@ static int clear_stale_socket(const char *path)
 	return result == -ECONNREFUSED ? 0 : -EADDRINUSE;
 }
 
+/* For check: whether run could make something at the path. */
+static int check_folder(const char *path)
+{
+	char folder[PATH_MAX];
+
+	if (snprintf(folder, sizeof(folder), "%s", path) >= (int)sizeof(folder))
+		return -ENAMETOOLONG;
+	return access(dirname(folder), W_OK | X_OK) < 0 ? -errno : 0;
+}
+
+/* For check: whether run could make or write the file. */
+static int check_output_file(const char *path)
+{
+	if (access(path, F_OK) == 0)
+		return access(path, W_OK) < 0 ? -errno : 0;
+	return check_folder(path);
+}
+
 /* A listening socket at a path of the operator's choice, and the link to it where others look. */
 static int open_socket_at(struct opening *opening, unsigned index, const char *path, const char *entry,
 			  int *console_fd)
@@ -320,7 +344,7 @@ static int open_socket_at(struct opening *opening, unsigned index, const char *p
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	if (opening->dir == NULL)
-		return 0;
+		return check_folder(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
@@ -342,24 +366,6 @@ static int open_socket_at(struct opening *opening, unsigned index, const char *p
 	}
 	*console_fd = fd;
 	return 0;
-}
-
-/* For check: whether run could make or write the file. */
-static int check_output_file(const char *path)
-{
-	char folder[PATH_MAX];
-	char *slash;
-
-	if (access(path, F_OK) == 0)
-		return access(path, W_OK) < 0 ? -errno : 0;
-	if (snprintf(folder, sizeof(folder), "%s", path) >= (int)sizeof(folder))
-		return -ENAMETOOLONG;
-	slash = strrchr(folder, '/');
-	if (slash == NULL)
-		strcpy(folder, ".");
-	else
-		slash[slash == folder] = '\0';
-	return access(folder, W_OK | X_OK) < 0 ? -errno : 0;
 }
 
 static int open_output_file(struct opening *opening, const char *path, int *console_fd)
@@ -415,6 +421,12 @@ static void open_console(struct opening *opening, unsigned index)
 	else if (result == -EEXIST)
 		problem_add(opening->problems, line, key,
 			    "%s: there is a file that is no socket; remove it, or choose another path", path);
+	else if (result < 0 && console->output == CONFIG_OUTPUT_PTY)
+		problem_add_host(
+			opening->problems, line, key,
+			"no pseudo-terminal can be had: %s; see that /dev/ptmx is there and devpts is "
+			"mounted on /dev/pts",
+			strerror(-result));
 	else if (result < 0)
 		opening_fault(opening, key, path != NULL ? path : entry, -result);
 	free(path);

@@ -36,6 +36,8 @@ usage() {
 		run "$atoll" $command --version
 		[ "$status" = 0 ]
 	done
+	run "$atoll" check --help
+	[[ $output == *"warn of what this host lacks for it"* ]]
 }
 
 @test "bad usage is one line and status 2" {
