@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # virtio-blk, driven by hand from a bare-metal guest.
-# bats file_tags=guest,user,record
+# bats file_tags=guest,user
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -10,9 +10,10 @@ setup() {
 }
 teardown() { guest_teardown; }
 
+# bats test_tags=quick,record
 @test "every request, every ring feature, bad requests, interrupts; and the host finds what was written" {
 	guest_disk frozen.img
-	guest_config guest-blk id=root "${disks[@]}" '  - {id: frozen, path: frozen.img, readonly: true}'
+	guest_config guest-blk "id=root many=$(amount 20000 3000)" "${disks[@]}" '  - {id: frozen, path: frozen.img, readonly: true}'
 	guest_run
 	guest_passed
 	# Sector 8192 + 1024 holds 4096 lines, numbered from 1000000 on; nobody wrote to the other images.
@@ -23,9 +24,8 @@ teardown() { guest_teardown; }
 	cmp <(head -c 4194304 root.img) <(seq -f '%015.0f' 0 262143)
 }
 
-# bats test_tags=quick
 @test "the ring's indices wrap around" {
-	guest_config guest-blk 'many=40000' "${disks[@]}"
+	guest_config guest-blk "many=$(amount 40000 34000)" "${disks[@]}"
 	guest_run
 	guest_passed
 }
@@ -41,6 +41,6 @@ teardown() { guest_teardown; }
 }
 
 @test "40,000 requests make no exit to the core" {
-	guest_config guest-blk 'steady=40000' "${disks[@]}"
+	guest_config guest-blk "steady=$(amount 40000 4000)" "${disks[@]}"
 	guest_steady
 }

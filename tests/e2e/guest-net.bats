@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # virtio-net, driven by hand: a guest with two NICs whose taps are on one bridge.
-# bats file_tags=guest,record
+# bats file_tags=guest
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -24,7 +24,7 @@ END
 }
 teardown() { guest_teardown; }
 
-# bats test_tags=quick
+# bats test_tags=quick,record
 @test "frames, buffers, filters, offloads, bad frames, interrupts" {
 	guest_config guest-net 'gso mac0=52:54:00:00:00:01 mac1=52:54:00:00:00:02' "${networks[@]}"
 	guest_run ./in-net
@@ -32,7 +32,7 @@ teardown() { guest_teardown; }
 }
 
 @test "20,000 datagrams each way make no exit to the core" {
-	guest_config guest-net 'steady=20000' "${networks[@]}"
+	guest_config guest-net "steady=$(amount 20000 2000)" "${networks[@]}"
 	# vm_start runs $ATOLL, so a stand-in for it goes into the namespace.
 	printf '#!/bin/sh\nexec ./in-net "%s" "$@"\n' "$ATOLL" >atoll-in-net
 	chmod +x atoll-in-net

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The machine, seen from a bare-metal guest: PCI, MSI-X, ACPI, processors; and its ends.
-# bats file_tags=guest,user,record
+# bats file_tags=guest,user
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -50,6 +50,7 @@ ends() {
 	vm_wait guest 10 || true
 }
 
+# bats test_tags=record
 @test "atoll stop presses the button, and the guest powers off" {
 	guest_config guest-pci 'end=button'
 	vm_start guest vm.yaml

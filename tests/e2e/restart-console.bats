@@ -11,15 +11,16 @@ teardown() { guest_teardown; }
 
 generous='restart: {backoff: 1ms, limit: 1000}'
 
-# torture WHAT DEVICE KILLS TWICE: runs vm.yaml, feeds it with what its guest expects of WHAT, and kills the process of DEVICE so
+# torture WHAT DEVICE KILLS TWICE BYTES: runs vm.yaml, feeds it with what its guest expects of WHAT, and kills the process of DEVICE so
 # many times while it goes on. Then compares what came; TWICE: yes if a write to the host may be seen twice.
 torture() {
 	within 100 python3 - "$@" <<'END'
 import json, os, re, signal, socket, subprocess, sys, threading, time
 
 what, device, kills, twice = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "yes"
-letters = bytes(10 if i % 64 == 63 else 97 + i % 23 for i in range(65536))
-numbers = bytes((i * 7 + i // 256) & 255 for i in range(262144))
+amount = int(sys.argv[5])
+letters = bytes(10 if i % 64 == 63 else 97 + i % 23 for i in range(amount))
+numbers = bytes((i * 7 + i // 256) & 255 for i in range(amount))
 atoll = os.environ["ATOLL"]
 patience = int(os.environ.get("ATOLL_TEST_PATIENCE", "1"))
 vm = subprocess.Popen([atoll, "run", "vm.yaml"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -86,7 +87,7 @@ def send(data):
 verdict = re.compile(rb"\r?\n(1\.\.|(not )?ok )")
 status = None
 if what == "echo":
-    want = letters[:16384]
+    want = letters
     wait_for(lambda: b"# echo" in got and got.count(b"\n", got.index(b"# echo")) > 0, 20, "no guest")
     start = got.index(b"\n", got.index(b"# echo")) + 1
     piece = len(want) // (kills + 1) + 1
@@ -145,29 +146,33 @@ END
 }
 
 @test "16 KiB of input, polled, and 10 kills of the UART's process" {
-	guest_config guest-console 'echo=16384' "$generous"
-	torture echo serial 10 yes
+	bytes=$(amount 16384 4096)
+	guest_config guest-console "echo=$bytes" "$generous"
+	torture echo serial $(amount 10 5) yes $bytes
 }
 
 @test "16 KiB of input, by interrupt, and 10 kills of the UART's process" {
-	guest_config guest-console 'echo=16384 interrupts' "$generous"
-	torture echo serial 10 yes
+	bytes=$(amount 16384 4096)
+	guest_config guest-console "echo=$bytes interrupts" "$generous"
+	torture echo serial $(amount 10 5) yes $bytes
 }
 
 @test "64 KiB of output into a file, and 10 kills of the UART's process: exactly once" {
-	guest_config guest-console 'flood=65536' "$generous" 'consoles:' '  - {id: serial, type: serial, output: file, path: serial.log}'
-	torture flood serial 10 no
+	bytes=$(amount 65536 16384)
+	guest_config guest-console "flood=$bytes" "$generous" 'consoles:' '  - {id: serial, type: serial, output: file, path: serial.log}'
+	torture flood serial $(amount 10 5) no $bytes
 }
 
 @test "virtio-console: 256 KiB each way, and 10 kills of its process" {
 	guest_config guest-console 'virtio=262144' "$generous" 'consoles:' '  - {id: serial, type: serial, output: file, path: serial.log}' \
 		'  - {id: port, type: virtio, output: stdio}'
-	torture virtio port 10 yes
+	torture virtio port $(amount 10 5) yes 262144
 	grep -q '^ok' serial.log
 	! grep -q '^not ok' serial.log
 }
 
 @test "a planned replacement of the UART's process is not seen at all" {
-	guest_config guest-console 'echo=16384 interrupts' "$generous"
-	REPLACE=1 torture echo serial 5 no
+	bytes=$(amount 16384 4096)
+	guest_config guest-console "echo=$bytes interrupts" "$generous"
+	REPLACE=1 torture echo serial 5 no $bytes
 }

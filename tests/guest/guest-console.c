@@ -219,6 +219,23 @@ static void test_transmitter_interrupt(void)
 	tell();
 }
 
+/*
+ * Whether reading one of several bytes ends the time-out. The others run into one of their own some milliseconds later, and
+ * on a slow host before we have looked: then once more.
+ */
+static bool read_ends_timeout(void)
+{
+	for (unsigned tries = 0; tries < 50; tries++) {
+		in8(RBR);
+		if (identification() != IIR_TIMEOUT)
+			return true;
+		out8(IIR, FCR_LEVEL_8 | FCR_CLEAR);
+		loop_put('a', 3);
+		WAIT_UNTIL(identification() == IIR_TIMEOUT, 1);
+	}
+	return false;
+}
+
 static void test_receiver_interrupts(void)
 {
 	uint32_t before;
@@ -242,9 +259,7 @@ static void test_receiver_interrupts(void)
 	loop_put('a', 3);
 	await_identification(IIR_TIMEOUT, "3 bytes below the level: a time-out");
 	find_interrupt(before, "which interrupts");
-	in8(RBR);
-	value = identification();
-	find(value != IIR_TIMEOUT, value, "reading a byte ends it");
+	find(read_ends_timeout(), 0, "reading a byte ends it");
 	await_identification(IIR_TIMEOUT, "for a while");
 	loop_put('a', 6);
 	if (!option("lenient"))

@@ -36,7 +36,7 @@ class Test:
 
 
 def _unquote(text):
-    """A test's name as bats tells it: @test "name" { or @test 'name' {."""
+    """A test's name as bats tells it: @test "name" { or @test 'name' {. (No quotes inside: bats' own filter fails them.)"""
     quoted = re.match(r"""(["'])(.*)\1$""", text)
     if not quoted:
         return text

@@ -18,7 +18,7 @@ BED_PATIENCE = 12
 # Here tests share the processors with other tests and with builds.
 HERE_PATIENCE = 3
 # Tests of one job, and their seconds as far as they are known from the last time.
-JOB_TESTS, JOB_SECONDS = 8, 90
+JOB_TESTS, JOB_SECONDS = 16, 120
 
 
 class Job:

@@ -25,7 +25,7 @@ import bats_file
 
 RESULT = re.compile(r"^(ok|not ok) (\d+) (.*?)(?: in (\d+)ms)?(?: # skip ?(.*))?$")
 # How long a bats may take to begin its first test, and to end after its last.
-SLACK = 60
+SLACK = int(os.environ.get("ATOLL_TEST_SLACK", "60"))
 
 
 def descendants(pid):
@@ -120,7 +120,7 @@ class Bats:
             self.finished, self.current = self.current, None
         elif self.pending:
             self.pending["what"] = "failed"
-            self.text.append("# bats did not end after it: something that it started holds its output open")
+            self.text.append("# bats did not end after it: something that a test of this file started holds its output open")
             self.text += ["#   " + line for line in self.processes()]
 
     def processes(self):
