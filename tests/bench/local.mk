@@ -6,6 +6,19 @@ tests_bench_guest_bench_CFLAGS = $(GUEST_COMPILE)
 tests_bench_guest_bench_LDADD = tests/guest/libguest.a
 tests_bench_guest_bench_LINK = $(GUEST_LINK)
 
+# The driver of device processes, without a guest.
+noinst_PROGRAMS += tests/bench/device-bench
+tests_bench_device_bench_SOURCES = tests/bench/device-bench.c tests/bench/bench_say.h tests/bench/bench_slices.h \
+	tests/bench/bench_calls.c tests/bench/bench_calls.h \
+	tests/bench/bench_clock.c tests/bench/bench_clock.h \
+	tests/bench/bench_disk.c tests/bench/bench_disk.h \
+	tests/bench/bench_frames.c tests/bench/bench_frames.h \
+	tests/bench/bench_link.c tests/bench/bench_link.h \
+	tests/bench/bench_net.c tests/bench/bench_net.h \
+	tests/bench/bench_port.c tests/bench/bench_port.h \
+	tests/bench/bench_ring.c tests/bench/bench_ring.h
+tests_bench_device_bench_LDADD = vmm-core/libcore.la
+
 # The programs as they are in the build tree: the supervisor looks for the others in one folder.
 BENCH_ROUNDS = 5
 BENCH_KILLS = 100
