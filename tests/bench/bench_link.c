@@ -55,9 +55,10 @@ void bench_link_open(struct bench_link *link, const char *socket_path, size_t me
 	link_check(guest_ram_create(memory, &link->ram), "its memory cannot be made");
 	/* Not yet mapped memory would be measured as the device's work. */
 	memset(link->ram.host, 0, memory);
-	link_check(vhost_user_frontend_new(link_connect(socket_path), &never_cancelled, &link_ops, NULL,
-					   &link->frontend),
-		   "vhost-user cannot be negotiated");
+	link->socket_fd = link_connect(socket_path);
+	link_check(
+		vhost_user_frontend_new(link->socket_fd, &never_cancelled, &link_ops, NULL, &link->frontend),
+		"vhost-user cannot be negotiated");
 }
 
 void bench_link_negotiate(struct bench_link *link, uint64_t needed, uint16_t queues, uint16_t ring_size)
@@ -110,6 +111,7 @@ void bench_link_start_ring(struct bench_link *link, uint16_t index, uint16_t siz
 		.busy = calloc(size, sizeof(*ring->busy)),
 		.kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.socket_fd = link->socket_fd,
 	};
 	if (ring->free == NULL || ring->busy == NULL || ring->kick_fd < 0 || ring->call_fd < 0)
 		bench_fail("%s: cannot be made: %s", name, strerror(errno));

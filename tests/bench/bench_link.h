@@ -14,6 +14,7 @@
 #include "vmm-core/vhost_user_frontend.h"
 
 struct bench_link {
+	int socket_fd; /* the front end's */
 	struct vhost_user_frontend *frontend;
 	struct guest_ram ram;
 	size_t ram_taken;

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "tests/bench/bench_clock.h"
 #include "tests/bench/bench_say.h"
@@ -71,13 +72,17 @@ void bench_ring_kick(struct bench_ring *ring)
 		bench_fail("%s: cannot kick: %s", ring->name, strerror(errno));
 }
 
-/* Called in vain for the spins-th time since `start`; ends the program when that is too long. */
+/* In vain for the spins-th time since `start`; ends the program when that is too long, or the device is gone. */
 static void ring_spin(const struct bench_ring *ring, unsigned spins, uint64_t start)
 {
+	char byte;
+
 	_mm_pause();
 	if (spins % SPINS != SPINS - 1)
 		return;
 	sched_yield();
+	if (recv(ring->socket_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		bench_fail("%s: the device hung up", ring->name);
 	if (bench_ticks() - start > bench_ticks_of_ms(BENCH_PATIENCE_MS))
 		bench_fail("%s: nothing came back within %d s", ring->name, BENCH_PATIENCE_MS / 1000);
 }

@@ -34,6 +34,7 @@ struct bench_ring {
 	uint16_t free_count;
 	uint16_t available_idx, kicked_idx, used_idx;
 	int kick_fd, call_fd;
+	int socket_fd; /* the wire's, which ends with the device */
 };
 
 /* Makes a chain available, without a kick: `out` segments that the device reads, then `in` that it writes. Returns its

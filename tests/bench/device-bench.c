@@ -4,6 +4,7 @@
  *
  *   device-bench disk SOCKET IMAGE   the disk behind SOCKET, whose image is the file IMAGE
  *   device-bench net SOCKET TAP      the interface behind SOCKET, whose tap is TAP in this network namespace
+ *   device-bench calls               nothing, but whether system calls can be counted as --count says
  *
  *   --slice=MS         the time of each measurement (300)
  *   --count=PID[,...]  counts the system calls of these processes, too, in a pass of its own
@@ -75,6 +76,11 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	argv += optind;
+	if (argc - optind == 1 && strcmp(argv[0], "calls") == 0 && bench_calls_wanted(&slices.calls)) {
+		bench_calls_start(&slices.calls);
+		bench_calls_read();
+		return 0;
+	}
 	if (argc - optind != 3 || (strcmp(argv[0], "disk") != 0 && strcmp(argv[0], "net") != 0))
 		bench_fail("usage: device-bench disk SOCKET IMAGE | device-bench net SOCKET TAP");
 	setlinebuf(stdout);
