@@ -93,13 +93,20 @@ class Namespace:
 
     def __init__(self):
         self.holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
-        mine = os.readlink("/proc/self/ns/net")
-        wait_for(lambda: os.readlink("/proc/%d/ns/net" % self.holder.pid) != mine, 5, "a network namespace")
+        wait_for(lambda: self.holder.poll() is not None or self.there(), 5, "a network namespace")
+        if self.holder.poll() is not None:
+            raise LeftOut("a network namespace cannot be made here, even by root")
         self.enter = ["nsenter", "--net=/proc/%d/ns/net" % self.holder.pid, "--"]
         # No IPv6, which says something by itself.
         self.run("ip", "tuntap", "add", "dev", TAP, "mode", "tap")
         self.run("sh", "-c", "[ ! -e /proc/sys/net/ipv6 ] || echo 1 >/proc/sys/net/ipv6/conf/%s/disable_ipv6" % TAP)
         self.run("ip", "link", "set", TAP, "addrgenmode", "none", "up")
+
+    def there(self):
+        try:
+            return os.readlink("/proc/%d/ns/net" % self.holder.pid) != os.readlink("/proc/self/ns/net")
+        except OSError:
+            return False
 
     def run(self, *command):
         ended = subprocess.run([*self.enter, *command], stderr=subprocess.PIPE, text=True)
