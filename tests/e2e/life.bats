@@ -138,7 +138,7 @@ ends() {
 	echo "after $took ms:"
 	cat err
 	[ $status = 1 ]
-	[ $took -lt 1000 ]
+	[ $took -lt $((1000 * patience)) ]
 	grep -q "^atoll: web: atoll-core: web.* was killed by signal 9" err
 	[ "$(grep -c "serves again" err)" = 2 ]
 	nothing_left web
@@ -263,7 +263,7 @@ misbehaves() {
 	[ "$status" = 1 ]
 	[[ $stderr == *"atoll: web: "$2 ]]
 	[[ $stderr != *LEAK* ]]
-	[ $took -lt $((${3:-1} * 1000)) ]
+	[ $took -lt $((${3:-1} * 1000 * patience)) ]
 	nothing_left web
 }
 
@@ -316,7 +316,7 @@ misbehaves() {
 	"$atoll" run --detach --log-file=log web.yaml
 	start=$SECONDS
 	within 20 "$atoll" kill web
-	[ $((SECONDS - start)) -le 4 ]
+	[ $((SECONDS - start)) -le $((4 * patience)) ]
 	grep -q "atoll-console: web/serial did not end in time and is killed" log
 	nothing_left web
 	# Also when the guest powered off: then it has ten seconds, and the status is the guest's.
@@ -344,7 +344,7 @@ misbehaves() {
 	grown=$(($(stat -c %s log) - before))
 	echo "log grew by $grown bytes; $used ticks"
 	[ $grown -lt 200000 ]
-	[ $used -lt 150 ]
+	[ $used -lt $((150 * patience)) ]
 	within 10 "$atoll" kill web
 	nothing_left web
 }

@@ -148,7 +148,7 @@ hangs() {
 	wait_until 5 grep -q "atoll-blk: again/root was killed: it hangs: $2; its successor starts at once" log
 	took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
 	echo "found after $took ms"
-	[ $took -lt 1500 ]
+	[ $took -lt $((1500 * patience)) ]
 	wait_until 5 is blk state running
 	is console restarts 0
 	end

@@ -77,5 +77,6 @@ class Builds:
         return {
             "ATOLL": atoll, "ATOLL_LIBEXEC_DIR": libexec, "ATOLL_POLICY_DIR": policy,
             "ATOLL_GUEST_DIR": os.path.join(folder, "tests", "guest"),
+            "ATOLL_BENCH_DIR": os.path.join(folder, "tests", "bench"),
             "ATOLL_HELPER_DIR": os.path.join(folder, "tests", "e2e", "helpers"),
         }

@@ -12,3 +12,4 @@ include tests/unit/queue.mk
 include tests/unit/console.mk
 include tests/unit/supervisor.mk
 include tests/unit/audit.mk
+include tests/unit/bench.mk
