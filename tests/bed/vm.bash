@@ -38,8 +38,8 @@ vm_expect() {
 			tail -n 20 "$1.err"
 			return 1
 		fi
-		# The event: output grew. inotify is not there in a plain shell, so look ten times a second.
-		read -r -t 0.1 <> <(:) || :
+		# The event: output grew. inotify is not there in a plain shell, so look again in a moment.
+		read -r -t $blink <> <(:) || :
 	done
 }
 
@@ -54,7 +54,7 @@ vm_wait() {
 			wait "${!pid}" 2>/dev/null
 			return 124
 		fi
-		read -r -t 0.1 <> <(:) || :
+		read -r -t $blink <> <(:) || :
 	done
 	eval "exec ${!fd}>&-"
 	wait "${!pid}"

@@ -36,7 +36,7 @@ told() {
 	local deadline=$((SECONDS + ${2:-20} * patience))
 	until grep -qs -- "$1" "${3:-out}"; do
 		[ $SECONDS -lt $deadline ] || { echo "waited in vain for $1"; tail -n 20 out err console; return 1; }
-		sleep 0.01
+		read -r -t $blink <> <(:) || :
 	done
 }
 

@@ -246,7 +246,7 @@ cut_off() {
 @test "a device that is killed while it starts: the VM ends at first, its successor is succeeded later" {
 	fake blk=never
 	truncate -s 1M image
-	config again <<<$'disks:\n  - {id: root, path: image}\nheartbeat: 3s\nrestart: {backoff: 10ms, limit: 5}'
+	config again <<<$'disks:\n  - {id: root, path: image}\nheartbeat: '$((3 * patience))$'s\nrestart: {backoff: 10ms, limit: 5}'
 	"$atoll" run again.yaml </dev/null 2>err &
 	pid=$!
 	wait_until 5 is blk state starting

@@ -39,7 +39,7 @@ wait_until() {
 	shift
 	until "$@"; do
 		[ $SECONDS -lt $deadline ] || { echo "waited in vain: $*"; return 1; }
-		read -r -t 0.05 <> <(:) || :
+		read -r -t $blink <> <(:) || :
 	done
 }
 
