@@ -7,10 +7,12 @@
 vm_start() {
 	rm -f "$1.in" "$1.out" "$1.err"
 	mkfifo "$1.in"
+	: >"$1.out"
 	"$ATOLL" run "$2" <"$1.in" >"$1.out" 2>"$1.err" 3>&- &
 	eval "vm_pid_$1=$!"
 	eval "exec {vm_in_$1}>$1.in"
-	eval "vm_seen_$1=0"
+	eval "exec {vm_out_$1}<$1.out"
+	eval "vm_text_$1="
 }
 
 # vm_type NAME TEXT: types TEXT and Enter.
@@ -19,43 +21,61 @@ vm_type() {
 	printf '%s\n' "$2" >&"${!fd}"
 }
 
-# vm_expect NAME SECONDS PATTERN: waits until the console printed PATTERN (extended regular expression) after what an
-# earlier vm_expect saw.
+# vm_expect NAME SECONDS PATTERN: waits until a line of the console holds PATTERN (extended regular expression; ^ at its
+# beginning is the line's), after what an earlier vm_expect saw.
 vm_expect() {
-	local seen=vm_seen_$1 pid=vm_pid_$1 deadline=$((SECONDS + $2 * patience)) line offset LC_ALL=C
+	local text=vm_text_$1 pid=vm_pid_$1 fd=vm_out_$1 deadline=$((SECONDS + $2 * patience)) pattern=$3
+	local quiet chunk rest dead LC_ALL=C
+	[[ $pattern != ^* ]] || pattern=$'\n'${pattern#^}
+	# No look costs a fork: the shell reads what is new, a little at a time, and sleeps on something that never comes.
+	exec {quiet}<> <(:)
+	rest=${!text:-$'\n'}
 	while :; do
-		line=$(tail -c "+$((${!seen} + 1))" "$1.out" | grep -aobE -m 1 -- "$3") || :
-		if [ -n "$line" ]; then
-			# From the end of what matched: "OFFSET:MATCH".
-			offset=${line%%:*}
-			eval "vm_seen_$1=$((${!seen} + offset + ${#line} - ${#offset} - 1))"
-			return 0
-		fi
-		if ! kill -0 "${!pid}" 2>/dev/null || [ $SECONDS -ge $deadline ]; then
+		kill -0 "${!pid}" 2>/dev/null && dead=no || dead=yes
+		while chunk= && IFS= read -r -N 1024 -u "${!fd}" chunk || [ -n "$chunk" ]; do
+			rest+=$chunk
+			[[ $rest =~ $pattern ]] && break 2
+			# Lines that are whole have been looked at.
+			[[ $rest != *$'\n'* ]] || rest=$'\n'${rest##*$'\n'}
+		done
+		# What an earlier call left.
+		[[ $rest =~ $pattern ]] && break
+		if [ $dead = yes ] || [ $SECONDS -ge $deadline ]; then
+			eval "$text=\$rest"
+			exec {quiet}>&-
 			echo "vm_expect: $1 did not print \"$3\"; its console ended with:"
 			tail -c 3000 "$1.out"
 			echo "and atoll with:"
 			tail -n 20 "$1.err"
 			return 1
 		fi
-		# The event: output grew. inotify is not there in a plain shell, so look again in a moment.
-		read -r -t $blink <> <(:) || :
+		read -r -t $blink -u $quiet || :
 	done
+	# What follows its first match stays.
+	rest=${rest#*"${BASH_REMATCH[0]}"}
+	[ -n "$rest" ] || rest=$'\001' # in the middle of a line
+	eval "$text=\$rest"
+	exec {quiet}>&-
 }
 
 # vm_wait NAME SECONDS: waits for the end of atoll; its status, or 124.
 vm_wait() {
-	local pid=vm_pid_$1 deadline=$((SECONDS + $2 * patience)) fd=vm_in_$1
+	local pid=vm_pid_$1 deadline=$((SECONDS + $2 * patience)) fd=vm_in_$1 quiet
+	exec {quiet}<> <(:)
 	while kill -0 "${!pid}" 2>/dev/null; do
 		if [ $SECONDS -ge $deadline ]; then
 			echo "vm_wait: $1 did not end; its console ended with:"
 			tail -c 3000 "$1.out"
+			exec {quiet}>&-
 			kill -9 "${!pid}"
 			wait "${!pid}" 2>/dev/null
 			return 124
 		fi
-		read -r -t $blink <> <(:) || :
+		read -r -t $blink -u $quiet || :
 	done
+	exec {quiet}>&-
 	eval "exec ${!fd}>&-"
+	fd=vm_out_$1
+	eval "exec ${!fd}<&-"
 	wait "${!pid}"
 }

@@ -33,16 +33,6 @@ END
 	[ -t 0 ] || cat >>"$1.yaml"
 }
 
-# wait_until SECONDS COMMAND...
-wait_until() {
-	local deadline=$((SECONDS + $1 * patience))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $deadline ] || { echo "waited in vain: $*"; return 1; }
-		read -r -t $blink <> <(:) || :
-	done
-}
-
 # fake PROGRAM=MODE...: a libexec folder in which these are fake_child in that mode, and the others too, as good.
 fake() {
 	local role pair
