@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
 # Debian as debootstrap leaves it, with systemd, from a disk.
-# bats file_tags=linux,user
+# bats file_tags=linux
 
 load linux.bash
 setup() { linux_setup root.img; }
 teardown() { linux_teardown; }
 
-# bats test_tags=limit:120
+# bats test_tags=user,limit:120
 @test "one processor boots Debian to a login prompt; atoll stop powers it off through ACPI" {
 	linux_config halt 1 512MiB bzImage "root=ID=root systemd.show_status=0" <<<$'disks:\n  - {id: root, path: root.img}'
 	vm_start halt halt.yaml
@@ -18,7 +18,7 @@ teardown() { linux_teardown; }
 	[ ! -e "$ATOLL_RUNTIME_DIR/halt" ]
 }
 
-# bats test_tags=limit:240
+# bats test_tags=user-soak,limit:240
 @test "four processors and 6 GiB: Debian writes 256 MiB, reboots, reads them back, powers off" {
 	truncate -s 512M data.img
 	own data.img

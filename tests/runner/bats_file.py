@@ -5,6 +5,7 @@ Tags are bats' own (`# bats file_tags=...`, `# bats test_tags=...`). Those that 
     guest      needs a KVM that runs bare-metal guests
     linux      needs a KVM that runs an unmodified Linux
     user       is run once more as an ordinary user's
+    user-soak  so it is in `make soak` alone
     record     its processes' calls are recorded, for the step "cover"
     quick      is part of `./check quick`
     soak       is part of `make soak` alone

@@ -130,6 +130,13 @@ def select(run, tests):
     return tests
 
 
+def of_user(run, tests):
+    """Those that run as an ordinary user's too."""
+    if run.options.quick:
+        return []
+    return [test for test in tests if "user" in test.tags or ("user-soak" in test.tags and run.options.soak)]
+
+
 def bats_tests(run, folder):
     return select(run, [test for path in sorted(glob.glob(os.path.join(TOP, "tests", folder, "*.bats")))
                         for test in bats_file.read(path)])
@@ -146,8 +153,7 @@ def guests(run):
     place = "bed" if run.kvm == "none" else "here"
     tests = [test for test in bats_tests(run, "e2e") if "guest" in test.tags]
     run.pool.add(pool.jobs_of("guests", place, "root", tests, run.known))
-    if not run.options.quick:
-        run.pool.add(pool.jobs_of("guests", place, "user", [test for test in tests if "user" in test.tags], run.known))
+    run.pool.add(pool.jobs_of("guests", place, "user", of_user(run, tests), run.known))
 
 
 def linux(run):
@@ -155,7 +161,7 @@ def linux(run):
     place = "here" if run.kvm == "hardware" else "bed"
     tests = bats_tests(run, "linux")
     ready = threading.Event()
-    for who, mine in ("root", tests), ("user", [test for test in tests if "user" in test.tags and not run.options.quick]):
+    for who, mine in ("root", tests), ("user", of_user(run, tests)):
         run.pool.add([job for test in mine for job in pool.jobs_of("linux", place, who, [test], run.known, ready)])
 
     def assets():
