@@ -110,7 +110,7 @@ static bool value_parse(struct parser *parser, char *text, uint64_t *value)
 			term++;
 		if (!number_parse(term, &bits) && policy_constant(term, &bits) < 0) {
 			FAIL(parser,
-			     "\"%s\" is not a known constant; see policy/policy_constants.c for those that "
+			     "\"%s\" is not a known constant; see policy/constants.list for those that "
 			     "are",
 			     term);
 			return false;
