@@ -47,7 +47,7 @@ policy_atoll_policyc_LDADD = policy/libpolicycompile.la policy/libpolicy.la comm
 
 POLICY_NAMES = blk.main blk.queue console.main core.attendant core.main core.vcpu net.main supervisor.main
 POLICY_UNIONS = blk.process core.process
-POLICY_TEXTS = policy/common.policy policy/process.policy \
+POLICY_TEXTS = policy/common.policy policy/groups.policy policy/process.policy \
 	policy/blk.main.policy policy/blk.queue.policy policy/console.main.policy policy/core.attendant.policy \
 	policy/core.main.policy \
 	policy/core.vcpu.policy policy/net.main.policy policy/supervisor.main.policy
