@@ -59,7 +59,8 @@ int guest_memory_add(struct guest_memory *memory, uint64_t guest_address, uint64
 		.size = size,
 		.user_address = user_address,
 	};
-	uint64_t file_end, end, unit, offset;
+	uint64_t file_end, end, offset;
+	uint64_t unit = 0; /* for compilers that do not know that errno is never 0 after a failure */
 	size_t at = 0;
 	int result;
 

@@ -8,7 +8,7 @@ noinst_PROGRAMS += policy/atoll-policyc
 policy_libpolicy_la_SOURCES = \
 	policy/bpf_interpreter.c policy/bpf_interpreter.h \
 	policy/policy.h \
-	policy/policy_calls.c policy/policy_constants.c policy/policy_names.h \
+	policy/policy_calls.c policy/policy_constants.c policy/policy_constants_headers.h policy/policy_names.h \
 	policy/policy_evaluate.c \
 	policy/policy_lint.c \
 	policy/policy_load.c \
@@ -18,6 +18,15 @@ policy_libpolicy_la_SOURCES = \
 	policy/policy_replay.c \
 	policy/sha256.c policy/sha256.h
 policy_libpolicy_la_LIBADD = common/libcommon.la
+# What of the constants there is, is asked of the headers of the machine that builds.
+EXTRA_DIST += policy/constants.list policy/make-constants
+nodist_policy_libpolicy_la_SOURCES = policy/policy_constants_tables.h
+BUILT_SOURCES += policy/policy_constants_tables.h
+CLEANFILES += policy/policy_constants_tables.h
+policy/policy_constants_tables.h: policy/constants.list policy/make-constants policy/policy_constants_headers.h Makefile
+	$(AM_V_GEN)$(MKDIR_P) policy && $(srcdir)/policy/make-constants $(srcdir)/policy/constants.list \
+		$(srcdir)/policy/policy_constants_headers.h $(CC) $(CPPFLAGS) -D_GNU_SOURCE >$@.part && mv $@.part $@
+policy/policy_constants.lo: policy/policy_constants_tables.h
 
 policy_libpolicycompile_la_SOURCES = \
 	policy/policy_compile.c policy/policy_compile.h \
@@ -38,7 +47,7 @@ policy_atoll_policyc_LDADD = policy/libpolicycompile.la policy/libpolicy.la comm
 
 POLICY_NAMES = blk.main blk.queue console.main core.attendant core.main core.vcpu net.main supervisor.main
 POLICY_UNIONS = blk.process core.process
-POLICY_TEXTS = policy/common.policy policy/process.policy \
+POLICY_TEXTS = policy/common.policy policy/groups.policy policy/process.policy \
 	policy/blk.main.policy policy/blk.queue.policy policy/console.main.policy policy/core.attendant.policy \
 	policy/core.main.policy \
 	policy/core.vcpu.policy policy/net.main.policy policy/supervisor.main.policy

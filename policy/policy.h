@@ -7,6 +7,9 @@
  * different actions could apply to the same arguments the text is refused, so that the order of rules never
  * decides.
  *
+ * A group stands for the calls that C libraries make for the same thing: its rules are in the policy as if
+ * they were written where the group is named, with the reason that is given there.
+ *
  * The language is described in atoll-policy(5).
  */
 #ifndef ATOLL_POLICY_POLICY_H
@@ -63,8 +66,10 @@ struct policy_rule {
 	struct policy_alternative *alternatives;
 	size_t alternative_count; /* 0: whatever the arguments are */
 	enum policy_phase phase;
-	char *text;   /* the rule as written, without the comment */
-	char *reason; /* behind the phase; NULL: none is given */
+	char *group; /* the @group that it is of; file and line are of the place that names it. NULL: of none */
+	bool spelling; /* of a group: it gives nothing that the call before it does not give */
+	char *text;    /* the rule as written, without the comment */
+	char *reason;  /* behind the phase; NULL: none is given */
 };
 
 struct policy {
@@ -158,7 +163,7 @@ struct policy_verdict policy_evaluate(const struct policy *policy, uint32_t arch
 				      const uint64_t arguments[POLICY_ARGUMENTS],
 				      const struct policy_slot_value *slots, size_t slot_count);
 
-/* How many system calls the policy allows, in some form. */
+/* How many system calls the policy allows, in some form; other spellings of a call in a group do not count. */
 unsigned policy_allowed_calls(const struct policy *policy);
 
 /* Whether some arguments satisfy both; whether all that satisfy `inner` satisfy `outer`. NULL: no conditions.

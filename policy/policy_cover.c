@@ -1,6 +1,7 @@
 /*
  * Coverage. An alternative is known by where it stands: its file, line and number on the line. So what an included file
- * says is one thing, whichever policies include it.
+ * says is one thing, whichever policies include it; and so is a group where it is named, whichever of its calls a C
+ * library makes.
  */
 #include "policy/policy_cover.h"
 
@@ -29,13 +30,20 @@ struct cover {
 	size_t count;
 };
 
+/* A group is one alternative. */
+static size_t cover_alternative(const struct policy_rule *rule, size_t alternative)
+{
+	return rule->group != NULL ? 0 : alternative;
+}
+
 static struct cover_item *cover_find(const struct cover *cover, const struct policy_rule *rule,
 				     size_t alternative)
 {
 	for (size_t i = 0; i < cover->count; i++) {
 		const struct policy_rule *other = cover->items[i].rule;
 
-		if (other->line == rule->line && cover->items[i].alternative == alternative &&
+		if (other->line == rule->line &&
+		    cover->items[i].alternative == cover_alternative(rule, alternative) &&
 		    strcmp(other->file, rule->file) == 0)
 			return &cover->items[i];
 	}
@@ -103,8 +111,11 @@ static void item_print(const struct cover_item *item, struct policy_coverage *co
 {
 	const struct policy_rule *rule = item->rule;
 
-	fprintf(file, "%s:%u: %s", rule->file, rule->line, rule->text);
-	if (rule->alternative_count > 1)
+	if (rule->group != NULL)
+		fprintf(file, "%s:%u: @%s", rule->file, rule->line, rule->group);
+	else
+		fprintf(file, "%s:%u: %s", rule->file, rule->line, rule->text);
+	if (rule->alternative_count > 1 && rule->group == NULL)
 		fprintf(file, " [%zu of %zu]", item->alternative + 1, rule->alternative_count);
 	if (item->count > 0) {
 		coverage->needed++;

@@ -157,6 +157,21 @@ static void record_print(const struct policy_record *record, FILE *file)
 	fputc('\n', file);
 }
 
+/* Whether a rule of the same group was used: one C library makes this call, another that one. */
+static bool group_used(const struct usage *usage, const struct policy_rule *rule)
+{
+	for (size_t i = 0; rule->group != NULL && i < usage->policy->rule_count; i++) {
+		const struct policy_rule *other = &usage->policy->rules[i];
+
+		if (other->group == NULL || other->line != rule->line || strcmp(other->file, rule->file) != 0)
+			continue;
+		for (size_t j = 0; j == 0 || j < other->alternative_count; j++)
+			if (usage->used[i][j])
+				return true;
+	}
+	return false;
+}
+
 static unsigned unused_print(const struct usage *usage, FILE *file)
 {
 	const struct policy *policy = usage->policy;
@@ -169,7 +184,7 @@ static unsigned unused_print(const struct usage *usage, FILE *file)
 		    policy->default_action == POLICY_ALLOW)
 			continue;
 		for (size_t j = 0; j == 0 || j < rule->alternative_count; j++) {
-			if (usage->used[i][j])
+			if (usage->used[i][j] || group_used(usage, rule))
 				continue;
 			line_print(policy, rule, j, '-', file);
 			lines++;

@@ -75,10 +75,11 @@ unsigned policy_allowed_calls(const struct policy *policy)
 
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		const struct policy_rule *rule = &policy->rules[i];
-		bool seen = rule->call < 0 || rule->action != POLICY_ALLOW;
+		bool seen = rule->call < 0 || rule->action != POLICY_ALLOW || rule->spelling;
 
 		for (size_t j = 0; j < i && !seen; j++)
-			seen = policy->rules[j].call == rule->call && policy->rules[j].action == POLICY_ALLOW;
+			seen = policy->rules[j].call == rule->call &&
+			       policy->rules[j].action == POLICY_ALLOW && !policy->rules[j].spelling;
 		count += !seen;
 	}
 	return count;

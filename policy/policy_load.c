@@ -153,6 +153,7 @@ static bool union_add(struct policy *whole, const struct policy *thread, bool al
 			return false;
 		}
 		copy.text = policy_copy_text(rule->text, strlen(rule->text));
+		copy.group = rule->group != NULL ? policy_copy_text(rule->group, strlen(rule->group)) : NULL;
 		copy.reason =
 			rule->reason != NULL ? policy_copy_text(rule->reason, strlen(rule->reason)) : NULL;
 		whole->rules = policy_resize(whole->rules, whole->rule_count + 1, sizeof(*whole->rules));

@@ -3,7 +3,8 @@
  *
  * A line is a directive, a rule or a comment. Lines are independent of each other, so a wrong one is told and
  * the next is read; one run names all problems. Included files are read in the place of their @include, one
- * level deep. What remains for the end is what no line shows alone: rules that contradict each other.
+ * level deep; a group's rules in the place that names it. What remains for the end is what no line shows alone:
+ * rules that contradict each other.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -28,10 +29,16 @@ struct parser {
 	struct sha256 sha;
 	const char *file;
 	unsigned line;
-	unsigned depth; /* 0: the policy itself, 1: an included file */
+	unsigned depth;	   /* 0: the policy itself, 1: an included file */
+	const char *group; /* of the rules that are read; NULL: of none */
+	char *groups;	   /* the text of GROUPS_FILE; NULL: not read yet */
+	char *groups_file;
 	bool default_given;
 	bool failed;
 };
+
+/* Where all groups are defined. */
+#define GROUPS_FILE "groups.policy"
 
 #define FAIL(parser, ...)         \
 	((parser)->failed = true, \
@@ -110,7 +117,7 @@ static bool value_parse(struct parser *parser, char *text, uint64_t *value)
 			term++;
 		if (!number_parse(term, &bits) && policy_constant(term, &bits) < 0) {
 			FAIL(parser,
-			     "\"%s\" is not a known constant; see policy/policy_constants.c for those that "
+			     "\"%s\" is not a known constant; see policy/constants.list for those that "
 			     "are",
 			     term);
 			return false;
@@ -369,11 +376,33 @@ static void reason_parse(struct policy_rule *rule, char *comment)
 
 static void rule_clear(struct policy_rule *rule)
 {
+	free(rule->group);
 	for (size_t i = 0; i < rule->alternative_count; i++)
 		alternative_clear(&rule->alternatives[i]);
 	free(rule->alternatives);
 	free(rule->text);
 	free(rule->reason);
+}
+
+/* "or " in front of a rule of a group. */
+static bool spelling_take(char **text)
+{
+	if (strncmp(*text, "or ", 3) != 0)
+		return false;
+	*text = space_skip(*text + 3);
+	return true;
+}
+
+/* The rule as written; where a group is named, that does not stand there. */
+static char *rule_text(const char *text, const char *group)
+{
+	char *copy;
+
+	if (group == NULL)
+		return policy_copy_text(text, strlen(text));
+	copy = policy_resize(NULL, strlen(text) + strlen(group) + sizeof(" (@)"), 1);
+	stpcpy(stpcpy(stpcpy(stpcpy(copy, text), " (@"), group), ")");
+	return copy;
 }
 
 static void rule_parse(struct parser *parser, char *text, char *comment)
@@ -392,7 +421,11 @@ static void rule_parse(struct parser *parser, char *text, char *comment)
 		FAIL(parser, "more than %d rules", RULES_MAX);
 		return;
 	}
-	rule.text = policy_copy_text(text, strlen(text));
+	if (parser->group != NULL) {
+		rule.group = policy_copy_text(parser->group, strlen(parser->group));
+		rule.spelling = spelling_take(&text);
+	}
+	rule.text = rule_text(text, rule.group);
 	*colon = '\0';
 	name = text_trim(text);
 	body = text_trim(colon + 1);
@@ -466,36 +499,137 @@ static void default_parse(struct parser *parser, const char *action)
 	}
 }
 
-static void directive_parse(struct parser *parser, char *text)
+/* Cuts the comment off, NULL if there is none, and blanks at both ends of the rest. */
+static bool line_split(struct parser *parser, char **text, char **comment)
+{
+	*comment = strchr(*text, '#');
+	if (*comment != NULL)
+		*(*comment)++ = '\0';
+	*text = text_trim(*text);
+	for (const char *c = *text; *c != '\0'; c++) {
+		if ((*c >= ' ' && *c <= '~') || *c == '\t')
+			continue;
+		FAIL(parser, "the byte 0x%02x does not belong here; outside of comments there is ASCII only",
+		     (unsigned)(unsigned char)*c);
+		return false;
+	}
+	return true;
+}
+
+static void line_hash(struct parser *parser, const char *text);
+
+/* Reads GROUPS_FILE, once. */
+static bool groups_read(struct parser *parser)
+{
+	size_t size;
+	int result;
+
+	if (parser->groups != NULL)
+		return true;
+	result = parser->source->read(parser->source, GROUPS_FILE, &parser->groups_file, &parser->groups,
+				      &size);
+	if (result < 0)
+		FAIL(parser, "%s, where groups are defined: %s; see that the file is there and may be read",
+		     GROUPS_FILE, strerror(-result));
+	else if (size > POLICY_TEXT_MAX || strlen(parser->groups) != size)
+		FAIL(parser, "%s: more than %d bytes, or a NUL byte among them", GROUPS_FILE,
+		     POLICY_TEXT_MAX);
+	else
+		return true;
+	return false;
+}
+
+/* A line of a group: behind the rule stands who makes the call, `comment` is that of the place that names the group. */
+static void group_line_parse(struct parser *parser, char *text, const char *who, const char *comment)
+{
+	char *reason;
+
+	if (who == NULL || who[strspn(who, " \t\r")] == '\0') {
+		FAIL(parser, "say behind it which C libraries make this call");
+		return;
+	}
+	reason = comment != NULL ? policy_copy_text(comment, strlen(comment)) : NULL;
+	rule_parse(parser, text, reason);
+	free(reason);
+}
+
+/* Reads the lines from the group's "@group" to the next one. */
+static void group_lines_parse(struct parser *parser, const char *name, const char *comment)
+{
+	char *copy = policy_copy_text(parser->groups, strlen(parser->groups)), *rest = copy, *text, *who;
+	bool inside = false;
+
+	while ((text = strsep(&rest, "\n")) != NULL) {
+		bool heading = strncmp(text, "@group ", 7) == 0;
+
+		parser->line++;
+		if (inside && !heading && *space_skip(text) != '\0')
+			line_hash(parser, text);
+		if ((!inside && !heading) || !line_split(parser, &text, &who))
+			continue;
+		if (heading)
+			inside = strcmp(space_skip(text + 6), name) == 0;
+		else if (*text != '\0')
+			group_line_parse(parser, text, who, comment);
+	}
+	free(copy);
+}
+
+/*
+ * The rules of a group. What is wrong with them is told with their own place; what they say counts as said in the place
+ * that names the group.
+ */
+static void group_parse(struct parser *parser, const char *name, const char *comment)
+{
+	const char *file = parser->file;
+	unsigned line = parser->line;
+	size_t first = parser->policy->rule_count, problems = parser->problems->count;
+
+	if (!groups_read(parser))
+		return;
+	parser->group = name;
+	parser->file = parser->groups_file;
+	parser->line = 0;
+	group_lines_parse(parser, name, comment);
+	parser->group = NULL;
+	parser->file = file;
+	parser->line = line;
+	if (parser->policy->rule_count == first && parser->problems->count == problems)
+		FAIL(parser,
+		     "\"@%s\" is neither a directive nor a group of %s; there are @include and @default",
+		     name, GROUPS_FILE);
+	for (size_t i = first; i < parser->policy->rule_count; i++) {
+		parser->policy->rules[i].file = file;
+		parser->policy->rules[i].line = line;
+	}
+}
+
+static void directive_parse(struct parser *parser, char *text, const char *comment)
 {
 	char *rest = text, *word = word_take(&rest), *operand = word_take(&rest);
 
-	if (*word_take(&rest) != '\0')
+	if (*operand == '\0' && strcmp(word, "@include") != 0 && strcmp(word, "@default") != 0)
+		group_parse(parser, word + 1, comment);
+	else if (*word_take(&rest) != '\0')
 		FAIL(parser, "%s takes one word", word);
 	else if (strcmp(word, "@include") == 0)
 		include_parse(parser, operand);
 	else if (strcmp(word, "@default") == 0)
 		default_parse(parser, operand);
 	else
-		FAIL(parser, "\"%s\" is not a directive; there are @include and @default", word);
+		FAIL(parser,
+		     "\"%s\" is not a directive with a word behind it; there are @include and @default",
+		     word);
 }
 
 static void line_parse(struct parser *parser, char *text)
 {
-	char *comment = strchr(text, '#');
+	char *comment;
 
-	if (comment != NULL)
-		*comment++ = '\0';
-	text = text_trim(text);
-	for (const char *c = text; *c != '\0'; c++) {
-		if ((*c >= ' ' && *c <= '~') || *c == '\t')
-			continue;
-		FAIL(parser, "the byte 0x%02x does not belong here; outside of comments there is ASCII only",
-		     (unsigned)(unsigned char)*c);
+	if (!line_split(parser, &text, &comment))
 		return;
-	}
 	if (*text == '@')
-		directive_parse(parser, text);
+		directive_parse(parser, text, comment);
 	else if (*text != '\0')
 		rule_parse(parser, text, comment);
 }
@@ -586,6 +720,8 @@ int policy_parse(struct policy *policy, const char *name, const struct policy_so
 		for (size_t j = i + 1; j < policy->rule_count; j++)
 			rules_contradict(&parser, &policy->rules[i], &policy->rules[j]);
 	free(file);
+	free(parser.groups);
+	free(parser.groups_file);
 	if (!parser.failed)
 		return 0;
 	policy_clear(policy);

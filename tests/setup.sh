@@ -10,23 +10,35 @@ as_root() {
 	sudo -- "$@"
 }
 
-# packages_of SECTION...: the package names of tests/packages.
+# packages_of SECTION...: the package names of tests/packages; of alternatives the first that apt knows, else the last.
 packages_of() {
-	local section
+	local section names name
 	for section in "$@"; do
-		awk -v want="[$section]" '/^\[/ { on = $0 == want; next } on && NF && !/^#/ { print $1 }' "$top/tests/packages"
+		awk -v want="[$section]" '/^\[/ { on = $0 == want; next } on && NF && !/^#/' "$top/tests/packages"
+	done | while IFS=' |' read -r -a names; do
+		name=${names[0]}
+		[ ${#names[@]} = 1 ] || for name in "${names[@]}"; do apt-cache show "$name" >/dev/null 2>&1 && break; done
+		printf '%s\n' "$name"
+	done
+}
+
+# missing_packages SECTION...: those that are not installed.
+missing_packages() {
+	local package
+	for package in $(packages_of "$@"); do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || printf '%s\n' "$package"
 	done
 }
 
 # install_packages SECTION...: installs what is missing, and says what.
 install_packages() {
-	local missing=() package
-	for package in $(packages_of "$@"); do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
-	done
+	local missing
+	mapfile -t missing < <(missing_packages "$@")
 	[ ${#missing[@]} = 0 ] && return
-	say "installing ${#missing[@]} packages: ${missing[*]}"
 	as_root apt-get update -q >"$logs/apt.log" 2>&1 || { tail -5 "$logs/apt.log" >&2; fail "apt-get update failed; see $logs/apt.log"; }
+	# Once more: apt may know more alternatives now.
+	mapfile -t missing < <(missing_packages "$@")
+	say "installing ${#missing[@]} packages: ${missing[*]}"
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" \
 		>>"$logs/apt.log" 2>&1 || { tail -5 "$logs/apt.log" >&2; fail "apt-get install failed; see $logs/apt.log"; }
 }

@@ -70,7 +70,7 @@ wrong() {
 	wrong_with 'getppid: 1 # serve:' 'no reason'
 	wrong_with 'execve: 1 # start: a shell would be nice' 'execve is dangerous'
 	wrong_with 'ptrace: 1 # start: a debugger would be nice' 'ptrace is dangerous'
-	wrong_with 'prctl: 1 # start: names' 'prctl is dangerous without conditions'
+	wrong_with 'arch_prctl: 1 # start: names' 'arch_prctl is dangerous without conditions'
 	wrong_with 'pread64: arg1 == 0 # serve: reads' 'is a pointer'
 	wrong_with 'readv: arg0 == 3 # serve: reads' 'covered by'
 	wrong_with 'read: 1 # serve: twice' 'covered by'
@@ -310,6 +310,38 @@ bad_record() {
 	[ "$(grep -c '^refused: ' <<<"$output")" = 2 ]
 	grep -qx 'refused: t.main: openat(0x5, 0x6, 0x7), in the third' <<<"$output"
 	grep -qx 'refused: t.other: read(0x5, 0x6, 0x7)' <<<"$output"
+}
+
+@test "a group is needed when one of its calls is, and explain shows where it is named" {
+	mkdir texts
+	cat >texts/groups.policy <<-'END'
+		@group state
+		newfstatat: arg3 == AT_EMPTY_PATH # one library
+		or fstat: 1                       # another
+	END
+	printf '@state # serve: x\n' >texts/t.main.policy
+	echo '{"role": "t.main", "call": "fstat", "args": [5, 0], "test": "the first"}' >new
+	echo '{"role": "t.main", "call": "newfstatat", "args": [5, 0, 0, "0x1000"], "test": "the first"}' >old
+	echo '{"role": "t.main", "call": "newfstatat", "args": [5, 0, 0, 0], "test": "the first"}' >other
+	export ATOLL_POLICY_DIR=$PWD/texts
+	for record in new old; do
+		run --separate-stderr "$atoll" policy cover $record
+		echo "$output"
+		[ "$status" = 0 ]
+		grep -qE 't\.main\.policy:1: @state: needed by t\.main, first in the first$' <<<"$output"
+		[ "$(tail -n 1 <<<"$output")" = "1 alternatives of rules needed, 0 for errors alone, 0 not needed; 0 calls refused" ]
+		run "$atoll" policy diff texts/t.main.policy $record
+		[ "$status" = 0 ]
+	done
+	run "$atoll" policy cover other
+	[ "$status" = 1 ]
+	grep -q '@state: NOT NEEDED by any test$' <<<"$output"
+	grep -q '^refused: t\.main: newfstatat' <<<"$output"
+	run "$atoll" policy explain t.main fstat
+	[ "$status" = 0 ]
+	[[ $output == *"t.main.policy:1: fstat: 1 (@state)"* ]]
+	# They are one call.
+	[ "$("$atoll" policy compile --json t.main | jq .calls)" = 1 ]
 }
 
 # bats test_tags=guest

@@ -1,5 +1,5 @@
 /*
- * The parser of policies, with a text and a text that it includes, split at the first line "---"; and what works on a
+ * The parser of policies, with a text and a text that it includes or has its groups from, split at the first line "---"; and what works on a
  * parsed policy: the linter, the evaluator at the first rules' calls, comparison with itself.
  */
 #include <errno.h>
@@ -24,7 +24,7 @@ static int texts_read(const struct policy_source *source, const char *name, char
 		      size_t *size)
 {
 	const struct texts *texts = (const struct texts *)source;
-	size_t part = strcmp(name, "common.policy") == 0;
+	size_t part = strcmp(name, "common.policy") == 0 || strcmp(name, "groups.policy") == 0;
 
 	if (texts->parts[part] == NULL)
 		return -ENOENT;

@@ -3,6 +3,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_policy_parse/actions \
 	tests/fuzz/corpus/fuzz_policy_parse/bad \
 	tests/fuzz/corpus/fuzz_policy_parse/conditions \
+	tests/fuzz/corpus/fuzz_policy_parse/groups \
 	tests/fuzz/corpus/fuzz_policy_parse/include \
 	tests/fuzz/corpus/fuzz_policy_parse/plain \
 	tests/fuzz/corpus/fuzz_policy_parse/uring \

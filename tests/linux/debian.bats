@@ -19,7 +19,8 @@ teardown() { linux_teardown; }
 }
 
 # bats test_tags=user-soak,limit:240
-@test "four processors and 6 GiB: Debian writes 256 MiB, reboots, reads them back, powers off" {
+@test "four processors and 6 GiB: Debian writes a large file, reboots, reads it back, powers off" {
+	mib=$(amount 256 64)
 	truncate -s 512M data.img
 	own data.img
 	linux_config debian 4 6GiB bzImage "root=ID=root systemd.show_status=0" <<-END
@@ -32,7 +33,7 @@ teardown() { linux_teardown; }
 	vm_type debian 'ls /dev/disk/by-id/ | tr "\n" " "; echo; echo cpus=$(nproc)'
 	vm_expect debian 8 'virtio-data.*virtio-root'
 	vm_expect debian 8 'cpus=4'
-	vm_type debian 'mke2fs -q -F -t ext4 /dev/disk/by-id/virtio-data && mount /dev/disk/by-id/virtio-data /mnt && dd if=/dev/urandom of=/mnt/file bs=1M count=256 status=none && sync && md5sum /mnt/file && echo written"-"done'
+	vm_type debian "$(printf 'mke2fs -q -F -t ext4 /dev/disk/by-id/virtio-data && mount /dev/disk/by-id/virtio-data /mnt && dd if=/dev/urandom of=/mnt/file bs=1M count=%s status=none && sync && md5sum /mnt/file && echo written"-"done' $mib)"
 	vm_expect debian 60 'written-done'
 	before=$(grep -aoE '[0-9a-f]{32}  /mnt/file' debian.out | tail -n 1)
 	vm_type debian 'reboot'

@@ -94,7 +94,6 @@ class Run:
         if self.pool:
             with self.report.step("waiting for the guests"):
                 self.pool.wait()
-            self.keep_times()
         for step in chosen(steps.BEHIND):
             self.one(step)
 
@@ -140,6 +139,7 @@ def main():
     finally:
         if run.pool:
             run.pool.stop()
+            run.keep_times()
 
 
 if __name__ == "__main__":

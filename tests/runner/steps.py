@@ -119,6 +119,24 @@ def demo(run):
         run.report.fault("demo", "./demo --batch", tail(log), log)
 
 
+def debians(run):
+    """Debian 12, 13 and unstable: built and tested under each one's compiler, a guest under each one's libraries"""
+    log = os.path.join(run.logs, "debians.log")
+    with open(log, "wb") as file:
+        subprocess.run([os.path.join(TOP, "tests", "debians", "run"), "-c", run.cache], stdin=subprocess.DEVNULL, stdout=file,
+                       stderr=subprocess.STDOUT)
+    text = tail(log, 100000)
+    told = re.findall(r"^(ok|not ok) \d+ (.*)\n((?:# .*\n)*)", text, re.M)
+    for verdict, name, why in told:
+        if verdict == "ok":
+            run.report.good("debians", name)
+        else:
+            run.report.fault("debians", name, why, log)
+    planned = re.search(r"^1\.\.(\d+)$", text, re.M)
+    if not planned or int(planned[1]) != len(told):
+        run.report.fault("debians", "it told fewer results than it planned", tail(log), log)
+
+
 def select(run, tests):
     """The tests of this run, by the options."""
     if run.options.quick:
@@ -195,8 +213,8 @@ def cover(run):
 
 
 # In this order; the first group one after the other while the pool runs the second; the third behind both.
-BUILDING = [format, unit, sanitize, fuzz, dist, demo]
+BUILDING = [format, unit, sanitize, fuzz, dist, demo, debians]
 POOLED = [e2e, guests, linux]
 BEHIND = [cover]
-ALL = [format, unit, sanitize, fuzz, dist, e2e, guests, linux, cover, demo]
+ALL = [format, unit, sanitize, fuzz, dist, e2e, guests, linux, cover, demo, debians]
 QUICK = ["unit", "guests", "linux"]

@@ -40,15 +40,19 @@ struct texts {
 	const char *main;
 	size_t main_size; /* 0: its length */
 	const char *common;
+	const char *groups;
 };
 
 static int texts_read(const struct policy_source *source, const char *name, char **file, char **text,
 		      size_t *size)
 {
 	const struct texts *texts = (const struct texts *)source;
-	const char *from = strcmp(name, "a.b.policy") == 0 ? texts->main : texts->common;
+	const char *from = strcmp(name, "a.b.policy") == 0	? texts->main
+			   : strcmp(name, "common.policy") == 0 ? texts->common
+			   : strcmp(name, "groups.policy") == 0 ? texts->groups
+								: NULL;
 
-	if (from == NULL || (from == texts->common && strcmp(name, "common.policy") != 0))
+	if (from == NULL)
 		return -ENOENT;
 	*size = from == texts->main && texts->main_size > 0 ? texts->main_size : strlen(from);
 	*text = malloc(*size + 1);
@@ -265,6 +269,97 @@ static void test_bad_lines(void **state)
 	parse_good(&policy, large);
 	policy_clear(&policy);
 	free(large);
+}
+
+#define GROUPS                                                        \
+	"# Groups.\n"                                                 \
+	"@group state # of a file\n"                                  \
+	"newfstatat: arg3 == AT_EMPTY_PATH # one library\n"           \
+	"or fstat: 1 # another\n"                                     \
+	"\n"                                                          \
+	"@group memory\n"                                             \
+	"brk: 1 # all\n"                                              \
+	"madvise: arg2 == MADV_DONTNEED || arg2 == MADV_FREE # all\n" \
+	"prctl: return EINVAL if arg0 == PR_SET_VMA # some\n"
+
+static int parse_groups(struct policy *policy, const char *main, const char *groups,
+			struct policy_problems *problems)
+{
+	struct texts texts = {.source = {.read = texts_read}, .main = main, .groups = groups};
+
+	return policy_parse(policy, "a.b", &texts.source, problems);
+}
+
+static void test_groups(void **state)
+{
+	static const char main[] = "read: 1 # serve: x\n@state # stop: why\n@memory # error: never\n";
+	struct policy_problems problems = {0};
+	struct policy policy, other;
+
+	(void)state;
+	assert_int_equal(parse_groups(&policy, main, GROUPS, &problems), 0);
+	policy_lint(&policy, &problems);
+	assert_int_equal(problems.count, 0);
+	assert_int_equal(policy.rule_count, 6);
+	/* They stand where the group is named, for the reason that is given there. */
+	for (size_t i = 1; i < 6; i++) {
+		assert_string_equal(policy.rules[i].file, "a.b.policy");
+		assert_int_equal(policy.rules[i].line, i < 3 ? 2 : 3);
+		assert_string_equal(policy.rules[i].reason, i < 3 ? "why" : "never");
+		assert_int_equal(policy.rules[i].phase, i < 3 ? POLICY_STOP : POLICY_ERROR);
+		assert_string_equal(policy.rules[i].group, i < 3 ? "state" : "memory");
+	}
+	assert_string_equal(policy.rules[2].text, "fstat: 1 (@state)");
+	assert_int_equal(say(&policy, SYS_fstat, 3, 0, 0), POLICY_ALLOW);
+	assert_int_equal(say(&policy, SYS_newfstatat, 3, 0, 0), POLICY_TRAP);
+	assert_int_equal(say(&policy, SYS_madvise, 0, 0, MADV_FREE), POLICY_ALLOW);
+	assert_int_equal(say(&policy, SYS_prctl, 0x53564d41 /* PR_SET_VMA */, 0, 0), POLICY_ERRNO);
+	/* read, newfstatat or fstat, brk, madvise. */
+	assert_int_equal(policy_allowed_calls(&policy), 4);
+	/* What a group says is a part of what the policy says. */
+	assert_int_equal(parse_groups(&other, main, GROUPS "munmap: 1 # all\n", &problems), 0);
+	assert_int_equal(policy_allowed_calls(&other), 5);
+	assert_string_not_equal(policy.hash, other.hash);
+	policy_clear(&other);
+	/* What it says of a group that is not named is not. */
+	assert_int_equal(parse_groups(&other, main, GROUPS "@group other\nmunmap: 1 # all\n", &problems), 0);
+	assert_string_equal(policy.hash, other.hash);
+	policy_clear(&other);
+	policy_clear(&policy);
+}
+
+static void test_bad_groups(void **state)
+{
+	static const struct {
+		const char *main, *groups, *file, *words;
+		unsigned line;
+	} bad[] = {
+		{"@other # serve: x\n", GROUPS, "a.b.policy", "nor a group of groups.policy", 1},
+		{"@ # serve: x\n", GROUPS, "a.b.policy", "nor a group", 1},
+		{"@state # serve: x\n", NULL, "a.b.policy", "No such file", 1},
+		{"@state # serve: x\n", "@group state\nfstat: 1\n", "groups.policy", "which C libraries", 2},
+		{"@state # serve: x\n", "@group state\nfstatt: 1 # all\n", "groups.policy",
+		 "not a system call", 2},
+		{"@state # serve: x\n", "@group state\n@include a # b\n", "groups.policy",
+		 "neither a directive nor a rule", 2},
+		{"@state # serve: x\nfstat: kill\n", GROUPS, "a.b.policy", "contradicts a.b.policy:1", 2},
+		{"or read: 1 # serve: x\n", GROUPS, "a.b.policy", "not a system call", 1},
+		{"@group state\n", GROUPS, "a.b.policy", "not a directive", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct policy_problems problems = {0};
+		struct policy policy;
+
+		assert_int_equal(parse_groups(&policy, bad[i].main, bad[i].groups, &problems), -EINVAL);
+		if (problems.count != 1 || problems.list[0].line != bad[i].line ||
+		    strcmp(problems.list[0].file, bad[i].file) != 0 ||
+		    strstr(problems.list[0].text, bad[i].words) == NULL)
+			fail_msg("%zu: %zu problems, the first %s:%u: %s", i, problems.count,
+				 problems.list[0].file, problems.list[0].line, problems.list[0].text);
+		policy_problems_clear(&problems);
+	}
 }
 
 /* --- The evaluator --- */
@@ -961,6 +1056,8 @@ int main(void)
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_include),
 		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_bad_groups),
 		cmocka_unit_test(test_evaluator),
 		cmocka_unit_test(test_lint),
 		cmocka_unit_test(test_lint_of_allowed_default),

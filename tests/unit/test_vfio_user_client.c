@@ -701,7 +701,7 @@ static void few_writes_are_unconfirmed(void **state)
 	begin(&first, LIE_NONE, 0);
 	for (unsigned i = 0; i < 1000; i++)
 		guest_out(&core, 0x3f8, i & 0xff, 1);
-	assert_in_range(first.replies_to_writes, 1000 / 65, 1000 / 64);
+	assert_true(first.replies_to_writes >= 1000 / 65 && first.replies_to_writes <= 1000 / 64);
 	shutdown(first.socket_fd, SHUT_RDWR);
 	expect_report(GONE, 0);
 	server_join(&first);
