@@ -5,6 +5,7 @@ One thread builds and runs the steps that need nothing but this machine's proces
 the bats files, here and in emulated machines (pool.py).
 """
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -98,6 +99,17 @@ class Run:
             self.one(step)
 
 
+def alone():
+    """Two at once in one checkout would pull the builds from under each other."""
+    os.makedirs(os.path.join(TOP, "build"), exist_ok=True)
+    lock = open(os.path.join(TOP, "build", "lock"), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.exit("check: another ./check is at work in this checkout; wait for it, or use another one")
+    return lock
+
+
 def main():
     names = [step.__name__ for step in steps.ALL]
     parser = argparse.ArgumentParser(add_help=False)
@@ -129,6 +141,7 @@ def main():
                 for name, count in sorted(files.items()):
                     print("             %-24s %d tests" % (name, count))
         return 0
+    lock = alone()
     run = Run(options)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
