@@ -35,7 +35,7 @@ fetch() {
 # Two guests: "one" with a NIC on each of two bridges, "two" on the first. What guests send they serve by HTTP, in large
 # pieces; on emulated machines each small one would cost milliseconds.
 # bats test_tags=limit:150
-@test "two NICs ping, carry 64 MiB each way with offloads on, and reach a second VM on the bridge" {
+@test "two NICs ping, carry files each way with offloads on, and reach a second VM on the bridge" {
 	for bridge in br0 br1; do
 		inside ip link add "$bridge" type bridge
 		inside ip link set "$bridge" up
@@ -46,8 +46,9 @@ fetch() {
 		inside ip tuntap add dev "${tap%:*}" mode tap ${ATOLL_TEST_USER:+user $ATOLL_TEST_USER}
 		inside ip link set "${tap%:*}" master "${tap#*:}" up
 	done
-	head -c 64M /dev/urandom >sent-by-host
-	linux_config one 2 512MiB bzImage "test=net role=one" <<-END
+	mib=$(amount 64 16)
+	head -c "${mib}M" /dev/urandom >sent-by-host
+	linux_config one 2 512MiB bzImage "test=net role=one mib=$mib" <<-END
 		networks:
 		  - {id: lan, tap: one0}
 		  - {id: back, tap: one1}
@@ -74,7 +75,7 @@ fetch() {
 	wait $server
 	grep -aq "net: received $(md5sum <sent-by-host | cut -d' ' -f1)" one.out || die "host to guest: the checksum differs"
 	grep -aq "net: serves $(md5sum <sent-by-guest | cut -d' ' -f1)" one.out || die "guest to host: the checksum differs"
-	[ "$(stat -c %s sent-by-guest)" = $((64 << 20)) ]
+	[ "$(stat -c %s sent-by-guest)" = $((mib << 20)) ]
 	[ "$(grep -aoE 'net: (from|this is) two [0-9a-f]{32}' one.out two.out | grep -oE '[0-9a-f]{32}' | sort -u | wc -l)" = 1 ] ||
 		die "guest to guest: the checksums differ"
 	vm_type two done
