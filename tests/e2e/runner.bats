@@ -33,4 +33,3 @@ setup() { top=$BATS_TEST_DIRNAME/../..; }
 	run grep -nE '\[ -[a-z] /dev/kvm|skip .*(kvm|KVM)' -r "$top/tests/e2e" "$top/tests/linux"
 	grep -v '/runner.bats:' <<<"$output" | { ! grep .; }
 }
-}
