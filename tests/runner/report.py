@@ -28,18 +28,19 @@ class Report:
     def progress(self, verdict, text):
         done = self.passed + self.failed + self.skipped
         seconds = int(time.monotonic() - self.started)
-        self.say("[%d/%d %d:%02d] %-7s %s" % (done, max(done, self.planned), seconds // 60, seconds % 60, verdict, text))
+        self.say("[%d/%d %d:%02d] %-7s %s" % (done, self.planned, seconds // 60, seconds % 60, verdict, text))
 
     # --- results ---
 
     def plan(self, count):
-        """So many results more are to be expected."""
+        """So many results more are to be expected. What else comes (unit tests) is counted when it is there."""
         with self.lock:
             self.planned += count
 
-    def good(self, step, text, seconds=None):
+    def good(self, step, text, seconds=None, planned=False):
         with self.lock:
             self.passed += 1
+            self.planned += not planned
             if seconds is not None:
                 self.times.append((seconds, step, text))
             self.progress("ok", "%s: %s%s" % (step, text, "" if seconds is None else " (%.0f s)" % seconds))
@@ -48,13 +49,15 @@ class Report:
         """Results of one program that are not worth a line each."""
         with self.lock:
             self.passed += passed
+            self.planned += passed
             self.times.append((seconds, step, name))
             self.progress("ok", "%s: %s: %d tests" % (step, name, passed))
 
-    def fault(self, step, name, text, log, seconds=None):
+    def fault(self, step, name, text, log, seconds=None, planned=False):
         """A failure: said now, and at the end with the file to read."""
         with self.lock:
             self.failed += 1
+            self.planned += not planned
             self.failures.append((step, name, log))
             if seconds is not None:
                 self.times.append((seconds, step, name))
@@ -63,9 +66,10 @@ class Report:
                 print("    " + line, file=sys.stderr)
             print("    see %s" % log, file=sys.stderr, flush=True)
 
-    def skip(self, step, name, reason):
+    def skip(self, step, name, reason, planned=False):
         with self.lock:
             self.skipped += 1
+            self.planned += not planned
             self.skips.append((step, name, reason))
             self.progress("skipped", "%s: %s: %s" % (step, name, reason))
 
@@ -84,11 +88,11 @@ class Report:
                 if line.startswith("# numbers: "):
                     self.say(line[2:])
             if what == "passed":
-                self.good(job.step, name, seconds)
+                self.good(job.step, name, seconds, planned=True)
             elif what == "skipped":
-                self.skip(job.step, name, reason)
+                self.skip(job.step, name, reason, planned=True)
             else:
-                self.fault(job.step, name, "\n".join(text), log, seconds)
+                self.fault(job.step, name, "\n".join(text), log, seconds, planned=True)
 
     @contextlib.contextmanager
     def step(self, name):
