@@ -63,11 +63,22 @@ class Device:
         self.errors.seek(0)
         return self.errors.read().decode(errors="replace").strip() or "it ended without a word"
 
+    # Whether it is ours, and must end when it is told to.
+    ours = True
+
     def stop(self):
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait()
-            self.process = None
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            # Seen of a qemu-storage-daemon that was told to end when its client had just gone.
+            process.kill()
+            process.wait()
+            if self.ours:
+                raise Failure("%s did not end within 10 s of SIGTERM" % self.name)
 
 
 class AtollBlk(Device):
@@ -76,6 +87,8 @@ class AtollBlk(Device):
 
 
 class StorageDaemon(Device):
+    ours = False
+
     def command(self, path):
         return ["qemu-storage-daemon",
                 "--blockdev", "driver=file,aio=io_uring,node-name=f,filename=" + self.options.image,
