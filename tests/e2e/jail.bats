@@ -161,7 +161,7 @@ sealed() {
 	"$atoll" list >/dev/null
 	wait_until 10 grep -q 'was ended by its filter' log
 	cat err log
-	what='main called openat\(0xffffff9c, 0x[0-9a-f]+, 0x0, 0x[0-9a-f]+, 0x[0-9a-f]+, 0x[0-9a-f]+\), which blk\.main\.policy does not allow; see atoll policy explain blk\.main openat'
+	what='main called openat\(0x(ffffffff)?ffffff9c, 0x[0-9a-f]+, 0x0, 0x[0-9a-f]+, 0x[0-9a-f]+, 0x[0-9a-f]+\), which blk\.main\.policy does not allow; see atoll policy explain blk\.main openat'
 	# From the process itself, in the log, and as the reason of the end.
 	grep -qE "^atoll: $what$" err
 	grep -qE "^[^ ]+ error atoll-blk: jail/root: $what$" log
@@ -229,7 +229,9 @@ sealed() {
 	ATOLL_RECORD=1 "$ATOLL_LIBEXEC_DIR/atoll-blk" --socket-path=sock --blk-file=image 2>err &
 	pid=$!
 	wait_until 5 socat -u OPEN:/dev/null UNIX-CONNECT:sock
-	[ "$(field "$(pgrep -P $pid)" Seccomp)" = 2 ]
+	# Its socket is there before it has sealed itself.
+	behind_filters() { [ "$(field "$(pgrep -P $pid)" Seccomp)" = 2 ]; }
+	wait_until 5 behind_filters
 	# Behind its own filters it has no way to open anything.
 	kill -TERM $pid
 	wait $pid
