@@ -22,7 +22,7 @@ teardown() {
 # locked until the kernel has let go of what its predecessor had.
 start() {
 	local blk="$ATOLL_LIBEXEC_DIR/atoll-blk --no-sandbox --fd=4"
-	"$helpers/core_harness" -d -m 64 -a "$1" \
+	"$helpers/core_harness" -d -m 64 -a "$1 patience=$patience" \
 		-D "serial:serial:$ATOLL_LIBEXEC_DIR/atoll-console $PWD/console" \
 		-D "blk:root:until $blk --blk-file=root.img; do sleep 0.01; done" \
 		-D "blk:second:exec $blk --blk-file=second.img" \
@@ -51,7 +51,7 @@ ended() {
 }
 
 @test "a disk's process is killed over and over; the guest misses no request" {
-	start 'id=root.img many=20000 killed=1'
+	start "id=root.img many=$(amount 20000 3000) killed=1"
 	kills=0
 	while kill -0 $harness 2>/dev/null && ! grep -q '^end' out; do
 		kills=$((kills + 1))
@@ -62,13 +62,13 @@ ended() {
 	done
 	echo "$kills kills"
 	ended
-	[ $kills -gt 10 ]
+	[ $kills -gt $(amount 10 3) ]
 	! grep -q KIND_BROKEN out
 	cmp <(dd if=root.img bs=512 skip=9216 count=128 status=none) <(seq -f '%015.0f' 1000000 1004095)
 }
 
 @test "a pause and a replacement of a process that serves" {
-	start 'id=root.img many=20000 killed=1'
+	start "id=root.img many=$(amount 20000 3000) killed=1"
 	for i in 1 2 3 4 5; do
 		echo pause >&9
 		echo "attach root" >&9
@@ -81,7 +81,7 @@ ended() {
 }
 
 @test "a paused guest does nothing" {
-	start 'id=root.img many=100000'
+	start "id=root.img many=$(amount 100000 4000)"
 	echo pause >&9
 	echo statistics >&9
 	told '^counter exits-interrupted'
@@ -94,7 +94,7 @@ ended() {
 }
 
 @test "counters of a device's replacements" {
-	start 'id=root.img many=50000'
+	start "id=root.img many=$(amount 50000 3000)"
 	echo "kill root" >&9
 	told '^device root KIND_GONE 0 '
 	echo "attach root" >&9
@@ -121,7 +121,7 @@ ended() {
 }
 
 @test "the console's process is killed while the guest prints" {
-	start 'id=root.img many=20000'
+	start "id=root.img many=$(amount 20000 3000)"
 	for i in 1 2 3; do
 		echo "kill serial" >&9
 		echo "attach serial" >&9

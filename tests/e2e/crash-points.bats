@@ -34,7 +34,7 @@ die_at() {
 			sleep 0.01
 		done
 	EOF
-	"$helpers/core_harness" -d -m 64 -a numbered=$((3000 / less)) \
+	"$helpers/core_harness" -d -m 64 -a "numbered=$(amount 3000 300) patience=$patience" \
 		-D "serial:serial:$ATOLL_LIBEXEC_DIR/atoll-console $PWD/console" \
 		-D "blk:root:. ./blk" "$core" "$guests/guest-blk" <orders >out 2>err 9>&- &
 	harness=$!

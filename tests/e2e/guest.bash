@@ -25,6 +25,7 @@ guest_disk() {
 # guest_config GUEST CMDLINE [LINE...]: a config in vm.yaml; further lines of YAML as they are.
 guest_config() {
 	local guest=$1 cmdline=$2
+	[ $patience = 1 ] || cmdline+=" patience=$patience"
 	shift 2
 	{
 		printf '%s\n' 'name: guest' 'memory: 64MiB' 'debug-exit: true' 'on-reset: exit'

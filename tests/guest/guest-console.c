@@ -378,7 +378,7 @@ static void virtio_console(uint64_t count)
 	static uint8_t *buffers[VIRTQUEUE_SIZE_MAX];
 	uint8_t *memory = memory_get(CHUNK * (RX_CHUNKS + 1), 4096), *out = memory + CHUNK * RX_CHUNKS;
 	uint64_t sent = 0, got = 0, wrong = 0, i;
-	uint64_t deadline = ticks() + 20 * TICKS_PER_SECOND;
+	uint64_t deadline = ticks() + ticks_to_wait(20000);
 
 	if (!virtio_find(VIRTIO_ID_CONSOLE, 0, &device))
 		guest_fail("there is no virtio-console");

@@ -61,14 +61,16 @@ static inline uint64_t ticks(void)
 	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high)::"memory");
 	return (uint64_t)high << 32 | low;
 }
+/* So many milliseconds in ticks, or as many times that as the option "patience" says: a host may be slow. */
+uint64_t ticks_to_wait(uint64_t milliseconds);
 /* Waits until CONDITION or SECONDS (may be a fraction) passed; is the condition's last value. */
-#define WAIT_UNTIL(condition, seconds)                                                                 \
-	({                                                                                             \
-		uint64_t deadline_ = ticks() + (uint64_t)((seconds)*1000) * (TICKS_PER_SECOND / 1000); \
-		bool met_;                                                                             \
-		while (!(met_ = (condition)) && ticks() < deadline_)                                   \
-			__asm__ volatile("pause" ::: "memory");                                        \
-		met_ || (condition);                                                                   \
+#define WAIT_UNTIL(condition, seconds)                                                    \
+	({                                                                                \
+		uint64_t deadline_ = ticks() + ticks_to_wait((uint64_t)((seconds)*1000)); \
+		bool met_;                                                                \
+		while (!(met_ = (condition)) && ticks() < deadline_)                      \
+			__asm__ volatile("pause" ::: "memory");                           \
+		met_ || (condition);                                                      \
 	})
 
 /* Ports. */

@@ -95,6 +95,11 @@ uint64_t option_number(const char *name, uint64_t otherwise)
 	return value;
 }
 
+uint64_t ticks_to_wait(uint64_t milliseconds)
+{
+	return milliseconds * (TICKS_PER_SECOND / 1000) * option_number("patience", 1);
+}
+
 static uint64_t read_le(const void *from, unsigned size)
 {
 	uint64_t value = 0;
