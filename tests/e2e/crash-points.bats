@@ -18,9 +18,10 @@ teardown() {
 }
 
 # die_at POINT...: runs the guest; the first process dies at the first point, its successor at the next one, and so on around,
-# until eight have died. In an emulated machine all counts are a quarter. By hand a successor opens the image itself, and finds it locked until its predecessor's is free.
+# until eight have died. (In an emulated machine it is four, and all counts are a quarter.) By hand a successor opens the image itself, and finds it locked until its predecessor's is free.
 die_at() {
-	local dead=0 next line point less points=()
+	local dead=0 next line point less most points=()
+	most=$(amount 8 4)
 	less=$(amount 1 4)
 	for point; do points+=("${point%:*}:$(((${point#*:} + less - 1) / less))"); done
 	guest_disk root.img
@@ -46,7 +47,7 @@ die_at() {
 			"device root KIND_GONE"* | "device root KIND_BROKEN"*)
 				dead=$((dead + 1))
 				next=$((dead % $#))
-				[ $dead -lt 8 ] && echo "${points[next]}" >point || : >point
+				[ $dead -lt $most ] && echo "${points[next]}" >point || : >point
 				echo "attach root" >&9
 				;;
 			end*) break 2 ;;
