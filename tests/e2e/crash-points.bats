@@ -18,7 +18,8 @@ teardown() {
 }
 
 # die_at POINT...: runs the guest; the first process dies at the first point, its successor at the next one, and so on around,
-# until eight have died. (In an emulated machine it is four, and all counts are a quarter.) By hand a successor opens the image itself, and finds it locked until its predecessor's is free.
+# until eight have died. (In an emulated machine it is four, and all counts are a quarter.) By hand a successor opens the image
+# itself, and finds it locked until its predecessor's is free.
 die_at() {
 	local dead=0 next line point less most points=()
 	most=$(amount 8 4)

@@ -10,14 +10,15 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
+import time
 
 import machine
 import steps
 from build import TOP, Builds, Failed, tail
 from pool import Pool
 from report import Report
+from worker import be_reaper, descendants
 
 
 class Run:
@@ -110,6 +111,24 @@ def alone():
     return lock
 
 
+def end_all():
+    """Whatever a step that was interrupted left running."""
+    for number in signal.SIGTERM, signal.SIGKILL:
+        left = descendants(os.getpid())
+        for pid in left:
+            try:
+                os.kill(pid, number)
+            except OSError:
+                pass
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                    time.sleep(0.1)
+            except OSError:
+                return # nobody is left
+
+
 def main():
     names = [step.__name__ for step in steps.ALL]
     parser = argparse.ArgumentParser(add_help=False)
@@ -142,6 +161,7 @@ def main():
                     print("             %-24s %d tests" % (name, count))
         return 0
     lock = alone()
+    be_reaper()
     run = Run(options)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -153,6 +173,7 @@ def main():
         if run.pool:
             run.pool.stop()
             run.keep_times()
+        end_all()
 
 
 if __name__ == "__main__":

@@ -28,8 +28,13 @@ RESULT = re.compile(r"^(ok|not ok) (\d+) (.*?)(?: in (\d+)ms)?(?: # skip ?(.*))?
 SLACK = int(os.environ.get("ATOLL_TEST_SLACK", "60"))
 
 
+def be_reaper():
+    """From now on this process is the parent of its descendants' orphans: none gets away."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) # PR_SET_CHILD_SUBREAPER
+
+
 def descendants(pid):
-    """The processes below pid. This process is its orphans' parent (see serve), so none gets away."""
+    """The processes below pid."""
     parents = {}
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -177,7 +182,7 @@ class Worker:
         self.tell(job, None, "end")
 
     def serve(self):
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) # PR_SET_CHILD_SUBREAPER
+        be_reaper()
         number = 0
         while True:
             path = os.path.join(self.folder, "jobs", "%d.json" % number)
