@@ -1,11 +1,15 @@
 # The queue wire: guest memory, virtqueues, vhost-user.
 if HAVE_CMOCKA
-QUEUE_TESTS = tests/unit/test_inflight tests/unit/test_virtqueue tests/unit/test_vhost_user
+QUEUE_TESTS = tests/unit/test_inflight tests/unit/test_virtqueue tests/unit/test_virtqueue_race \
+	tests/unit/test_vhost_user
 check_PROGRAMS += $(QUEUE_TESTS)
 TESTS += $(QUEUE_TESTS)
 tests_unit_test_virtqueue_SOURCES = tests/unit/test_virtqueue.c
 tests_unit_test_virtqueue_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_virtqueue_LDADD = $(UNIT_LIBS)
+tests_unit_test_virtqueue_race_SOURCES = tests/unit/test_virtqueue_race.c
+tests_unit_test_virtqueue_race_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_virtqueue_race_LDADD = $(UNIT_LIBS)
 # With crash points, whatever the build has: it dies in its own copies of these.
 tests_unit_test_inflight_SOURCES = tests/unit/test_inflight.c common/virtqueue.c common/inflight.c
 tests_unit_test_inflight_CPPFLAGS = $(UNIT_CPPFLAGS) -DENABLE_CRASH_POINTS
