@@ -65,7 +65,7 @@ def unit_tests(run, step, flavour):
         for skipped in re.findall(r"^(?:not )?ok\b.*# (?:SKIP|skip).*$", text, re.M):
             run.report.skip(step, name, skipped)
         if good:
-            run.report.count(step, name, good, 0)
+            run.report.count(step, name, good)
         for line in bad:
             run.report.fault(step, "%s: %s" % (name, line), text[text.index(line):][:3000], log)
         with open(result) as file:
