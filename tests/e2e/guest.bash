@@ -35,8 +35,9 @@ guest_config() {
 	} >vm.yaml
 }
 
-# A guest that hangs is ended after this many seconds; all of them take a few.
-guest_timeout=60
+# A guest that hangs is ended after this many seconds, before its test is (60), so that what atoll said is shown; all of them
+# take a few.
+guest_timeout=40
 
 # guest_run [PREFIX...]: runs vm.yaml to its end: $status, $output; what atoll itself said is in atoll.err.
 guest_run() {
