@@ -6,11 +6,11 @@ load linux.bash
 setup() { linux_setup root.img; }
 teardown() { linux_teardown; }
 
-# bats test_tags=user,limit:120
+# bats test_tags=user,limit:150
 @test "one processor boots Debian to a login prompt; atoll stop powers it off through ACPI" {
 	linux_config halt 1 512MiB bzImage "root=ID=root systemd.show_status=0" <<<$'disks:\n  - {id: root, path: root.img}'
 	vm_start halt halt.yaml
-	vm_expect halt 45 'guest login: '
+	vm_expect halt 75 'guest login: '
 	"$ATOLL" list | grep -q '^halt'
 	"$ATOLL" stop halt --timeout $((20 * patience))
 	linux_ends halt 5 0
@@ -18,7 +18,7 @@ teardown() { linux_teardown; }
 	[ ! -e "$ATOLL_RUNTIME_DIR/halt" ]
 }
 
-# bats test_tags=user-soak,limit:240
+# bats test_tags=user-soak,limit:300
 @test "four processors and 6 GiB: Debian writes a large file, reboots, reads it back, powers off" {
 	mib=$(amount 256 64)
 	truncate -s 512M data.img

@@ -62,7 +62,7 @@ linux_ends() {
 
 # login NAME: as root, to a shell without echo and prompt.
 login() {
-	vm_expect "$1" 45 'guest login: '
+	vm_expect "$1" 75 'guest login: '
 	vm_type "$1" root
 	vm_expect "$1" 15 'root@guest:~# '
 	vm_type "$1" 'stty -echo; PS1='
