@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # A device program started by hand, with atoll-blk as the example: its socket, its end, its exit status.
 
+load ../patience.bash
+
 setup() {
 	blk=$ATOLL_LIBEXEC_DIR/atoll-blk
 	cd "$BATS_TEST_TMPDIR"
@@ -9,16 +11,6 @@ setup() {
 
 teardown() {
 	for pid in $(jobs -p); do kill -9 "$pid" 2>/dev/null || true; done
-}
-
-# wait_until SECONDS COMMAND...
-wait_until() {
-	local deadline=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $deadline ] || { echo "waited in vain: $*"; return 1; }
-		read -r -t 0.05 <> <(:) || :
-	done
 }
 
 serve() {

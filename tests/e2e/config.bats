@@ -185,7 +185,7 @@ elsewhere() {
 		esac
 		shift
 	done
-	unshare --mount sh -c "$prepare"' && exec "$0" "$@"' timeout 10 "${user[@]}" "$@" </dev/null
+	unshare --mount sh -c "$prepare"' && exec "$0" "$@"' timeout $((10 * patience)) "${user[@]}" "$@" </dev/null
 }
 
 # elsewhere_needs: skips where there can be no such namespace, also for want of a right.
@@ -334,12 +334,12 @@ place_config() { cp web.yaml kernel "$place" && chmod a+r "$place"/*; }
 	config web <<<$'networks:\n  - id: lan\n    tap: tap0'
 	cat >job <<-'END'
 		ip tuntap add dev tap0 mode tap && mount -t tmpfs none /dev/net || exit 77
-		timeout 10 "$ATOLL" check web.yaml
+		timeout $((10 * patience)) "$ATOLL" check web.yaml
 		echo "status $?"
-		timeout 10 "$ATOLL" run web.yaml </dev/null 2>&1
+		timeout $((10 * patience)) "$ATOLL" run web.yaml </dev/null 2>&1
 		echo "status $?"
 	END
-	run unshare --net --mount bash job
+	patience=$patience run unshare --net --mount bash job
 	[ "$status" != 77 ] || skip "no right to make a tap"
 	echo "$output"
 	what="tap0: there is no /dev/net/tun; load the module: modprobe tun"

@@ -3,6 +3,8 @@
 # one. QEMU interprets the guest (TCG), so that this needs no KVM; vectors=0, because its vhost-user front end for
 # networks falls over MSI-X there. The host's end is a tap in a bridge, in a network namespace of the test's own.
 
+load ../patience.bash
+
 setup_file() {
 	[ -n "${ATOLL_BED_KERNEL:-}" ] || return 0
 	"$BATS_TEST_DIRNAME/../bed/make-initrd" -k "$ATOLL_BED_KERNEL" -i "$BATS_TEST_DIRNAME/qemu-net-init" \
@@ -28,16 +30,6 @@ setup() {
 
 teardown() {
 	for pid in $(jobs -p); do { kill -9 "$pid"; wait "$pid"; } 2>/dev/null || true; done
-}
-
-# wait_until SECONDS COMMAND...
-wait_until() {
-	local deadline=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $deadline ] || { echo "waited in vain: $*"; return 1; }
-		read -r -t 0.05 <> <(:) || :
-	done
 }
 
 # For processes of ours, which the shell reaps at once.

@@ -86,7 +86,7 @@ class Run:
                 for step in chosen(steps.POOLED):
                     step(self)
                 if self.options.files and not self.pool.jobs:
-                    sys.exit("check: none of these files has a test: " + " ".join(self.options.files))
+                    sys.exit("check: none of these files has such a test: " + " ".join(self.options.files))
                 self.start_pool()
         except Failed as failed:
             self.report.fault("build", str(failed), tail(failed.log), failed.log)
@@ -135,6 +135,7 @@ def main():
     parser.add_argument("--emulated", action="store_true")
     parser.add_argument("--soak", action="store_true")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--filter", default="")
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
     options.quick = "quick" in options.words

@@ -19,6 +19,8 @@ BED_PATIENCE = 12
 HERE_PATIENCE = 3
 # Tests of one job, and their seconds as far as they are known from the last time.
 JOB_TESTS, JOB_SECONDS = 16, 120
+# So often the wait for the last tests tells of itself.
+WORD_SECONDS = 60
 
 
 class Job:
@@ -57,6 +59,7 @@ class Machine:
     def __init__(self, name, place, folder, environment, kernel):
         self.name, self.place, self.folder, self.environment, self.kernel = name, place, folder, environment, kernel
         self.process, self.number, self.offset = None, 0, 0
+        self.begun = None # (the test that runs, since when)
 
     def start(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -118,7 +121,7 @@ class Pool:
     def __init__(self, report, folder, environment, kernel, known):
         self.report, self.folder, self.environment, self.kernel, self.known = report, folder, environment, kernel, known
         self.jobs, self.lock, self.threads, self.machines = [], threading.Condition(), [], []
-        self.ended, self.records = False, []
+        self.ended, self.stopped, self.records = False, False, []
 
     def add(self, jobs):
         with self.lock:
@@ -140,10 +143,22 @@ class Pool:
         with self.lock:
             self.ended = True
             self.lock.notify_all()
-        for thread in self.threads:
-            thread.join()
+        quiet = time.monotonic() + WORD_SECONDS
+        while any(thread.is_alive() for thread in self.threads):
+            time.sleep(0.2)
+            if time.monotonic() >= quiet:
+                self.report.note("still waiting for: %s; %d more" % (", ".join(self.running()) or "a machine's start",
+                                                                 sum(len(job.tests) for job in self.jobs)))
+                quiet = time.monotonic() + WORD_SECONDS
+
+    def running(self):
+        """The tests that run now, with what they have taken so far."""
+        begun = [machine.begun for machine in self.machines]
+        return ["%s: %s (%.0f s so far)" % (one[0].file, one[0].name, time.monotonic() - one[1]) for one in begun if one]
 
     def stop(self):
+        """At once, whatever runs: without results, and without machines in the place of those that end now."""
+        self.stopped = True
         for machine in self.machines:
             machine.stop(at_once=True)
 
@@ -173,7 +188,7 @@ class Pool:
     def run(self, machine):
         while True:
             job = self.take(machine.place)
-            if job is None:
+            if job is None or self.stopped:
                 return
             if machine.process is None:
                 machine.start()
@@ -181,6 +196,8 @@ class Pool:
             while left:
                 machine.give(job, left)
                 left = self.follow(machine, job, left)
+                if self.stopped:
+                    return
                 if not left:
                     break
                 deaths += 1
@@ -206,20 +223,24 @@ class Pool:
         """Until the job's end, or the machine's. The tests that have no result, that which ran first."""
         left, begun = list(tests), None
         by_name = {test.name: test for test in tests}
-        while True:
-            dead = machine.process.poll() is not None
+        process = machine.process # stop() takes it away from under this thread
+        while process is not None and not self.stopped:
+            dead = process.poll() is not None
             for event in machine.events():
                 if event["what"] == "begin":
                     begun = event["test"]
+                    machine.begun = (by_name[begun], time.monotonic())
                 elif event["what"] == "end":
                     return []
                 else:
                     test = by_name[event["test"]]
+                    machine.begun = None
                     if test in left:
                         left.remove(test)
                         self.known[key(job, test)] = round(event["seconds"], 1)
                         self.report.result(job, test, event["what"], event["seconds"], event["text"], event["reason"])
             if dead:
-                machine.process = None
+                machine.process = machine.begun = None
                 return sorted(left, key=lambda test: test.name != begun)
             time.sleep(0.2)
+        return left

@@ -145,6 +145,8 @@ def select(run, tests):
         tests = [test for test in tests if "soak" not in test.tags]
     if run.options.files:
         tests = [test for test in tests if test.file in run.options.files]
+    if run.options.filter:
+        tests = [test for test in tests if re.search(run.options.filter, test.name)]
     return tests
 
 

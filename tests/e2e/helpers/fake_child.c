@@ -103,6 +103,15 @@ static void pretend(const char *thread, const char *filter, size_t arguments)
 	control_send(WIRE, &envelope, NULL, 0);
 }
 
+/* As a real one: sealed, and then in a guest's hands. */
+static void violate(void)
+{
+	jail_watch_violations(WIRE);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	jail_seal_process(&filter_blk_main, true);
+	openat(AT_FDCWD, "/etc/passwd", O_RDONLY);
+}
+
 static void check_surroundings(void)
 {
 	DIR *list = opendir("/proc/self/fd");
@@ -175,6 +184,9 @@ static int serve(const char *mode)
 			kind = message.envelope->order->kind;
 		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT)
 			answer_heartbeat(mode, message.envelope->serial);
+		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS_REQUEST &&
+			 strcmp(mode, "asked") == 0)
+			violate();
 		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE)
 			tell_device(message.envelope->attach_device->id, message.envelope->serial);
 		control_message_clear(&message);
@@ -191,7 +203,6 @@ static int serve(const char *mode)
 static void misbehave_before_ready(const char *mode)
 {
 	static char bytes[100000];
-	struct control_message message;
 	int fd = STDIN_FILENO;
 
 	if (strcmp(mode, "die") == 0) {
@@ -220,17 +231,8 @@ static void misbehave_before_ready(const char *mode)
 	}
 	if (strcmp(mode, "supervisor") == 0)
 		control_send_order(WIRE, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN);
-	if (strcmp(mode, "early") == 0 || strcmp(mode, "asked") == 0) {
-		/* As a real one: sealed, ready, and then in a guest's hands. */
-		jail_watch_violations(WIRE);
-		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-		if (strcmp(mode, "asked") == 0)
-			control_send_ready(WIRE);
-		if (strcmp(mode, "asked") == 0)
-			control_receive_timeout(WIRE, -1, &message);
-		jail_seal_process(&filter_blk_main, true);
-		openat(AT_FDCWD, "/etc/passwd", O_RDONLY);
-	}
+	if (strcmp(mode, "early") == 0)
+		violate();
 	if (strcmp(mode, "pretend") == 0)
 		pretend("main", "blk.main", 6);
 	if (strcmp(mode, "nonsense") == 0)
