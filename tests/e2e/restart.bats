@@ -133,14 +133,15 @@ end() {
 }
 
 @test "a process that ends again and again is given pauses" {
+	# It ends at its first heartbeat, so soon that its backoff has not begun anew (20 times as long).
 	fake blk=late
 	truncate -s 1M image
-	config again <<<$'disks:\n  - {id: root, path: image}\nrestart: {backoff: 20ms, limit: 5}\n'"$(heartbeat 400)"
+	config again <<<$'disks:\n  - {id: root, path: image}\nrestart: {backoff: '$((20 * patience))$'ms, limit: 5}\n'"$(heartbeat 400)"
 	"$atoll" run --detach --log-file=log again.yaml
 	wait_until 10 is blk state failed
 	cat log
 	[ "$(sed -n 's/.*again\/root .*its successor starts \(.*\) (restart.*/\1/p' log | tr '\n' ,)" = \
-		"at once,in 20 ms,in 40 ms,in 80 ms,in 160 ms," ]
+		"at once,$(printf 'in %d ms,' $((20 * patience)) $((40 * patience)) $((80 * patience)) $((160 * patience)))" ]
 	grep -q 'again/root ended with status 7: "these are my late words"; the device is failed' log
 	end
 }
