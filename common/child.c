@@ -124,6 +124,12 @@ static bool child_names(const Atoll__Control__Envelope *envelope, const char **v
 		*log_level = envelope->net_configure->log_level;
 		*no_sandbox = envelope->net_configure->no_sandbox;
 		return true;
+	case ATOLL__CONTROL__ENVELOPE__BODY_UNDERTAKER_CONFIGURE:
+		*vm = envelope->undertaker_configure->vm;
+		*id = envelope->undertaker_configure->id;
+		*log_level = envelope->undertaker_configure->log_level;
+		*no_sandbox = envelope->undertaker_configure->no_sandbox;
+		return true;
 	case ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE:
 		*vm = envelope->console_configure->vm;
 		*id = envelope->console_configure->id;

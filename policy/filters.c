@@ -16,6 +16,7 @@ const struct seccomp_filter *const seccomp_filters[] = {
 	&filter_core_vcpu,
 	&filter_net_main,
 	&filter_supervisor_main,
+	&filter_undertaker_main,
 	NULL,
 };
 

@@ -20,6 +20,7 @@ extern const struct seccomp_filter filter_core_process;
 extern const struct seccomp_filter filter_core_vcpu;
 extern const struct seccomp_filter filter_net_main;
 extern const struct seccomp_filter filter_supervisor_main;
+extern const struct seccomp_filter filter_undertaker_main;
 
 /* All of them, in the order of their names, with a NULL at the end. */
 extern const struct seccomp_filter *const seccomp_filters[];

@@ -45,20 +45,20 @@ policy_libpolicytools_la_LIBADD = policy/libpolicycompile.la policy/libpolicy.la
 policy_atoll_policyc_SOURCES = policy/policyc.c
 policy_atoll_policyc_LDADD = policy/libpolicycompile.la policy/libpolicy.la common/libcommon.la
 
-POLICY_NAMES = blk.main blk.queue console.main core.attendant core.main core.vcpu net.main supervisor.main
+POLICY_NAMES = blk.main blk.queue console.main core.attendant core.main core.vcpu net.main supervisor.main undertaker.main
 POLICY_UNIONS = blk.process core.process
 POLICY_TEXTS = policy/common.policy policy/groups.policy policy/process.policy \
 	policy/blk.main.policy policy/blk.queue.policy policy/console.main.policy policy/core.attendant.policy \
 	policy/core.main.policy \
-	policy/core.vcpu.policy policy/net.main.policy policy/supervisor.main.policy
+	policy/core.vcpu.policy policy/net.main.policy policy/supervisor.main.policy policy/undertaker.main.policy
 POLICY_SOURCES = \
 	policy/compiled/blk.main.c policy/compiled/blk.process.c policy/compiled/blk.queue.c \
 	policy/compiled/console.main.c policy/compiled/core.attendant.c policy/compiled/core.main.c policy/compiled/core.process.c \
-	policy/compiled/core.vcpu.c policy/compiled/net.main.c policy/compiled/supervisor.main.c
+	policy/compiled/core.vcpu.c policy/compiled/net.main.c policy/compiled/supervisor.main.c policy/compiled/undertaker.main.c
 POLICY_MANIFESTS = \
 	policy/compiled/blk.main.json policy/compiled/blk.process.json policy/compiled/blk.queue.json \
 	policy/compiled/console.main.json policy/compiled/core.attendant.json policy/compiled/core.main.json policy/compiled/core.process.json \
-	policy/compiled/core.vcpu.json policy/compiled/net.main.json policy/compiled/supervisor.main.json
+	policy/compiled/core.vcpu.json policy/compiled/net.main.json policy/compiled/supervisor.main.json policy/compiled/undertaker.main.json
 
 policy_libfilters_la_SOURCES = policy/filters.c policy/filters.h
 nodist_policy_libfilters_la_SOURCES = $(POLICY_SOURCES)

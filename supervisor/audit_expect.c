@@ -143,6 +143,15 @@ static const struct audit_rule audit_rules[] = {
 		.fds = {child_fds, wire_fds, console_fds},
 		.limits = {jail_limits, taskless_limits},
 	},
+	/* Nothing of the host's. */
+	{
+		.role = "undertaker",
+		.threads = {{"main", {"undertaker.main"}, NULL}},
+		.own_namespaces = JAIL_NAMESPACES,
+		.jailed = true,
+		.fds = {child_fds, wire_fds},
+		.limits = {jail_limits, taskless_limits},
+	},
 };
 
 const struct audit_rule *audit_rule_find(const char *role)

@@ -197,6 +197,12 @@ static void process_name(struct audit_process *process, const char *role, const 
 	process->dir_fd = -1;
 }
 
+/* A dead one does nothing, and its number may be another's; a device that has failed has none. */
+static bool process_lives(const Atoll__Control__ProcessState *state)
+{
+	return strcmp(state->state, "dead") != 0 && state->pid != 0 && state->pid <= INT_MAX;
+}
+
 /* Makes the list of processes from an answer. */
 static int processes_list(struct audit *audit, const Atoll__Control__MonitorReply *reply, pid_t supervisor)
 {
@@ -211,8 +217,7 @@ static int processes_list(struct audit *audit, const Atoll__Control__MonitorRepl
 	for (size_t i = 0; i < count; i++) {
 		const Atoll__Control__ProcessState *state = reply->processes[i];
 
-		/* A dead one does nothing, and its number may be another's. */
-		if (strcmp(state->state, "dead") == 0 || state->pid == 0 || state->pid > INT_MAX)
+		if (!process_lives(state))
 			continue;
 		audit->processes[audit->process_count].no_sandbox = state->no_sandbox;
 		audit->processes[audit->process_count].recorded = state->recorded;
@@ -232,7 +237,7 @@ static bool processes_same(const struct audit *audit, const Atoll__Control__Moni
 	for (size_t i = 0; i < reply->n_processes; i++) {
 		bool known = false;
 
-		if (strcmp(reply->processes[i]->state, "dead") == 0)
+		if (!process_lives(reply->processes[i]))
 			continue;
 		alive++;
 		for (size_t k = 1; k < audit->process_count; k++)

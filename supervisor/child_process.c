@@ -43,14 +43,15 @@ static uint64_t time_us(clockid_t clock)
 
 const char *child_role_name(enum child_role role)
 {
-	static const char *const names[] = {"core", "blk", "net", "console"};
+	static const char *const names[] = {"core", "blk", "net", "console", "undertaker"};
 
 	return names[role];
 }
 
 const char *child_role_program(enum child_role role)
 {
-	static const char *const names[] = {"atoll-core", "atoll-blk", "atoll-net", "atoll-console"};
+	static const char *const names[] = {"atoll-core", "atoll-blk", "atoll-net", "atoll-console",
+					    "atoll-undertaker"};
 
 	return names[role];
 }

@@ -23,6 +23,7 @@ enum child_role {
 	CHILD_ROLE_BLK,
 	CHILD_ROLE_NET,
 	CHILD_ROLE_CONSOLE,
+	CHILD_ROLE_UNDERTAKER,
 };
 
 enum child_state {

@@ -94,7 +94,7 @@ static Atoll__Control__ProcessState *process_state_new(const struct vm *vm, cons
 	process->id = (char *)child->id;
 	process->pid = child->state == CHILD_DEAD ? 0 : (uint32_t)child->pid;
 	process->state = (char *)child_state_name(child->state);
-	if (device != NULL) {
+	if (device != NULL && child == device->child) {
 		process->restarts = device->restarts;
 		process->trouble = (char *)device->trouble;
 		/* What happens to a process that goes on, not what happened to the one before. */

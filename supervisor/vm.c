@@ -376,7 +376,7 @@ static void vm_child_died(void *owner, struct child_process *child)
 	char how[320];
 
 	if (vm_death_is_device(vm, child)) {
-		vm_device_died(vm_device_of(vm, child));
+		vm_device_died(vm_device_of(vm, child), child);
 		return;
 	}
 	child_process_describe_end(child, how, sizeof(how));

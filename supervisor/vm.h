@@ -122,5 +122,8 @@ int vm_start_processes(struct vm *vm);
 /* Starts a process in the place of the device's dead one, and tells it and the core of each other. 0, or -errno
  * after having reported why; device->child is the new one if it could be started. */
 int vm_start_device(struct vm *vm, struct vm_device *device);
+/* The same with an undertaker, in the place of a dead one if there is one; device->undertaker is the new one if it could
+ * be started, else NULL. */
+int vm_start_undertaker(struct vm *vm, struct vm_device *device);
 
 #endif

@@ -67,7 +67,8 @@ static int core_configure(struct vm *vm, struct child_process *core, unsigned de
 	return child_process_send(core, &envelope, fds, configure.has_initrd ? 3 : 2);
 }
 
-static int core_attach(struct child_process *core, const struct vm_device *device, int wire_fd)
+static int core_attach(struct child_process *core, const struct vm_device *device, bool undertaker,
+		       int wire_fd)
 {
 	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__AttachDevice attach = ATOLL__CONTROL__ATTACH_DEVICE__INIT;
@@ -75,6 +76,7 @@ static int core_attach(struct child_process *core, const struct vm_device *devic
 	attach.id = (char *)device->id;
 	attach.type = device->type;
 	attach.queues = device->queues;
+	attach.undertaker = undertaker;
 	envelope.serial = device->wire;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE;
 	envelope.attach_device = &attach;
@@ -173,8 +175,26 @@ static int console_configure(struct vm *vm, const struct vm_device *device, int 
 	return result;
 }
 
+static int undertaker_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
+{
+	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__UndertakerConfigure configure = ATOLL__CONTROL__UNDERTAKER_CONFIGURE__INIT;
+
+	configure.vm = vm->config->name;
+	configure.id = (char *)device->id;
+	configure.type = device->type;
+	configure.queues = device->queues;
+	configure.log_level = log_get_level();
+	configure.no_sandbox = device->undertaker->no_sandbox;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_UNDERTAKER_CONFIGURE;
+	envelope.undertaker_configure = &configure;
+	return child_process_send(device->undertaker, &envelope, &wire_fd, 1);
+}
+
 static int device_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
 {
+	if (device->undertaker != NULL)
+		return undertaker_configure(vm, device, wire_fd);
 	switch (device->role) {
 	case CHILD_ROLE_BLK:
 		return blk_configure(vm, device, wire_fd);
@@ -195,7 +215,7 @@ static int device_wire(struct vm *vm, struct vm_device *device)
 	/* The first wires have none: the core tells nothing of them before the VM runs. */
 	device->wire = device->state == DEVICE_STARTING ? 0 : ++vm->serial;
 	device->wire_ended = device->core_serves = false;
-	result = core_attach(TAILQ_FIRST(&vm->children), device, wire[0]);
+	result = core_attach(TAILQ_FIRST(&vm->children), device, device->undertaker != NULL, wire[0]);
 	if (result == 0)
 		result = device_configure(vm, device, wire[1]);
 	fds_close(wire, 2);
@@ -203,10 +223,37 @@ static int device_wire(struct vm *vm, struct vm_device *device)
 	return result == -EPIPE ? 0 : result;
 }
 
+/* A dead one. Not from its own callback. */
+static void undertaker_forget(struct vm *vm, struct vm_device *device)
+{
+	if (device->undertaker == NULL)
+		return;
+	TAILQ_REMOVE(&vm->children, device->undertaker, link);
+	child_process_free(device->undertaker);
+	device->undertaker = NULL;
+}
+
+int vm_start_undertaker(struct vm *vm, struct vm_device *device)
+{
+	int result;
+
+	undertaker_forget(vm, device);
+	result = vm_start_one(vm, CHILD_ROLE_UNDERTAKER, device->index, device->id, &device->undertaker);
+	if (result < 0) {
+		device->undertaker = NULL;
+		return result;
+	}
+	TAILQ_INSERT_AFTER(&vm->children, device->child, device->undertaker, link);
+	return device_wire(vm, device);
+}
+
 int vm_start_device(struct vm *vm, struct vm_device *device)
 {
 	struct child_process *before = device->child, *child;
-	int result = vm_start_one(vm, device->role, device->index, device->id, &child);
+	int result;
+
+	undertaker_forget(vm, device);
+	result = vm_start_one(vm, device->role, device->index, device->id, &child);
 
 	if (result < 0)
 		return result;

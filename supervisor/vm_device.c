@@ -17,6 +17,9 @@
 #define WIRE_ENDED_US UINT64_C(200000)
 /* Between two heartbeats, at most. */
 #define BEAT_US UINT64_C(1000000)
+/* How often an undertaker is succeeded, within the window of restart.h. */
+#define UNDERTAKER_LIMIT      5
+#define UNDERTAKER_BACKOFF_US UINT64_C(100000)
 /* A beat that comes so much too late: it is we who were stopped. */
 #define BEAT_LATE_US UINT64_C(500000)
 
@@ -31,6 +34,14 @@ const char *vm_device_state_name(const struct vm_device *device)
 static const char *device_program(const struct vm_device *device)
 {
 	return child_role_program(device->role);
+}
+
+/* Who answers the guest, or last did. */
+static struct child_process *device_process(const struct vm_device *device)
+{
+	bool undertaker = device->undertaker != NULL && device->undertaker->state != CHILD_DEAD;
+
+	return undertaker ? device->undertaker : device->child;
 }
 
 /* Who waited for the successor is told how it went; "": it serves. */
@@ -88,7 +99,10 @@ static void device_fail(struct vm_device *device)
 	const char *vm = device->vm->config->name;
 
 	device->state = DEVICE_FAILED;
-	device_tell_core_failed(device);
+	if (device->type == ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL)
+		device_tell_core_failed(device);
+	else
+		loop_timer_arm(device->timer, 0);
 	if (device->restart.always)
 		log_error(
 			"%s: %s/%s %s; the device is failed, after %u restarts within %d s; the VM goes on; "
@@ -131,12 +145,101 @@ static void device_succeed(struct vm_device *device, uint64_t served_us)
 	loop_timer_arm(device->timer, delay);
 }
 
-void vm_device_died(struct vm_device *device)
+/* --- its undertaker --- */
+
+/* Of a device that has FAILED. */
+static void device_bury(struct vm_device *device)
+{
+	int result;
+
+	device->core_serves = false;
+	device->heartbeat = (struct heartbeat){0};
+	result = vm_start_undertaker(device->vm, device);
+	if (result == 0) {
+		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
+		return;
+	}
+	/* The reason is in the log. */
+	if (device->undertaker != NULL)
+		child_process_break(device->undertaker, "it could not be told what to do");
+	else
+		device_tell_core_failed(device);
+}
+
+static void undertaker_serves(struct vm_device *device)
+{
+	if (device->undertaker == NULL || device->undertaker->state != CHILD_RUNNING ||
+	    !device->core_serves || device->wire_ended)
+		return;
+	loop_timer_disarm(device->timer);
+	device->serving_us = vm_now();
+	log_notice("%s: %s/%s answers for the failed device: what the guest asks of it fails",
+		   child_role_program(CHILD_ROLE_UNDERTAKER), device->vm->config->name, device->id);
+}
+
+static void undertaker_died(struct vm_device *device)
+{
+	const struct child_process *child = device->undertaker;
+	const char *program = child_role_program(CHILD_ROLE_UNDERTAKER), *vm = device->vm->config->name;
+	uint64_t now = vm_now(), delay;
+	char how[320];
+
+	loop_timer_disarm(device->timer);
+	child_process_describe_end(child, how, sizeof(how));
+	if (device->state == DEVICE_DRAINING) {
+		if (child->killed || child->wait_status != 0)
+			log_warning("%s: %s/%s %s while the device was being revived", program, vm,
+				    device->id, how);
+		device->state = DEVICE_WAITING;
+		loop_timer_arm(device->timer, 0);
+		return;
+	}
+	if (!restart_decide(&device->undertaker_restart, now,
+			    device->core_serves ? now - device->serving_us : 0, &delay)) {
+		log_error("%s: %s/%s %s%s%s, once too often; nobody answers the guest for this device",
+			  program, vm, device->id, how, child->violation[0] != '\0' ? ": " : "",
+			  child->violation);
+		device_tell_core_failed(device);
+		return;
+	}
+	log_warning("%s: %s/%s %s%s%s; another takes its place", program, vm, device->id, how,
+		    child->violation[0] != '\0' ? ": " : "", child->violation);
+	loop_timer_arm(device->timer, delay);
+}
+
+/* A timer of FAILED. */
+static void undertaker_timer(struct vm_device *device)
+{
+	struct child_process *child = device->undertaker;
+
+	if (child == NULL || child->state == CHILD_DEAD) {
+		device_bury(device);
+		return;
+	}
+	if (child_process_has_ended(child))
+		return;
+	if (process_is_stopped(child->pid))
+		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
+	else if (device->wire_ended)
+		child_process_break(child, "it closed its wire to the core and went on");
+	else
+		child_process_break(child, child->state == CHILD_RUNNING
+						   ? "the core could not set it up in time"
+						   : "it was not ready in time");
+}
+
+/* --- its end, and what comes of it --- */
+
+void vm_device_died(struct vm_device *device, struct child_process *died)
 {
 	enum vm_device_state before = device->state;
 	uint64_t now = vm_now();
 	const struct child_process *child = device->child;
 
+	if (died == device->undertaker) {
+		undertaker_died(device);
+		return;
+	}
 	loop_timer_disarm(device->timer);
 	device_describe_end(device);
 	if (before == DEVICE_DRAINING) {
@@ -197,6 +300,8 @@ void vm_device_ready(struct vm_device *device)
 {
 	if (device->state == DEVICE_SUCCEEDING)
 		device_serves(device);
+	else if (device->state == DEVICE_FAILED)
+		undertaker_serves(device);
 }
 
 static void device_timer(void *argument)
@@ -207,17 +312,21 @@ static void device_timer(void *argument)
 		device_start(device);
 		return;
 	}
-	if (device->state == DEVICE_FAILED || child_process_has_ended(device->child))
+	if (device->state == DEVICE_FAILED) {
+		undertaker_timer(device);
 		return;
-	if (process_is_stopped(device->child->pid)) {
+	}
+	if (child_process_has_ended(device_process(device)))
+		return;
+	if (process_is_stopped(device_process(device)->pid)) {
 		/* By a debugger, who has time. */
 		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
 		return;
 	}
 	if (device->wire_ended)
-		child_process_break(device->child, "it closed its wire to the core and went on");
+		child_process_break(device_process(device), "it closed its wire to the core and went on");
 	else if (device->state == DEVICE_DRAINING)
-		child_process_break(device->child, "it did not finish in time");
+		child_process_break(device_process(device), "it did not finish in time");
 	else if (device->state == DEVICE_SUCCEEDING)
 		child_process_break(device->child, device->child->state == CHILD_RUNNING
 							   ? "the core could not set it up in time"
@@ -232,7 +341,7 @@ bool vm_device_told(struct vm *vm, uint64_t wire, const Atoll__Control__DeviceSt
 	if (device == NULL)
 		return false;
 	/* Of a predecessor's, or of a process that has ended meanwhile. */
-	if (wire != device->wire || device->child == NULL || device->child->state == CHILD_DEAD)
+	if (wire != device->wire || device->child == NULL || device_process(device)->state == CHILD_DEAD)
 		return wire <= device->wire;
 	switch (state->kind) {
 	case ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING:
@@ -241,6 +350,8 @@ bool vm_device_told(struct vm *vm, uint64_t wire, const Atoll__Control__DeviceSt
 		device->core_serves = true;
 		if (device->state == DEVICE_SUCCEEDING)
 			device_serves(device);
+		else if (device->state == DEVICE_FAILED)
+			undertaker_serves(device);
 		return true;
 	case ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_GONE:
 		if (device->wire_ended)
@@ -254,9 +365,9 @@ bool vm_device_told(struct vm *vm, uint64_t wire, const Atoll__Control__DeviceSt
 		if (device->wire_ended)
 			return false;
 		device->wire_ended = true;
-		if (!child_process_has_ended(device->child)) {
+		if (!child_process_has_ended(device_process(device))) {
 			snprintf(why, sizeof(why), "the core cut it off: %.200s", state->detail);
-			child_process_break(device->child, why);
+			child_process_break(device_process(device), why);
 		}
 		return true;
 	default:
@@ -289,9 +400,15 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 			   vm->config->name, device->id);
 		restart_forgive(&device->restart);
 		device->restarts++;
-		device->state = DEVICE_WAITING;
 		device->ended_us = vm_now();
-		loop_timer_arm(device->timer, 0);
+		if (device_process(device)->state == CHILD_DEAD) {
+			device->state = DEVICE_WAITING;
+			loop_timer_arm(device->timer, 0);
+			break;
+		}
+		device->state = DEVICE_DRAINING;
+		loop_timer_arm(device->timer, vm->config->heartbeat_us);
+		child_process_shut_down(device->undertaker);
 		break;
 	case DEVICE_WAITING:
 		loop_timer_arm(device->timer, 0);
@@ -308,11 +425,12 @@ static void device_beat(struct vm_device *device, uint64_t now)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__Heartbeat heartbeat = ATOLL__CONTROL__HEARTBEAT__INIT;
+	struct child_process *process = device_process(device);
 	const char *hangs = heartbeat_hangs(&device->heartbeat, device->vm->config->heartbeat_us, now);
 
-	if (hangs != NULL && !child_process_has_ended(device->child)) {
-		if (!process_is_stopped(device->child->pid)) {
-			child_process_break(device->child, hangs);
+	if (hangs != NULL && !child_process_has_ended(process)) {
+		if (!process_is_stopped(process->pid)) {
+			child_process_break(process, hangs);
 			return;
 		}
 		heartbeat_excuse(&device->heartbeat, now);
@@ -324,7 +442,7 @@ static void device_beat(struct vm_device *device, uint64_t now)
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT;
 	envelope.heartbeat = &heartbeat;
 	/* One that cannot be sent, because it does not read, is not answered either. */
-	control_send(device->child->control_fd, &envelope, NULL, 0);
+	control_send(process->control_fd, &envelope, NULL, 0);
 }
 
 static uint64_t beat_period_us(const struct vm *vm)
@@ -342,7 +460,8 @@ static void vm_beat(void *argument)
 		vm_devices_excuse(vm, now);
 	vm->beat_us = now;
 	for (unsigned i = 0; i < vm->device_count; i++)
-		if (vm->devices[i].state == DEVICE_RUNNING && vm->devices[i].child->state == CHILD_RUNNING)
+		if ((vm->devices[i].state == DEVICE_RUNNING || vm->devices[i].state == DEVICE_FAILED) &&
+		    device_process(&vm->devices[i])->state == CHILD_RUNNING)
 			device_beat(&vm->devices[i], now);
 	loop_timer_arm(vm->beat_timer, beat_period_us(vm));
 }
@@ -366,7 +485,7 @@ struct vm_device *vm_device_find(const struct vm *vm, const char *id)
 struct vm_device *vm_device_of(const struct vm *vm, const struct child_process *child)
 {
 	for (unsigned i = 0; i < vm->device_count; i++)
-		if (vm->devices[i].child == child)
+		if (vm->devices[i].child == child || (child != NULL && vm->devices[i].undertaker == child))
 			return &vm->devices[i];
 	return NULL;
 }
@@ -377,11 +496,12 @@ void vm_devices_launch(struct vm *vm)
 		struct vm_device *device = &vm->devices[i];
 
 		device->state = DEVICE_STARTING;
-		device->child = NULL;
+		device->child = device->undertaker = NULL;
 		device->ended_us = 0;
 		device->trouble[0] = '\0';
 		device->heartbeat = (struct heartbeat){0};
 		restart_forgive(&device->restart);
+		restart_forgive(&device->undertaker_restart);
 	}
 }
 
@@ -411,6 +531,8 @@ static int device_init(struct vm *vm, struct vm_device *device, const struct con
 	device->vm = vm;
 	device->timer = loop_watch_timer(vm->loop, device_timer, device);
 	if (device->timer == NULL)
+		return -ENOMEM;
+	if (restart_init(&device->undertaker_restart, true, UNDERTAKER_LIMIT, UNDERTAKER_BACKOFF_US) < 0)
 		return -ENOMEM;
 	return restart_init(&device->restart, restart->policy == CONFIG_RESTART_ALWAYS, restart->limit,
 			    restart->backoff_us);
@@ -461,6 +583,7 @@ void vm_devices_free(struct vm *vm)
 	for (unsigned i = 0; i < vm->device_count; i++) {
 		loop_unwatch(vm->devices[i].timer);
 		restart_clear(&vm->devices[i].restart);
+		restart_clear(&vm->devices[i].undertaker_restart);
 	}
 	free(vm->devices);
 	loop_unwatch(vm->beat_timer);

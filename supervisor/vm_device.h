@@ -6,7 +6,8 @@
  *   DRAINING    a planned replacement: its process has the order to finish and end
  *   WAITING     its process ended; the next one starts after a pause
  *   SUCCEEDING  the next one has started: it is to say that it is ready, and the core that it serves
- *   FAILED      no process, until `atoll restart`
+ *   FAILED      no process, until `atoll restart`; a virtio device has an undertaker meanwhile, which fails what the
+ *               guest asks of it
  *
  * A process is succeeded only when it is reaped: what it had handed to the kernel is done or cancelled then, and
  * nothing of it reaches the guest's memory or the disk any more. Its successor is given the same descriptors of the
@@ -44,9 +45,11 @@ struct vm_device {
 	unsigned queues;
 
 	enum vm_device_state state;
-	struct child_process *child; /* the last one; dead in WAITING and FAILED */
-	uint64_t wire;		     /* serial of the AttachDevice that brought the core its end */
-	bool wire_ended;	     /* so the core said */
+	struct child_process *child;	  /* the last one; dead in WAITING and FAILED */
+	struct child_process *undertaker; /* of FAILED, and of DRAINING from there; may be dead; NULL: none */
+	struct restart undertaker_restart; /* its own: a device's is spent */
+	uint64_t wire;			   /* serial of the AttachDevice that brought the core its end */
+	bool wire_ended;		   /* so the core said */
 	bool core_serves;
 	struct restart restart;
 	struct heartbeat heartbeat;
@@ -64,7 +67,7 @@ int vm_devices_new(struct vm *vm);
 void vm_devices_free(struct vm *vm);
 /* NULL: there is none of this id. */
 struct vm_device *vm_device_find(const struct vm *vm, const char *id);
-/* The one whose process this is; NULL for the core. */
+/* The one whose process this is, or whose undertaker; NULL for the core. */
 struct vm_device *vm_device_of(const struct vm *vm, const struct child_process *child);
 /* "restarting" */
 const char *vm_device_state_name(const struct vm_device *device);
@@ -80,7 +83,7 @@ void vm_devices_excuse(struct vm *vm, uint64_t now);
 
 /* What its process and the core tell; only while the VM runs. */
 void vm_device_ready(struct vm_device *device);
-void vm_device_died(struct vm_device *device);
+void vm_device_died(struct vm_device *device, struct child_process *child);
 bool vm_device_told(struct vm *vm, uint64_t wire, const Atoll__Control__DeviceState *state);
 
 /*

@@ -105,6 +105,7 @@ static void attendant_greet(struct device_link *link)
 
 	link->next_fd = -1;
 	link->serial = link->next_serial;
+	link->undertaker = link->next_undertaker;
 	link->abandoned = link->overdue = false;
 	link->wire_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (link->wire_fd < 0) {
@@ -356,7 +357,7 @@ static void link_cut(struct device_link *link)
 	link->ops->retire(link->device);
 }
 
-void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial)
+void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial, bool undertaker)
 {
 	link_cut(link);
 	pthread_mutex_lock(&link->lock);
@@ -365,6 +366,7 @@ void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial)
 	link_set_state(link, DEVICE_LINK_LOST);
 	link->next_fd = wire_fd;
 	link->next_serial = serial;
+	link->next_undertaker = undertaker;
 	pthread_cond_broadcast(&link->orders);
 	pthread_mutex_unlock(&link->lock);
 	loop_timer_arm(link->timer, DEVICE_LINK_HANDSHAKE_MS * UINT64_C(1000));

@@ -86,6 +86,8 @@ struct device_link {
 	bool prepared;	/* a successor is ready to be adopted */
 	bool abandoned; /* what the attendant does is not wanted any more */
 	bool overdue;
+	bool undertaker;		 /* the wire that is taken up, or was, leads to one */
+	bool next_undertaker;		 /* ... or that of next_fd does */
 	enum device_link_state fallback; /* if the successor is none */
 	struct loop_watch *timer;	 /* main thread */
 	struct device_report report;
@@ -128,8 +130,8 @@ void device_link_cancel(struct device_link *link, bool cut);
 
 /* --- Main thread --- */
 
-/* A wire to a successor, which becomes the link's; a process that is still there is let go. */
-void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial);
+/* A wire to a successor, or to an undertaker, which becomes the link's; a process that is still there is let go. */
+void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial, bool undertaker);
 /* No successor will come; a process that is still there is let go. */
 void device_link_fail(struct device_link *link);
 /* From adopt() and fail(), under the device's lock. */

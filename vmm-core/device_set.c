@@ -159,7 +159,12 @@ int device_set_replace(struct device_set *set, const Atoll__Control__AttachDevic
 		close(wire_fd);
 		return -ENOENT;
 	}
-	device_link_attach(device_link_of(known), wire_fd, serial);
+	/* A serial port's registers have no answer but their own. */
+	if (device->undertaker && known->virtio == NULL) {
+		close(wire_fd);
+		return -EINVAL;
+	}
+	device_link_attach(device_link_of(known), wire_fd, serial, device->undertaker);
 	return 0;
 }
 

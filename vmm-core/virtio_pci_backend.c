@@ -10,9 +10,14 @@
  * nothing with it, and raises each queue's vector, because a completion may not have been followed by its
  * interrupt.
  *
- * When no successor comes, the driver is told by DEVICE_NEEDS_RESET (virtio 1.2, 2.1.2). Its configuration is
- * answered from the copy then: ones would be a disk of 8 ZiB. A successor that comes after all goes on where
- * the driver left the device; 2.1 lets requests be completed in spite of the bit.
+ * When no successor comes, there comes an undertaker, which completes what the driver asks for with the error
+ * of the device's class. It is a back end like any other, except that it cannot know what the driver was promised:
+ * the features that are offered stay as they were, and the configuration is answered from the copy, in which a
+ * network's link is down.
+ *
+ * Where there is no undertaker either, the driver is told by DEVICE_NEEDS_RESET (virtio 1.2, 2.1.2). Its
+ * configuration is answered from the copy then, too: ones would be a disk of 8 ZiB. A successor that comes after
+ * all goes on where the driver left the device; 2.1 lets requests be completed in spite of the bit.
  */
 #include "vmm-core/virtio_pci_device.h"
 
@@ -34,6 +39,10 @@
 /* 5.1.3: the bits of a network device that decide how many queues there are. */
 #define VIRTIO_NET_F_CTRL_VQ 17
 #define VIRTIO_NET_F_MQ	     22
+/* 5.1.4: with this bit there is a status in a network's configuration. */
+#define VIRTIO_NET_F_STATUS	 16
+#define VIRTIO_NET_CONFIG_STATUS 6
+#define VIRTIO_NET_S_LINK_UP	 1
 
 uint64_t virtio_features_offered(const struct virtio_pci *device, const struct vhost_user_frontend *frontend)
 {
@@ -102,6 +111,8 @@ int virtio_config_fetch(struct virtio_pci *device)
 		return 0;
 	if (state == DEVICE_LINK_LOST)
 		return -ENOTCONN;
+	if (device->undertaker)
+		return 0;
 	device->doing = "its configuration cannot be read";
 	result = vhost_user_frontend_get_config(device->frontend, 0, config, device->config_size);
 	if (result == 0 && memcmp(config, device->config, device->config_size) != 0) {
@@ -138,6 +149,9 @@ int virtio_config_write(struct virtio_pci *device, uint64_t offset, const void *
 	if (state == DEVICE_LINK_LOST)
 		return -ENOTCONN;
 	device->doing = "its configuration cannot be written";
+	/* There is nobody whose setting it could be, nor a character's host. */
+	if (device->undertaker)
+		return 0;
 	result = vhost_user_frontend_set_config(device->frontend, (uint32_t)offset, data, size);
 	/* A console's field is no setting: each write to it is a character (5.3.4). */
 	if (result == 0 && device->device_type != VIRTIO_ID_CONSOLE)
@@ -186,6 +200,8 @@ static int successor_check(const struct virtio_pci *device, const struct virtio_
 	*doing = "its successor does not offer the features that the driver uses";
 	if ((needed & ~successor->offered) != 0)
 		return -EPROTO;
+	if (successor->undertaker)
+		return 0;
 	*doing = "its successor has another number of queues";
 	if (virtio_queues_offered(device, frontend, device->queue_count) != device->queue_count ||
 	    (queues != 0 && queues < device->queue_count && device->device_type != VIRTIO_ID_NET))
@@ -200,7 +216,8 @@ static int successor_set_up(const struct virtio_pci *device, struct vhost_user_f
 {
 	int result = virtio_backend_set_up(device, frontend, doing);
 
-	for (unsigned i = 0; result == 0 && i < device->config_write_count; i++) {
+	for (unsigned i = 0; result == 0 && i < device->config_write_count && !device->successor.undertaker;
+	     i++) {
 		const struct virtio_pci_config_write *write = &device->config_writes[i];
 
 		*doing = "its configuration cannot be written";
@@ -229,6 +246,7 @@ static int link_handshake(void *owner, int wire_fd, const char **doing)
 		close(wire_fd);
 		return result;
 	}
+	successor->undertaker = device->link.undertaker;
 	successor->offered = virtio_features_offered(device, successor->frontend);
 	/* Behind those who began before the link was lost. */
 	pthread_mutex_lock(&device->lock);
@@ -237,7 +255,7 @@ static int link_handshake(void *owner, int wire_fd, const char **doing)
 	virtio_device_unlock(device);
 	if (result == 0 && driver_ok)
 		result = successor_set_up(device, successor->frontend, doing);
-	if (result == 0 && device->config_size > 0) {
+	if (result == 0 && device->config_size > 0 && !successor->undertaker) {
 		*doing = "its configuration cannot be read";
 		result = vhost_user_frontend_get_config(successor->frontend, 0, successor->config,
 							device->config_size);
@@ -269,6 +287,17 @@ static void rings_wake(const struct virtio_pci *device)
 	}
 }
 
+/* What a driver reads while an undertaker serves. Under the device's lock. */
+static void undertaker_config(const struct virtio_pci *device, struct virtio_pci_successor *successor)
+{
+	successor->offered = device->offered;
+	memcpy(successor->config, device->config, device->config_size);
+	if (device->device_type == VIRTIO_ID_NET &&
+	    (device->offered & VIRTIO_BIT(VIRTIO_NET_F_STATUS)) != 0 &&
+	    device->config_size > VIRTIO_NET_CONFIG_STATUS)
+		successor->config[VIRTIO_NET_CONFIG_STATUS] &= (uint8_t)~VIRTIO_NET_S_LINK_UP;
+}
+
 static void link_adopt(void *owner)
 {
 	struct virtio_pci *device = owner;
@@ -279,6 +308,9 @@ static void link_adopt(void *owner)
 
 	pthread_mutex_lock(&device->lock);
 	device->frontend = frontend;
+	device->undertaker = successor->undertaker;
+	if (device->undertaker)
+		undertaker_config(device, successor);
 	device->offered = successor->offered;
 	changed = memcmp(device->config, successor->config, device->config_size) != 0;
 	if (changed) {

@@ -41,6 +41,7 @@ struct virtio_pci_config_write {
 /* A process that was made ready, while vCPUs still wait for one. The attendant's until it is adopted. */
 struct virtio_pci_successor {
 	struct vhost_user_frontend *frontend;
+	bool undertaker;
 	uint64_t offered;
 	uint8_t config[VHOST_USER_MAX_CONFIG_SIZE];
 };
@@ -69,6 +70,7 @@ struct virtio_pci {
 	uint32_t device_feature_select;
 	uint32_t driver_feature_select;
 	uint8_t status;
+	bool undertaker; /* the back end is one: the configuration is our copy */
 	uint8_t config_generation;
 	bool bad_queue_told; /* in the log; a guest is not to fill it */
 	uint8_t isr;

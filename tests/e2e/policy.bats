@@ -40,7 +40,7 @@ wrong() {
 	for name in blk.main blk.process blk.queue console.main core.attendant core.main core.process core.vcpu net.main supervisor.main; do
 		grep -q "^$name .* calls tried, also on the built-in filter$" <<<"$output"
 	done
-	[ "$(wc -l <<<"$output")" = 10 ]
+	[ "$(wc -l <<<"$output")" = 11 ]
 }
 
 @test "no thread of a device may make more than 26 calls, no vCPU more than 12" {

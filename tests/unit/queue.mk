@@ -1,5 +1,11 @@
 # The queue wire: guest memory, virtqueues, vhost-user.
 if HAVE_CMOCKA
+TESTS += tests/unit/test_undertaker
+check_PROGRAMS += tests/unit/test_undertaker
+tests_unit_test_undertaker_SOURCES = tests/unit/test_undertaker.c
+tests_unit_test_undertaker_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_undertaker_LDADD = dev-undertaker/libundertaker.la $(UNIT_LIBS)
+
 QUEUE_TESTS = tests/unit/test_inflight tests/unit/test_virtqueue tests/unit/test_virtqueue_race \
 	tests/unit/test_vhost_user
 check_PROGRAMS += $(QUEUE_TESTS)

@@ -767,7 +767,7 @@ static void test_unread(void **state)
 /* Each filter that the table names was compiled, and each that was compiled is named. */
 static void test_table_and_filters(void **state)
 {
-	static const char *const roles[] = {"supervisor", "core", "blk", "net", "console"};
+	static const char *const roles[] = {"supervisor", "core", "blk", "net", "console", "undertaker"};
 	const struct seccomp_filter *const *compiled = audit_filters();
 	bool named[64] = {0};
 

@@ -280,7 +280,7 @@ static void end(void)
 
 static void attach(struct fake_backend *backend, uint64_t serial)
 {
-	device_link_attach(link_, fake_backend_start(backend), serial);
+	device_link_attach(link_, fake_backend_start(backend), serial, false);
 }
 
 /* The process ends: its main wire and its channel. */
@@ -711,6 +711,71 @@ static void a_failed_device_comes_back(void **state)
 	fake_backend_join(&second);
 }
 
+/* E7: it offers what it likes, the driver has what it was promised; a successor takes over from it. */
+static void an_undertaker_answers_for_a_failed_device(void **state)
+{
+	static struct fake_backend first, undertaker, second;
+	uint32_t config;
+
+	(void)state;
+	fake_backend_init(&first);
+	first.features &= ~VIRTIO_BIT(5);
+	begin(&first);
+	driver_start();
+	config = get(CONFIG_PAGE, 4);
+	die(&first);
+	expect_report(GONE, 0, "");
+	fake_backend_init(&undertaker);
+	undertaker.features |= VIRTIO_BIT(5);
+	undertaker.protocol_features &= ~VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
+	memset(undertaker.config, 0x77, sizeof(undertaker.config));
+	device_link_attach(link_, fake_backend_start(&undertaker), 1, true);
+	expect_report(SERVING, 1, "");
+	assert_int_equal(get(COMMON(device_status), 1) & VIRTIO_STATUS_DEVICE_NEEDS_RESET, 0);
+	expect_rings(&undertaker, from_the_start);
+	/* Nobody asks it. */
+	assert_int_equal(get(CONFIG_PAGE, 4), config);
+	writeback_clear();
+	for (unsigned i = 0; i < undertaker.request_count; i++) {
+		assert_int_not_equal(undertaker.requests[i], VHOST_USER_GET_CONFIG);
+		assert_int_not_equal(undertaker.requests[i], VHOST_USER_SET_CONFIG);
+	}
+	/* A driver that begins anew is offered what the first one offered. */
+	driver_reset();
+	put(COMMON(device_feature_select), 0, 4);
+	assert_int_equal(get(COMMON(device_feature), 4) & VIRTIO_BIT(5), 0);
+	driver_start();
+	assert_int_not_equal(get(COMMON(device_status), 1) & VIRTIO_STATUS_DRIVER_OK, 0);
+	expect_rings(&undertaker, from_the_start);
+	die(&undertaker);
+	expect_report(GONE, 1, "");
+	fake_backend_init(&second);
+	attach(&second, 2);
+	expect_report(SERVING, 2, "");
+	expect_rings(&second, from_the_start);
+	end();
+	fake_backend_join(&second);
+}
+
+/* It has to have what the driver uses, as any other. */
+static void an_undertaker_that_offers_less_is_refused(void **state)
+{
+	static struct fake_backend first, undertaker;
+
+	(void)state;
+	fake_backend_init(&first);
+	begin(&first);
+	driver_start();
+	die(&first);
+	expect_report(GONE, 0, "");
+	fake_backend_init(&undertaker);
+	undertaker.features &= ~VIRTIO_BIT(9);
+	device_link_attach(link_, fake_backend_start(&undertaker), 1, true);
+	expect_report(BROKEN, 1, "features");
+	fake_backend_join(&undertaker);
+	end();
+}
+
 static void the_end_of_the_run_wakes_who_waits(void **state)
 {
 	static struct fake_backend first, silent;
@@ -774,6 +839,8 @@ int main(void)
 		cmocka_unit_test(before_the_driver_came),
 		cmocka_unit_test(a_failed_device_needs_a_reset),
 		cmocka_unit_test(a_failed_device_comes_back),
+		cmocka_unit_test(an_undertaker_answers_for_a_failed_device),
+		cmocka_unit_test(an_undertaker_that_offers_less_is_refused),
 		cmocka_unit_test(the_end_of_the_run_wakes_who_waits),
 		cmocka_unit_test(the_end_of_the_channel_is_the_wires),
 	};

@@ -602,7 +602,7 @@ static void attach(struct server *server, enum lie lie, uint16_t lie_at, uint64_
 	server->registers[5] = 0x60;
 	server->registers[6] = 0x61;
 	server_go(server);
-	device_link_attach(serial_device_link(port), socket_fd, serial);
+	device_link_attach(serial_device_link(port), socket_fd, serial, false);
 }
 
 static void accesses_are_issued_again(void **state)
