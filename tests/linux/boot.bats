@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
 # A Debian kernel with an initrd of ours: boot protocols, what the kernel finds, and how it ends.
-# bats file_tags=linux,user
+# bats file_tags=linux
 
 load linux.bash
 setup() { linux_setup; }
 teardown() { linux_teardown; }
 
-# bats test_tags=quick
+# bats test_tags=quick,user
 @test "a Debian bzImage with an initrd boots with one processor, kvm-clock and the TSC deadline timer" {
 	linux_config bzimage 1 512MiB bzImage test=report </dev/null
 	vm_start bzimage bzimage.yaml
@@ -22,6 +22,7 @@ teardown() { linux_teardown; }
 	! grep -E 'report: dmesg .*(ACPI (BIOS )?(Error|Warning)|Firmware Bug)' bzimage.out || die "complaints of the kernel"
 }
 
+# bats test_tags=user-soak
 @test "a Debian ELF boots through PVH with four processors and 6 GiB" {
 	linux_config pvh 4 6GiB vmlinux test=report </dev/null
 	vm_start pvh pvh.yaml
@@ -42,10 +43,14 @@ ends() {
 	linux_ends end 5 "$2"
 }
 
+# bats test_tags=user
 @test "power-off ends with status 0" { ends poweroff 0; }
+# bats test_tags=user-soak
 @test "a reboot ends with status 0" { ends reboot 0; }
+# bats test_tags=user-soak
 @test "a panic ends with status 4" { ends panic 4; }
 
+# bats test_tags=user-soak
 @test "where programs cannot read the clock by themselves, a guest boots and ends all the same" {
 	clock=/sys/devices/system/clocksource/clocksource0/current_clocksource
 	# Only where the machine is ours: asking for the time is a system call then, of sealed processes too.
