@@ -45,6 +45,8 @@ struct machine {
 	struct device_set *devices;
 	device_report_fn tell;
 	void *tell_argument;
+	void (*settled)(void *argument);
+	void *settled_argument;
 	struct loop_watch *report_timer;
 	_Atomic(struct vcpu_set *) vcpus;
 	_Atomic int end_state;
@@ -113,6 +115,8 @@ static void machine_woken(void *argument)
 
 	device_set_attend(machine->devices);
 	machine_report(machine);
+	if (machine->settled != NULL)
+		machine->settled(machine->settled_argument);
 	if (atomic_load(&machine->end_state) == END_DECIDED)
 		loop_stop(machine->core.loop);
 }
@@ -320,6 +324,17 @@ void machine_pause(struct machine *machine)
 void machine_resume(struct machine *machine)
 {
 	vcpu_set_resume(atomic_load(&machine->vcpus));
+}
+
+bool machine_settled(const struct machine *machine)
+{
+	return vcpu_set_settled(atomic_load(&machine->vcpus));
+}
+
+void machine_on_settled(struct machine *machine, void (*look)(void *argument), void *argument)
+{
+	machine->settled = look;
+	machine->settled_argument = argument;
 }
 
 int machine_replace_device(struct machine *machine, const Atoll__Control__AttachDevice *device,
