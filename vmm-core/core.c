@@ -152,6 +152,9 @@ static int machine_create_vm(struct machine *machine, uint64_t memory_bytes)
 
 	if (result < 0)
 		return result;
+	result = vm_check_memory(&machine->features, guest_ram_end_of(memory_bytes));
+	if (result < 0)
+		return result;
 	result = guest_ram_create(memory_bytes, &core->ram);
 	if (result < 0) {
 		log_error("memory: cannot make %" PRIu64 " MiB: %s; lower \"memory\"", memory_bytes / MIB,
@@ -223,10 +226,12 @@ int machine_attach(struct machine *machine, const Atoll__Control__AttachDevice *
 /* The tables tell of the devices that were attached. */
 static int machine_write_tables(struct machine *machine)
 {
+	struct layout_window window =
+		layout_mmio64(guest_ram_end(&machine->core.ram), machine->features.physical_bits);
 	struct acpi_machine description = {
 		.cpus = machine->core.cpus,
-		.mmio64_start = layout_mmio64_start(guest_ram_end(&machine->core.ram)),
-		.mmio64_size = LAYOUT_MMIO64_SIZE,
+		.mmio64_start = window.start,
+		.mmio64_size = window.size,
 	};
 	uint64_t size = LAYOUT_RESET_VECTOR - LAYOUT_BIOS_START;
 	void *area = guest_ram_range(&machine->core.ram, LAYOUT_BIOS_START, size);
