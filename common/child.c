@@ -35,6 +35,10 @@ struct child {
 	/* The Statistics reply being built. */
 	Atoll__Control__Counter *counters[CHILD_COUNTERS_MAX];
 	size_t counter_count;
+
+	/* Heartbeats whose replies wait. */
+	uint64_t *waiting;
+	size_t waiting_count;
 };
 
 int child_attach(struct child **child)
@@ -253,6 +257,34 @@ static void child_send_heartbeat(struct child *child, uint64_t serial)
 	control_send(child->fd, &envelope, NULL, 0);
 }
 
+void child_answer_heartbeats(struct child *child)
+{
+	if (child->waiting_count == 0 || !child->ops->settled(child->argument))
+		return;
+	for (size_t i = 0; i < child->waiting_count; i++)
+		child_send_heartbeat(child, child->waiting[i]);
+	child->waiting_count = 0;
+}
+
+static void child_take_heartbeat(struct child *child, uint64_t serial)
+{
+	uint64_t *waiting;
+
+	if (child->ops->settled == NULL) {
+		child_send_heartbeat(child, serial);
+		return;
+	}
+	/* As many as the supervisor asks for, which has a bound for what its clients ask it. */
+	waiting = realloc(child->waiting, (child->waiting_count + 1) * sizeof(*waiting));
+	if (waiting == NULL) {
+		log_warning("a heartbeat is not answered: out of memory");
+		return;
+	}
+	child->waiting = waiting;
+	child->waiting[child->waiting_count++] = serial;
+	child_answer_heartbeats(child);
+}
+
 static int child_take(struct child *child, struct control_message *message)
 {
 	const Atoll__Control__Envelope *envelope = message->envelope;
@@ -262,7 +294,7 @@ static int child_take(struct child *child, struct control_message *message)
 		return 0;
 	}
 	if (envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT) {
-		child_send_heartbeat(child, envelope->serial);
+		child_take_heartbeat(child, envelope->serial);
 		return 0;
 	}
 	if (envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ORDER &&
@@ -313,5 +345,6 @@ void child_free(struct child *child)
 	loop_unwatch(child->watch);
 	log_set_sink(NULL, NULL);
 	close(child->fd);
+	free(child->waiting);
 	free(child);
 }

@@ -31,6 +31,9 @@ struct child_ops {
 	void (*statistics)(void *argument, struct child *child);
 	/* Fills the reply to a Heartbeat: what is open, in whichever thread. NULL: nothing ever is. */
 	void (*heartbeat)(void *argument, Atoll__Control__HeartbeatReply *reply);
+	/* Whether what was ordered before a Heartbeat is done. As long as it is not, the reply waits for
+	 * child_answer_heartbeats(). NULL: all orders are done at once. */
+	bool (*settled)(void *argument);
 };
 
 /*
@@ -64,6 +67,9 @@ int child_serve(struct child *child, struct loop *loop, const struct child_ops *
 
 /* Adds one counter to the Statistics reply being built; only inside ops->statistics. */
 void child_counter(struct child *child, const char *name, uint64_t value);
+
+/* Sends the replies that wait, in the order in which they were asked for, if all is settled. */
+void child_answer_heartbeats(struct child *child);
 
 /* Stops watching, brings the log back to stderr, closes the socket. */
 void child_free(struct child *child);

@@ -233,7 +233,7 @@ static int image_probe_elf(const struct image_file *file, struct kernel_image *i
 	Elf64_Ehdr wide = {0};
 	Elf32_Ehdr narrow = {0};
 	struct elf_program program;
-	unsigned count, entry_size;
+	unsigned count, entry_size, machine;
 	uint64_t table;
 	int result;
 
@@ -243,7 +243,9 @@ static int image_probe_elf(const struct image_file *file, struct kernel_image *i
 		       : image_read(file, &narrow, sizeof(narrow), 0);
 	if (result < 0)
 		return result;
-	if ((is_64 ? wide.e_machine : narrow.e_machine) != (is_64 ? EM_X86_64 : EM_386))
+	machine = is_64 ? wide.e_machine : narrow.e_machine;
+	/* The entry is a 32-bit one whatever the class is: EDK2's CLOUDHV.fd is ELF64 and EM_386. */
+	if (machine != EM_X86_64 && machine != EM_386)
 		return image_refuse(file, "an ELF file, but not for x86");
 	count = is_64 ? wide.e_phnum : narrow.e_phnum;
 	entry_size = is_64 ? wide.e_phentsize : narrow.e_phentsize;

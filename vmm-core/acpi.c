@@ -122,8 +122,9 @@ static void aml_put_pci_root(struct aml *aml, const struct acpi_machine *machine
 	aml_resource_io_window(aml, 0, LAYOUT_PORT_PCI_ADDRESS - 1);
 	aml_resource_io_window(aml, LAYOUT_PORT_PCI_DATA + 4, UINT16_MAX);
 	aml_resource_memory32_window(aml, (uint32_t)LAYOUT_MMIO32_START, (uint32_t)(LAYOUT_MMIO32_END - 1));
-	aml_resource_memory64_window(aml, machine->mmio64_start,
-				     machine->mmio64_start + machine->mmio64_size - 1);
+	if (machine->mmio64_size > 0)
+		aml_resource_memory64_window(aml, machine->mmio64_start,
+					     machine->mmio64_start + machine->mmio64_size - 1);
 	aml_close_resources(aml, resources);
 	aml_close(aml, device);
 }

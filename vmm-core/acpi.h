@@ -25,7 +25,7 @@ struct acpi_machine {
 	struct acpi_serial_port serial[ACPI_SERIAL_PORTS_MAX];
 	unsigned serial_count;
 	uint64_t mmio64_start; /* the PCI window above 4 GiB */
-	uint64_t mmio64_size;
+	uint64_t mmio64_size;  /* 0: there is none */
 };
 
 /*

@@ -45,6 +45,8 @@ struct machine {
 	struct device_set *devices;
 	device_report_fn tell;
 	void *tell_argument;
+	void (*settled)(void *argument);
+	void *settled_argument;
 	struct loop_watch *report_timer;
 	_Atomic(struct vcpu_set *) vcpus;
 	_Atomic int end_state;
@@ -113,6 +115,8 @@ static void machine_woken(void *argument)
 
 	device_set_attend(machine->devices);
 	machine_report(machine);
+	if (machine->settled != NULL)
+		machine->settled(machine->settled_argument);
 	if (atomic_load(&machine->end_state) == END_DECIDED)
 		loop_stop(machine->core.loop);
 }
@@ -146,6 +150,9 @@ static int machine_create_vm(struct machine *machine, uint64_t memory_bytes)
 	struct core *core = &machine->core;
 	int result = vm_create(core->kvm_fd, core->cpus, &machine->features, &core->vm_fd);
 
+	if (result < 0)
+		return result;
+	result = vm_check_memory(&machine->features, guest_ram_end_of(memory_bytes));
 	if (result < 0)
 		return result;
 	result = guest_ram_create(memory_bytes, &core->ram);
@@ -219,10 +226,12 @@ int machine_attach(struct machine *machine, const Atoll__Control__AttachDevice *
 /* The tables tell of the devices that were attached. */
 static int machine_write_tables(struct machine *machine)
 {
+	struct layout_window window =
+		layout_mmio64(guest_ram_end(&machine->core.ram), machine->features.physical_bits);
 	struct acpi_machine description = {
 		.cpus = machine->core.cpus,
-		.mmio64_start = layout_mmio64_start(guest_ram_end(&machine->core.ram)),
-		.mmio64_size = LAYOUT_MMIO64_SIZE,
+		.mmio64_start = window.start,
+		.mmio64_size = window.size,
 	};
 	uint64_t size = LAYOUT_RESET_VECTOR - LAYOUT_BIOS_START;
 	void *area = guest_ram_range(&machine->core.ram, LAYOUT_BIOS_START, size);
@@ -320,6 +329,17 @@ void machine_pause(struct machine *machine)
 void machine_resume(struct machine *machine)
 {
 	vcpu_set_resume(atomic_load(&machine->vcpus));
+}
+
+bool machine_settled(const struct machine *machine)
+{
+	return vcpu_set_settled(atomic_load(&machine->vcpus));
+}
+
+void machine_on_settled(struct machine *machine, void (*look)(void *argument), void *argument)
+{
+	machine->settled = look;
+	machine->settled_argument = argument;
 }
 
 int machine_replace_device(struct machine *machine, const Atoll__Control__AttachDevice *device,

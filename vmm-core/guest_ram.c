@@ -110,6 +110,14 @@ void *guest_ram_range(const struct guest_ram *ram, uint64_t guest_address, uint6
 	return NULL;
 }
 
+uint64_t guest_ram_end_of(uint64_t size)
+{
+	if (size <= LAYOUT_HOLE_START)
+		return size;
+	size -= LAYOUT_HOLE_START;
+	return size <= UINT64_MAX - LAYOUT_HIGH_RAM_START ? LAYOUT_HIGH_RAM_START + size : UINT64_MAX;
+}
+
 uint64_t guest_ram_end(const struct guest_ram *ram)
 {
 	const struct guest_ram_region *last = &ram->regions[ram->region_count - 1];

@@ -34,6 +34,8 @@ void guest_ram_destroy(struct guest_ram *ram);
 int guest_ram_register(const struct guest_ram *ram, int vm_fd);
 /* Our pointer to [guest_address, +size) if it lies in RAM as a whole, else NULL. */
 void *guest_ram_range(const struct guest_ram *ram, uint64_t guest_address, uint64_t size);
+/* Where RAM of so many bytes ends, without making it; UINT64_MAX for what has no end. */
+uint64_t guest_ram_end_of(uint64_t size);
 /* The first guest-physical address above all RAM (at least 4 GiB when there is high RAM). */
 uint64_t guest_ram_end(const struct guest_ram *ram);
 

@@ -50,6 +50,10 @@ void machine_press_power_button(struct machine *machine);
 /* No vCPU runs the guest between the two. They nest in nothing: one resume ends any number of pauses. */
 void machine_pause(struct machine *machine);
 void machine_resume(struct machine *machine);
+/* Whether the pause that was ordered is complete (vcpu_set_settled()); what is called, from the loop, when that may
+ * have changed. */
+bool machine_settled(const struct machine *machine);
+void machine_on_settled(struct machine *machine, void (*look)(void *argument), void *argument);
 /* device_set_replace() and device_set_fail(); and who is told of what devices' wires do: tell() returns -EAGAIN
  * to be asked again a little later. */
 int machine_replace_device(struct machine *machine, const Atoll__Control__AttachDevice *device,

@@ -26,16 +26,36 @@
 #define LAYOUT_IDENTITY_MAP   UINT64_C(0xfffbc000) /* KVM_SET_IDENTITY_MAP_ADDR: one page */
 #define LAYOUT_TSS	      UINT64_C(0xfffbd000) /* KVM_SET_TSS_ADDR: three pages */
 #define LAYOUT_HIGH_RAM_START UINT64_C(0x100000000)
-/* PCI window above 4 GiB: at LAYOUT_MMIO64_START or the next GiB above the end of RAM, whichever is higher.
+/*
+ * PCI window above 4 GiB: LAYOUT_MMIO64_SIZE at LAYOUT_MMIO64_START or the next GiB above the end of RAM, whichever
+ * is higher. Where the processor's addresses do not reach so far: at their end, and as large as there is room
+ * above RAM, down to none (size 0).
  */
 #define LAYOUT_MMIO64_START UINT64_C(0x4000000000)
 #define LAYOUT_MMIO64_SIZE  UINT64_C(0x1000000000)
 
-static inline uint64_t layout_mmio64_start(uint64_t ram_end)
-{
-	uint64_t above_ram = (ram_end + GIB - 1) / GIB * GIB;
+struct layout_window {
+	uint64_t start;
+	uint64_t size;
+};
 
-	return above_ram > LAYOUT_MMIO64_START ? above_ram : LAYOUT_MMIO64_START;
+/* physical_bits: 36 to 52. RAM ends below it. */
+static inline struct layout_window layout_mmio64(uint64_t ram_end, unsigned physical_bits)
+{
+	uint64_t limit = UINT64_C(1) << physical_bits;
+	uint64_t lowest = ram_end > LAYOUT_HIGH_RAM_START ? ram_end : LAYOUT_HIGH_RAM_START;
+	struct layout_window window = {.size = LAYOUT_MMIO64_SIZE};
+
+	lowest = (lowest + GIB - 1) / GIB * GIB;
+	window.start = lowest > LAYOUT_MMIO64_START ? lowest : LAYOUT_MMIO64_START;
+	if (window.start <= limit && window.size <= limit - window.start)
+		return window;
+	while (window.size >= GIB && (lowest > limit || window.size > limit - lowest))
+		window.size /= 2;
+	if (window.size < GIB)
+		return (struct layout_window){0};
+	window.start = limit - window.size;
+	return window;
 }
 
 /* Where the loader puts things; all below LAYOUT_EBDA_START. */

@@ -133,7 +133,26 @@ static void core_statistics(void *argument, struct child *child)
 	machine_counters(process->machine, core_count, child);
 }
 
-static const struct child_ops core_ops = {core_shut_down, core_message, core_statistics};
+static bool core_settled(void *argument)
+{
+	struct core_process *process = argument;
+
+	return machine_settled(process->machine);
+}
+
+static void core_answer(void *argument)
+{
+	struct core_process *process = argument;
+
+	child_answer_heartbeats(process->child);
+}
+
+static const struct child_ops core_ops = {
+	.shut_down = core_shut_down,
+	.message = core_message,
+	.statistics = core_statistics,
+	.settled = core_settled,
+};
 
 /* The last message must not be lost because the supervisor is busy at this moment; it must not hold us up
  * either. */
@@ -209,6 +228,7 @@ static int core_build(struct core_process *process, struct control_message *mess
 				   configure->cmdline)) < 0)
 		return result;
 	machine_on_device_report(process->machine, core_tell_device, process);
+	machine_on_settled(process->machine, core_answer, process);
 	return child_serve(process->child, machine_loop(process->machine), &core_ops, process);
 }
 

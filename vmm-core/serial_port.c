@@ -46,7 +46,8 @@ struct serial_device {
 	struct device_link link;
 	struct vfio_user_client *successor; /* the attendant's until it is adopted */
 
-	pthread_mutex_t lock; /* of all below */
+	/* Of all below. The main thread takes it when nobody talks to the process, or has been stopped. */
+	pthread_mutex_t lock;
 	struct vfio_user_client *client;
 	uint16_t next_id;
 	unsigned posted_count;
@@ -184,23 +185,44 @@ static int serial_connect(struct serial_device *serial, int wire_fd, struct vfio
 	return result;
 }
 
-/* What the predecessor may have left undone. While the link is lost nobody else touches it. */
+/*
+ * What the predecessor may have left undone. The lock is not held while the process is talked to, since the main
+ * thread takes it; nobody changes what is kept as long as the link is lost, except that a vCPU may stop waiting
+ * for its access.
+ */
 static int serial_reissue(struct serial_device *serial, struct vfio_user_client *client)
 {
+	struct serial_access posted[POSTED_MAX], access = {0};
+	bool interrupted;
+	unsigned count;
 	int result = 0;
 
-	for (unsigned i = 0; result == 0 && i < serial->posted_count; i++)
-		result = access_issue(client, &serial->posted[i], i + 1 == serial->posted_count);
+	/* Behind those who began before the link was lost; vCPUs that find it lost let go of the lock. */
+	pthread_mutex_lock(&serial->lock);
+	count = serial->posted_count;
+	memcpy(posted, serial->posted, count * sizeof(posted[0]));
+	interrupted = serial->interrupted != NULL;
+	if (interrupted)
+		access = *serial->interrupted;
+	pthread_mutex_unlock(&serial->lock);
+
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = access_issue(client, &posted[i], i + 1 == count);
 	if (result < 0)
 		return result;
+	pthread_mutex_lock(&serial->lock);
 	serial->posted_count = 0;
-	if (serial->interrupted == NULL)
+	pthread_mutex_unlock(&serial->lock);
+	if (!interrupted)
 		return 0;
-	result = access_issue(client, serial->interrupted, true);
-	if (result == 0) {
+	result = access_issue(client, &access, true);
+	pthread_mutex_lock(&serial->lock);
+	if (result == 0 && serial->interrupted != NULL) {
+		serial->interrupted->value = access.value;
 		serial->interrupted->done = true;
 		serial->interrupted = NULL;
 	}
+	pthread_mutex_unlock(&serial->lock);
 	return result;
 }
 
@@ -213,10 +235,7 @@ static int link_handshake(void *owner, int wire_fd, const char **doing)
 	if (result < 0)
 		return result;
 	*doing = "an access cannot be issued again";
-	/* Behind those who began before the link was lost; vCPUs that find it lost let go of the lock. */
-	pthread_mutex_lock(&serial->lock);
 	result = serial_reissue(serial, client);
-	pthread_mutex_unlock(&serial->lock);
 	if (result < 0)
 		vfio_user_client_free(client);
 	else

@@ -29,6 +29,7 @@
 
 #include "common/jail.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "vmm-core/cpuid.h"
 #include "vmm-core/vcpu_state.h"
 
@@ -60,6 +61,7 @@ struct vcpu {
 	size_t run_size;
 	pthread_t thread;
 	bool has_thread;
+	_Atomic bool in_guest;			  /* KVM_RUN is called, or about to be */
 	_Atomic uint64_t counters[VCPU_COUNTERS]; /* written by its thread alone */
 } __attribute__((aligned(CACHE_LINE)));
 
@@ -74,6 +76,7 @@ struct vcpu_set {
 	int seal_error;			     /* of one that failed */
 	bool started;
 	bool paused;
+	_Atomic bool pausing; /* somebody wants to know when the last one is out */
 	_Atomic bool stopping;
 	unsigned count;
 	struct vcpu vcpus[];
@@ -298,6 +301,24 @@ static void vcpu_leave(struct vcpu_set *set)
 	pthread_mutex_unlock(&set->lock);
 }
 
+/*
+ * KVM_RUN, and that it is in it. Who pauses sets immediate_exit and then looks at in_guest; here it is set first,
+ * and then KVM looks at immediate_exit. So whoever is not seen in there does not get in.
+ */
+static int vcpu_run(struct vcpu *vcpu)
+{
+	int result, error;
+
+	atomic_store(&vcpu->in_guest, true);
+	result = ioctl(vcpu->fd, KVM_RUN, 0);
+	error = errno;
+	atomic_store(&vcpu->in_guest, false);
+	if (atomic_load(&vcpu->set->pausing))
+		loop_wake(vcpu->set->core->loop);
+	errno = error;
+	return result;
+}
+
 static void *vcpu_thread(void *argument)
 {
 	struct vcpu *vcpu = argument;
@@ -308,7 +329,7 @@ static void *vcpu_thread(void *argument)
 	jail_name_thread(name);
 	vcpu_wait_for_start(vcpu);
 	while (!atomic_load_explicit(&set->stopping, memory_order_acquire)) {
-		if (ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+		if (vcpu_run(vcpu) == 0) {
 			vcpu_handle_exit(vcpu);
 		} else if (errno == EINTR || errno == EAGAIN) {
 			vcpu_count(vcpu, VCPU_EXITS_INTERRUPTED);
@@ -478,14 +499,27 @@ void vcpu_set_pause(struct vcpu_set *set)
 {
 	pthread_mutex_lock(&set->lock);
 	set->paused = true;
+	atomic_store(&set->pausing, true);
 	vcpu_set_kick(set);
 	pthread_mutex_unlock(&set->lock);
+}
+
+bool vcpu_set_settled(struct vcpu_set *set)
+{
+	if (!atomic_load(&set->pausing))
+		return true;
+	for (unsigned i = 0; i < set->count; i++)
+		if (atomic_load(&set->vcpus[i].in_guest))
+			return false;
+	atomic_store(&set->pausing, false);
+	return true;
 }
 
 void vcpu_set_resume(struct vcpu_set *set)
 {
 	pthread_mutex_lock(&set->lock);
 	set->paused = false;
+	atomic_store(&set->pausing, false);
 	pthread_cond_broadcast(&set->changed);
 	pthread_mutex_unlock(&set->lock);
 }

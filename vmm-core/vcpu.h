@@ -8,6 +8,8 @@
 #ifndef ATOLL_VMM_CORE_VCPU_H
 #define ATOLL_VMM_CORE_VCPU_H
 
+#include <stdbool.h>
+
 #include "common/seccomp_filter.h"
 #include "vmm-core/boot.h"
 #include "vmm-core/core.h"
@@ -35,6 +37,12 @@ void vcpu_set_start(struct vcpu_set *set);
  */
 void vcpu_set_pause(struct vcpu_set *set);
 void vcpu_set_resume(struct vcpu_set *set);
+/*
+ * Whether the last pause is complete: none is in the guest any more, nor gets in before it is resumed (one may still
+ * be in what its last exit called). While it is not, core->loop is woken each time that one comes out. true where
+ * none is wanted, or it was resumed meanwhile. Main thread.
+ */
+bool vcpu_set_settled(struct vcpu_set *set);
 
 /*
  * None enters the guest again, once what its last exit called has returned. For good: there is no start after

@@ -7,14 +7,17 @@
 #include "vmm-core/vm.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/kvm.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/log.h"
+#include "vmm-core/cpuid.h"
 #include "vmm-core/machine_layout.h"
 
 /* APIC ids in the tables have 8 bits, and 255 is everybody. */
@@ -34,6 +37,8 @@ static const struct capability needed_capabilities[] = {
 	{KVM_CAP_IRQ_ROUTING, "interrupt routing"},
 	{KVM_CAP_IRQFD, "irqfd"},
 	{KVM_CAP_IOEVENTFD, "ioeventfd"},
+	/* A queue is notified by writes of 2 bytes or of 4, and each has to be caught. */
+	{KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd for writes of any width (Linux 4.4 has it)"},
 	{KVM_CAP_IMMEDIATE_EXIT, "immediate exit"},
 };
 
@@ -87,6 +92,35 @@ static void vm_find_features(int kvm_fd, struct vm_features *features)
 	log_notice("/dev/kvm: it lacks%s; the guest is served without", missing);
 }
 
+/* Of a host that does not tell, no more is expected than each has. */
+static int vm_find_physical_bits(int kvm_fd, struct vm_features *features)
+{
+	struct kvm_cpuid2 *table;
+	int result = cpuid_read_supported(kvm_fd, &table);
+
+	if (result < 0) {
+		log_error("/dev/kvm: it does not tell the CPUID it supports: %s; see the host's kernel log",
+			  strerror(-result));
+		return result;
+	}
+	features->physical_bits = cpuid_physical_bits(table);
+	free(table);
+	return 0;
+}
+
+int vm_check_memory(const struct vm_features *features, uint64_t ram_end)
+{
+	uint64_t limit = UINT64_C(1) << features->physical_bits;
+
+	if (ram_end <= limit)
+		return 0;
+	log_error("memory: it would end at %#" PRIx64 ", and this host's processors address %u bits, %" PRIu64
+		  " GiB, of a guest's memory; lower \"memory\" to %" PRIu64 "GiB or less",
+		  ram_end, features->physical_bits, limit / GIB,
+		  (limit - (LAYOUT_HIGH_RAM_START - LAYOUT_HOLE_START)) / GIB);
+	return -EFBIG;
+}
+
 /* Places for what Intel's CPUs need in guest-physical memory, between RAM and the APICs. */
 static int vm_place_pages(int vm_fd)
 {
@@ -108,6 +142,9 @@ int vm_create(int kvm_fd, unsigned cpus, struct vm_features *features, int *vm_f
 		return -errno;
 	features->run_size = (size_t)run_size;
 	vm_find_features(kvm_fd, features);
+	result = vm_find_physical_bits(kvm_fd, features);
+	if (result < 0)
+		return result;
 	do
 		fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
 	while (fd < 0 && errno == EINTR);

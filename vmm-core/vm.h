@@ -6,12 +6,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* What a host may lack without a guest being worse off than slower. */
 struct vm_features {
-	bool tsc_deadline;  /* the local APIC's timer can count TSC ticks */
-	bool tsc_frequency; /* KVM tells the TSC's frequency */
-	size_t run_size;    /* of a vCPU's shared page */
+	bool tsc_deadline;	/* the local APIC's timer can count TSC ticks */
+	bool tsc_frequency;	/* KVM tells the TSC's frequency */
+	size_t run_size;	/* of a vCPU's shared page */
+	unsigned physical_bits; /* of a guest-physical address */
 };
 
 /*
@@ -20,5 +22,8 @@ struct vm_features {
  * helps. Optional capabilities that are missing are named in one log line.
  */
 int vm_create(int kvm_fd, unsigned cpus, struct vm_features *features, int *vm_fd);
+
+/* Whether RAM that ends at ram_end has addresses on this host: 0, or -EFBIG (logged). */
+int vm_check_memory(const struct vm_features *features, uint64_t ram_end);
 
 #endif

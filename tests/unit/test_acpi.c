@@ -217,6 +217,42 @@ static void tables_are_linked_and_sound(void **state)
 	assert_int_equal(mcfg->last_bus, 0);
 }
 
+/* E11: the DSDT has a window above 4 GiB where there is one, where it is, and none where there is none. */
+static void e11_the_window_above_4_gib_is_told(void **state)
+{
+	static const uint64_t starts[] = {UINT64_C(0x4000000000), UINT64_C(0x800000000)};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct acpi_machine machine = machine_of(1);
+		const struct acpi_fadt *fadt;
+		const uint8_t *dsdt, *found = NULL;
+		uint32_t length;
+		size_t used;
+
+		machine.mmio64_start = i < 2 ? starts[i] : 0;
+		machine.mmio64_size = i < 2 ? UINT64_C(0x800000000) : 0;
+		memset(area, 0, sizeof(area));
+		assert_int_equal(acpi_build(&machine, area, sizeof(area), AREA_ADDRESS, &used), 0);
+		fadt = (const struct acpi_fadt *)find_table("FACP");
+		dsdt = (const uint8_t *)table_at(fadt->x_dsdt);
+		length = ((const struct acpi_header *)dsdt)->length;
+		/* 6.4.3.5.1: a QWORD address space descriptor, 43 bytes behind its length, of memory. */
+		for (uint32_t at = sizeof(struct acpi_header); at + 46 <= length; at++)
+			if (memcmp(dsdt + at, "\x8a\x2b\x00\x00", 4) == 0)
+				found = dsdt + at;
+		assert_true((found != NULL) == (i < 2));
+		if (i == 2)
+			continue;
+		for (unsigned k = 0; k < 2; k++) {
+			uint64_t bound;
+
+			memcpy(&bound, found + 14 + 8 * k, sizeof(bound));
+			assert_true(bound == starts[i] + k * (machine.mmio64_size - 1));
+		}
+	}
+}
+
 static void madt_lists_each_cpu(void **state)
 {
 	static const unsigned counts[] = {1, 4, 254};
@@ -308,6 +344,7 @@ int main(void)
 		cmocka_unit_test(lengths_are_encoded),
 		cmocka_unit_test(errors_stick),
 		cmocka_unit_test(tables_are_linked_and_sound),
+		cmocka_unit_test(e11_the_window_above_4_gib_is_told),
 		cmocka_unit_test(madt_lists_each_cpu),
 		cmocka_unit_test(impossible_machines_are_refused),
 		cmocka_unit_test(iasl_understands_the_tables),

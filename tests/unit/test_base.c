@@ -244,6 +244,7 @@ struct child_fixture {
 	int supervisor_fd;
 	unsigned shut_downs;
 	unsigned messages;
+	bool unsettled;
 };
 
 static void fixture_shut_down(void *argument)
@@ -272,10 +273,16 @@ static void fixture_statistics(void *argument, struct child *child)
 	child_counter(child, "writes", UINT64_MAX);
 }
 
+static bool fixture_settled(void *argument)
+{
+	return !((struct child_fixture *)argument)->unsettled;
+}
+
 static const struct child_ops fixture_ops = {
 	.shut_down = fixture_shut_down,
 	.message = fixture_message,
 	.statistics = fixture_statistics,
+	.settled = fixture_settled,
 };
 
 static void child_set_up(struct child_fixture *fixture)
@@ -404,6 +411,56 @@ static void child_answers_statistics(void **state)
 	child_tear_down(&fixture);
 }
 
+static void fixture_beat(struct child_fixture *fixture, uint64_t serial)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__Heartbeat heartbeat = ATOLL__CONTROL__HEARTBEAT__INIT;
+
+	envelope.serial = serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT;
+	envelope.heartbeat = &heartbeat;
+	assert_int_equal(control_send(fixture->supervisor_fd, &envelope, NULL, 0), 0);
+	assert_int_equal(loop_run_once(fixture->loop, 1000), 0);
+}
+
+static void fixture_expect_answer(struct child_fixture *fixture, uint64_t serial)
+{
+	struct control_message message;
+
+	assert_int_equal(control_receive_timeout(fixture->supervisor_fd, 1000, &message), 1);
+	assert_int_equal(message.envelope->body_case, ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT_REPLY);
+	assert_int_equal(message.envelope->serial, serial);
+	control_message_clear(&message);
+}
+
+/* D6: the answer to a heartbeat says that what was ordered before it is done. */
+static void d6_child_answers_heartbeats_when_all_is_settled(void **state)
+{
+	struct child_fixture fixture;
+	struct control_message message;
+
+	(void)state;
+	child_set_up(&fixture);
+	fixture_beat(&fixture, 7);
+	fixture_expect_answer(&fixture, 7);
+	fixture.unsettled = true;
+	for (uint64_t serial = 8; serial < 100; serial++)
+		fixture_beat(&fixture, serial);
+	child_answer_heartbeats(fixture.child);
+	assert_int_equal(control_receive(fixture.supervisor_fd, &message), -EAGAIN);
+	fixture.unsettled = false;
+	child_answer_heartbeats(fixture.child);
+	for (uint64_t serial = 8; serial < 100; serial++)
+		fixture_expect_answer(&fixture, serial);
+	/* Once. */
+	child_answer_heartbeats(fixture.child);
+	assert_int_equal(control_receive(fixture.supervisor_fd, &message), -EAGAIN);
+	/* Those that still wait are nobody's at the end. */
+	fixture.unsettled = true;
+	fixture_beat(&fixture, 100);
+	child_tear_down(&fixture);
+}
+
 static void child_shuts_down_once_for_order_and_end(void **state)
 {
 	struct child_fixture fixture;
@@ -515,6 +572,7 @@ int main(void)
 		cmocka_unit_test(child_log_travels_to_the_supervisor),
 		cmocka_unit_test(child_counts_records_that_did_not_fit),
 		cmocka_unit_test(child_answers_statistics),
+		cmocka_unit_test(d6_child_answers_heartbeats_when_all_is_settled),
 		cmocka_unit_test(child_shuts_down_once_for_order_and_end),
 		cmocka_unit_test(child_shuts_down_for_what_it_does_not_take),
 		cmocka_unit_test(loop_wakes_across_threads_and_fires_timers),

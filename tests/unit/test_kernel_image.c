@@ -196,6 +196,21 @@ static void elf32_is_found(void **state)
 	assert_int_equal(image.entry, KERNEL_AT + 0x10);
 }
 
+/* E6: the entry of a PVH image is a 32-bit one, so the file may say either machine, in either class. */
+static void e6_elf_of_either_machine_is_found(void **state)
+{
+	(void)state;
+	make_elf()->header.e_machine = EM_386;
+	assert_int_equal(probe(FILE_SIZE), 0);
+	assert_int_equal(image.entry, KERNEL_AT + 0x10);
+	elf32_is_found(NULL);
+	((Elf32_Ehdr *)file)->e_machine = EM_X86_64;
+	assert_int_equal(probe(FILE_SIZE), 0);
+	assert_int_equal(image.entry, KERNEL_AT + 0x10);
+	((Elf32_Ehdr *)file)->e_machine = EM_IA_64;
+	assert_refused(FILE_SIZE, "not for x86");
+}
+
 static void bad_elfs_are_refused(void **state)
 {
 	struct elf_file *elf;
@@ -294,6 +309,7 @@ int main(void)
 		cmocka_unit_test(bad_bzimages_are_refused),
 		cmocka_unit_test(elf_is_found),
 		cmocka_unit_test(elf32_is_found),
+		cmocka_unit_test(e6_elf_of_either_machine_is_found),
 		cmocka_unit_test(bad_elfs_are_refused),
 		cmocka_unit_test(hostile_notes_are_survived),
 		cmocka_unit_test(other_files_are_refused),

@@ -306,7 +306,7 @@ static void what_does_not_fit_is_refused(void **state)
 
 /* --- CPUID --- */
 
-#define HOST_ENTRIES 10
+#define HOST_ENTRIES 11
 
 static struct kvm_cpuid2 *host_cpuid(bool amd)
 {
@@ -320,6 +320,10 @@ static struct kvm_cpuid2 *host_cpuid(bool amd)
 		{.function = 0x80000001, .ecx = 4},
 		{.function = 0x80000008, .ecx = 0x707f},
 		{.function = 0x8000000a, .ebx = 1},
+		{.function = 0x8000001d,
+		 .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		 .index = 3,
+		 .eax = 0xfc01c163},
 		{.function = 0x8000001e, .eax = 9, .ebx = 0x109},
 	};
 	struct kvm_cpuid2 *table =
@@ -373,6 +377,94 @@ static void cpuid_tells_the_guests_topology(void **state)
 	assert_int_equal(entry_of(table, 0x80000001, 0)->ecx, 0);
 	assert_null(entry_of(table, 0x8000000a, 0));
 	free(table);
+}
+
+/* E1: what is not listed reads as zeros, be it known today or not; and what the list lets through is not cut. */
+static void e1_cpuid_passes_what_is_listed(void **state)
+{
+	static const uint32_t kept[] = {
+		0x0,	    0x1,	0x2,	    0x4,	0x7,	    0xa,	0xd,
+		0x1d,	    0x1e,	0x24,	    0x40000000, 0x40000001, 0x80000000, 0x80000001,
+		0x80000002, 0x80000003, 0x80000004, 0x80000005, 0x80000006, 0x80000007, 0x80000008,
+		0x80000019, 0x8000001a, 0x8000001d, 0x80000021, 0x80000022};
+	static const uint32_t gone[] = {0x3, 0x5,  0x9,	0xf,	    0x10,	0x12,
+					0x14,	    0x15,	0x19,	    0x1c,	0x20,
+					0x21,	    0x23,	0x25,	    0x40000002, 0x40000100,
+					0x8000000a, 0x8000001b, 0x8000001c, 0x8000001f, 0x80000020,
+					0x80000023, 0x80000026, 0xc0000000, 0xc0000001, UINT32_MAX};
+	const size_t kept_count = sizeof(kept) / sizeof(kept[0]), gone_count = sizeof(gone) / sizeof(gone[0]);
+	struct cpuid_guest guest = {.cpus = 1};
+	struct kvm_cpuid2 *table =
+		calloc(1, sizeof(*table) + (kept_count + gone_count + 4 + CPUID_ENTRIES_ADDED) *
+						   sizeof(table->entries[0]));
+	struct kvm_cpuid_entry2 *next = table->entries;
+
+	(void)state;
+	for (size_t i = 0; i < kept_count; i++)
+		*next++ = (struct kvm_cpuid_entry2){.function = kept[i], .ebx = UINT32_MAX, .edx = 1};
+	table->entries[0].eax = 0x24;
+	for (size_t i = 0; i < gone_count; i++)
+		*next++ = (struct kvm_cpuid_entry2){.function = gone[i], .eax = 3};
+	/* More than one subleaf of those that have some. */
+	*next++ = (struct kvm_cpuid_entry2){
+		.function = 0xd, .index = 9, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = 8};
+	*next++ = (struct kvm_cpuid_entry2){
+		.function = 0x12, .index = 2, .flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX, .eax = 8};
+	*next++ = (struct kvm_cpuid_entry2){.function = 6, .eax = UINT32_MAX, .ebx = 1, .ecx = 1};
+	table->nent = (uint32_t)(next - table->entries);
+	cpuid_adjust(table, &guest);
+	for (size_t i = 0; i < kept_count; i++)
+		if (entry_of(table, kept[i], 0) == NULL || entry_of(table, kept[i], 0)->edx == 0)
+			fail_msg("leaf %x", kept[i]);
+	for (size_t i = 0; i < gone_count; i++)
+		if (entry_of(table, gone[i], 0) != NULL)
+			fail_msg("leaf %x", gone[i]);
+	assert_int_equal(entry_of(table, 0xd, 9)->eax, 8);
+	assert_null(entry_of(table, 0x12, 2));
+	/* ARAT alone; neither SGX nor trace. */
+	assert_int_equal(entry_of(table, 6, 0)->eax, 4);
+	assert_int_equal(entry_of(table, 6, 0)->ebx, 0);
+	assert_int_equal(entry_of(table, 7, 0)->ebx, UINT32_MAX & ~(UINT32_C(1) << 2 | UINT32_C(1) << 25));
+	free(table);
+}
+
+/* E2: a package of 65 processors and more, in each leaf that tells of it. */
+static void e2_cpuid_of_many_processors(void **state)
+{
+	static const unsigned counts[] = {1, 63, 64, 65, 128, 129, 254};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		struct cpuid_guest guest = {.cpus = counts[i], .apic_id = counts[i] - 1};
+		unsigned cores = counts[i] < 64 ? counts[i] : 64, bits = 0;
+
+		while (1u << bits < counts[i])
+			bits++;
+		for (unsigned amd = 0; amd < 2; amd++) {
+			struct kvm_cpuid2 *table = host_cpuid(amd == 1);
+
+			cpuid_adjust(table, &guest);
+			for (uint32_t leaf = 0xb; leaf <= 0x1f; leaf += 0x1f - 0xb) {
+				assert_int_equal(entry_of(table, leaf, 1)->eax, bits);
+				assert_int_equal(entry_of(table, leaf, 1)->ebx, counts[i]);
+				assert_int_equal(entry_of(table, leaf, 1)->edx, counts[i] - 1);
+			}
+			assert_int_equal(entry_of(table, 1, 0)->ebx >> 16 & 0xff, counts[i]);
+			/* Six bits: as many as they can tell, never fewer. */
+			assert_int_equal((entry_of(table, 4, 3)->eax >> 26) + 1, cores);
+			assert_int_equal((entry_of(table, 4, 3)->eax >> 14 & 0xfff) + 1, counts[i]);
+			assert_int_equal((entry_of(table, 4, 0)->eax >> 14 & 0xfff) + 1, 1);
+			assert_int_equal(entry_of(table, 0x8000001e, 0)->eax, counts[i] - 1);
+			assert_int_equal(entry_of(table, 0x8000001e, 0)->ebx, counts[i] - 1);
+			if (amd == 1) {
+				assert_int_equal(entry_of(table, 0x80000008, 0)->ecx,
+						 bits << 12 | (counts[i] - 1));
+				assert_int_equal((entry_of(table, 0x8000001d, 3)->eax >> 14 & 0xfff) + 1,
+						 counts[i]);
+			}
+			free(table);
+		}
+	}
 }
 
 static void cpuid_of_amd_and_of_poor_hosts(void **state)
@@ -510,6 +602,8 @@ int main(void)
 		cmocka_unit_test(pvh_gets_its_start_info),
 		cmocka_unit_test(what_does_not_fit_is_refused),
 		cmocka_unit_test(cpuid_tells_the_guests_topology),
+		cmocka_unit_test(e1_cpuid_passes_what_is_listed),
+		cmocka_unit_test(e2_cpuid_of_many_processors),
 		cmocka_unit_test(cpuid_of_amd_and_of_poor_hosts),
 		cmocka_unit_test_setup_teardown(registers_end_the_run, make_chipset, drop_chipset),
 		cmocka_unit_test_setup_teardown(registers_read, make_chipset, drop_chipset),

@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/fd_passing.h"
@@ -693,6 +694,58 @@ static void successors_that_fail(void **state)
 	server_join(&good);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* D1: while a successor says nothing to what is issued again, the main thread is not held up: neither a turn of
+ * its loop, nor the next successor, nor the end of all hope. */
+static void d1_a_silent_successor_holds_nobody_up(void **state)
+{
+	static struct server first, silent, good;
+	struct reader reader;
+	uint64_t start;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		bool write = i % 2 == 1, fail = i / 2 == 1;
+
+		begin(&first, LIE_HANG_UP, VFIO_USER_REGION_READ);
+		if (write)
+			guest_out(&core, 0x3f8, 'x', 1);
+		reader_begin(&reader, 0x3fd);
+		expect_report(GONE, 0);
+		attach(&silent, LIE_SILENCE, write ? VFIO_USER_REGION_WRITE : VFIO_USER_REGION_READ, 1);
+		RUN_UNTIL(write ? silent.writes == 1 : silent.reads == 1);
+		start = now_ms();
+		loop_wake(core.loop);
+		assert_int_equal(loop_run_once(core.loop, 1), 0);
+		assert_true(now_ms() - start < CLIENT_TIMEOUT_MS / 4);
+		assert_false(reader.done);
+		if (fail) {
+			device_link_fail(serial_device_link(port));
+		} else {
+			attach(&good, LIE_NONE, 0, 2);
+			expect_report(SERVING, 2);
+		}
+		reader_end(&reader);
+		assert_true(now_ms() - start < CLIENT_TIMEOUT_MS / 4);
+		assert_int_equal(reader.value, fail ? 0xff : 0x60);
+		/* All of it, to the one that answers. */
+		if (!fail)
+			assert_int_equal(good.access_count, write ? 2 : 1);
+		server_join(&first);
+		server_join(&silent);
+		end();
+		if (!fail)
+			server_join(&good);
+	}
+}
+
 static void few_writes_are_unconfirmed(void **state)
 {
 	static struct server first, second;
@@ -778,6 +831,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_uart),
 		cmocka_unit_test(accesses_are_issued_again),
 		cmocka_unit_test(successors_that_fail),
+		cmocka_unit_test(d1_a_silent_successor_holds_nobody_up),
 		cmocka_unit_test(few_writes_are_unconfirmed),
 		cmocka_unit_test(a_failed_port),
 		cmocka_unit_test(the_end_of_the_run),
