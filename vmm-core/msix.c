@@ -1,6 +1,6 @@
 /*
- * MSI-X. A vector is open when the function has MSI-X enabled and not masked as a whole, and the entry's own
- * mask bit is clear. msix_update() brings KVM in line with that: route and irqfd for an open vector, neither
+ * MSI-X. A vector is open when the function is a bus master and has MSI-X enabled and not masked as a whole, and the
+ * entry's own mask bit is clear. msix_update() brings KVM in line with that: route and irqfd for an open vector, neither
  * for a closed one.
  */
 #include "vmm-core/msix.h"
@@ -35,6 +35,7 @@ struct msix {
 	struct irq_router *irqs;
 	pthread_mutex_t lock;
 	uint16_t control;
+	bool master;
 	unsigned count;
 	struct msix_entry *table;
 	struct msix_vector vectors[];
@@ -80,7 +81,7 @@ free_msix:
 
 static bool msix_wants_open(const struct msix *msix, unsigned vector)
 {
-	return (msix->control & (PCI_MSIX_ENABLE | PCI_MSIX_MASKALL)) == PCI_MSIX_ENABLE &&
+	return msix->master && (msix->control & (PCI_MSIX_ENABLE | PCI_MSIX_MASKALL)) == PCI_MSIX_ENABLE &&
 	       (msix->table[vector].control & PCI_MSIX_ENTRY_MASKED) == 0;
 }
 
@@ -143,6 +144,17 @@ void msix_control(struct msix *msix, uint16_t control)
 	pthread_mutex_lock(&msix->lock);
 	if (control != msix->control) {
 		msix->control = control;
+		for (unsigned i = 0; i < msix->count; i++)
+			msix_update(msix, i);
+	}
+	pthread_mutex_unlock(&msix->lock);
+}
+
+void msix_set_master(struct msix *msix, bool master)
+{
+	pthread_mutex_lock(&msix->lock);
+	if (master != msix->master) {
+		msix->master = master;
 		for (unsigned i = 0; i < msix->count; i++)
 			msix_update(msix, i);
 	}

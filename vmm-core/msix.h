@@ -13,6 +13,7 @@
 #ifndef ATOLL_VMM_CORE_MSIX_H
 #define ATOLL_VMM_CORE_MSIX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm-core/irq_router.h"
@@ -21,13 +22,15 @@
 
 struct msix;
 
-/* Makes the vectors with an eventfd each, all masked. 0 or -errno. */
+/* Makes the vectors with an eventfd each, all masked; the function may not send messages yet. 0 or -errno. */
 int msix_new(struct irq_router *irqs, unsigned vectors, struct msix **msix);
 /* No vCPU runs. */
 void msix_free(struct msix *msix);
 
 /* The capability's message control word was written. */
 void msix_control(struct msix *msix, uint16_t control);
+/* The function may send messages, being a bus master, or not: as if it were masked as a whole. */
+void msix_set_master(struct msix *msix, bool master);
 
 /* Accesses to the table and to the pending bits; offsets from their starts. */
 void msix_table_read(struct msix *msix, uint64_t offset, void *data, unsigned size);

@@ -24,10 +24,11 @@
 /* How often a wait looks whether it was cancelled. */
 #define CANCEL_SLICE_MS 100
 
-#define PROTOCOL_FEATURES_WANTED                                                                    \
-	(VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |       \
-	 VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) | \
-	 VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
+#define PROTOCOL_FEATURES_WANTED                                                                             \
+	(VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |                \
+	 VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |          \
+	 VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) | \
+	 VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS))
 
 struct vhost_user_frontend {
 	const struct vhost_user_frontend_ops *ops;
@@ -222,6 +223,9 @@ static int frontend_negotiate(struct vhost_user_frontend *frontend)
 	if (result < 0)
 		return result;
 	value &= PROTOCOL_FEATURES_WANTED;
+	/* Of the two ways to tell of a reset, the one that brings no more than that. */
+	if ((value & VIRTIO_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE)) != 0)
+		value &= ~VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS);
 	result = frontend_send(frontend, VHOST_USER_SET_PROTOCOL_FEATURES, 0, &value, sizeof(value), NULL, 0);
 	if (result < 0)
 		return result;
@@ -334,6 +338,20 @@ int vhost_user_frontend_set_features(struct vhost_user_frontend *frontend, uint6
 	 */
 	return frontend_set_u64(frontend, VHOST_USER_SET_FEATURES,
 				features | (frontend->features & VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)));
+}
+
+int vhost_user_frontend_set_status(struct vhost_user_frontend *frontend, uint8_t status)
+{
+	if (!frontend_has(frontend, VHOST_USER_PROTOCOL_F_STATUS))
+		return 0;
+	return frontend_set_u64(frontend, VHOST_USER_SET_STATUS, status);
+}
+
+int vhost_user_frontend_reset(struct vhost_user_frontend *frontend)
+{
+	if (frontend_has(frontend, VHOST_USER_PROTOCOL_F_RESET_DEVICE))
+		return frontend_set(frontend, VHOST_USER_RESET_DEVICE, NULL, 0, NULL, 0);
+	return vhost_user_frontend_set_status(frontend, 0);
 }
 
 int vhost_user_frontend_set_memory(struct vhost_user_frontend *frontend, const struct guest_ram *ram)

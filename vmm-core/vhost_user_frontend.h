@@ -73,6 +73,15 @@ int vhost_user_frontend_set_config(struct vhost_user_frontend *frontend, uint32_
 int vhost_user_frontend_set_features(struct vhost_user_frontend *frontend, uint64_t features);
 int vhost_user_frontend_set_memory(struct vhost_user_frontend *frontend, const struct guest_ram *ram);
 
+/*
+ * What the driver's status is now: SET_STATUS, where the back end has STATUS and not RESET_DEVICE; nothing where it
+ * has not, and 0. Some back ends serve nothing before they are told of DRIVER_OK.
+ */
+int vhost_user_frontend_set_status(struct vhost_user_frontend *frontend, uint8_t status);
+/* The driver reset the device: RESET_DEVICE, or SET_STATUS with 0; nothing where the back end has neither, and 0.
+ * The rings have stopped. What was set up is set up again before the next ones start. */
+int vhost_user_frontend_reset(struct vhost_user_frontend *frontend);
+
 /* Whether it keeps track of its requests in a region of ours; and gives it that: `size` bytes of a file, laid
  * out for `queues` rings of `queue_size` descriptors (vhost_user_spec.h). */
 bool vhost_user_frontend_has_inflight(const struct vhost_user_frontend *frontend);

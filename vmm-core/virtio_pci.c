@@ -9,8 +9,8 @@
  * What happens in the common configuration is in virtio_pci_common.c; who is behind it, in virtio_pci_backend.c.
  *
  * An access that needs the back end and finds it gone waits and is issued again (virtio_device_recover()). It
- * holds the lock of the PCI function meanwhile if it came through the configuration access capability, which
- * only this device's own configuration space can be made to wait by.
+ * holds the lock of the PCI function meanwhile if it came through the configuration access capability, or changes
+ * bus mastering, which only this device's own configuration space can be made to wait by.
  */
 #include "vmm-core/virtio_pci_device.h"
 
@@ -237,6 +237,29 @@ static void function_config_read(void *owner, unsigned offset, unsigned size)
 		bar_read(device, bar_offset, device->function.config + data, bar_size);
 }
 
+/*
+ * Bus mastering was allowed or forbidden. Without it the device neither reads nor writes memory, which an MSI-X
+ * message is too: interrupts close first, and open last.
+ */
+static void master_written(struct virtio_pci *device)
+{
+	bool master = (device->function.config[PCI_COMMAND] & PCI_COMMAND_MASTER) != 0;
+	int result;
+
+	/* It changes here alone, under the function's lock. */
+	if (master == device->master)
+		return;
+	if (!master)
+		msix_set_master(device->msix, false);
+	pthread_mutex_lock(&device->lock);
+	do
+		result = virtio_master_set(device, master);
+	while (result < 0 && virtio_device_recover(device, result));
+	virtio_device_unlock(device);
+	if (master)
+		msix_set_master(device->msix, true);
+}
+
 static void function_config_written(void *owner, unsigned offset, unsigned size)
 {
 	struct virtio_pci *device = owner;
@@ -245,6 +268,8 @@ static void function_config_written(void *owner, unsigned offset, unsigned size)
 	uint64_t bar_offset;
 	unsigned bar_size;
 
+	if (touches(offset, size, PCI_COMMAND, 1))
+		master_written(device);
 	if (touches(offset, size, msix + PCI_MSIX_CONTROL, 2))
 		msix_control(device->msix,
 			     (uint16_t)pci_config_get(&device->function, msix + PCI_MSIX_CONTROL, 2));

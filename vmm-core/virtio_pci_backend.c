@@ -152,6 +152,7 @@ int virtio_config_write(struct virtio_pci *device, uint64_t offset, const void *
 	/* There is nobody whose setting it could be, nor a character's host. */
 	if (device->undertaker)
 		return 0;
+	device->touched = true;
 	result = vhost_user_frontend_set_config(device->frontend, (uint32_t)offset, data, size);
 	/* A console's field is no setting: each write to it is a character (5.3.4). */
 	if (result == 0 && device->device_type != VIRTIO_ID_CONSOLE)
@@ -228,14 +229,14 @@ static int successor_set_up(const struct virtio_pci *device, struct vhost_user_f
 		if (device->queues[i].started)
 			result = virtio_ring_start(device, frontend, i, &device->queues[i]);
 	}
-	return result;
+	return result < 0 ? result : virtio_backend_started(frontend, doing);
 }
 
 static int link_handshake(void *owner, int wire_fd, const char **doing)
 {
 	struct virtio_pci *device = owner;
 	struct virtio_pci_successor *successor = &device->successor;
-	bool driver_ok;
+	bool driver_ok, touched;
 	int result;
 
 	*doing = "its successor cannot be connected";
@@ -251,10 +252,16 @@ static int link_handshake(void *owner, int wire_fd, const char **doing)
 	/* Behind those who began before the link was lost. */
 	pthread_mutex_lock(&device->lock);
 	driver_ok = virtio_driver_ok(device);
+	touched = device->touched;
 	result = successor_check(device, successor, doing);
 	virtio_device_unlock(device);
-	if (result == 0 && driver_ok)
+	if (result == 0 && driver_ok) {
 		result = successor_set_up(device, successor->frontend, doing);
+	} else if (result == 0 && !touched) {
+		/* What it may know from its predecessor, a driver has reset while there was none. */
+		*doing = "its successor cannot be reset";
+		result = vhost_user_frontend_reset(successor->frontend);
+	}
 	if (result == 0 && device->config_size > 0 && !successor->undertaker) {
 		*doing = "its configuration cannot be read";
 		result = vhost_user_frontend_get_config(successor->frontend, 0, successor->config,

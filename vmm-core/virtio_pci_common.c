@@ -3,7 +3,7 @@
  * back end.
  *
  * The driver's life is in set_status(): FEATURES_OK is taken back if the features will not do, DRIVER_OK
- * starts the rings, 0 stops them and is not visible before they are. All of it runs on the vCPU thread that
+ * starts the rings, 0 stops them, resets the back end, and is not visible before that is done. All of it runs on the vCPU thread that
  * wrote the register, under the lock of this one device.
  *
  * What a driver may do wrong is ignored or ends in rings that do not start. What the back end does wrong, its
@@ -25,6 +25,9 @@
 #include "common/virtio_spec.h"
 #include "vmm-core/virtio_pci_spec.h"
 
+/* What a back end that wants to know is told before the rings start. */
+#define STATUS_SET_UP (VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK)
+
 /* --- Rings --- */
 
 /* Whether a ring lies in RAM as a whole; a driver's mistake is ours to say, for it sees nothing of it. */
@@ -40,15 +43,16 @@ static bool queue_inside_ram(const struct virtio_pci *device, const struct virti
 }
 
 /*
- * Where a ring goes on: a driver that begins finds it empty; a back end that takes over goes on behind what is
- * used, and finds what its predecessor had taken beyond that in the inflight region, where there is one.
+ * Where a ring goes on: a driver that begins finds it empty; one that was halted goes on where its back end said; a
+ * back end that takes over goes on behind what is used, and finds what its predecessor had taken beyond that in the
+ * inflight region, where there is one.
  */
 static uint16_t ring_base(const struct virtio_pci *device, const struct virtio_pci_queue *queue)
 {
 	const uint8_t *used = guest_ram_range(&device->core->ram, queue->used, sizeof(struct virtq_used));
 
 	if (!queue->started || used == NULL)
-		return 0;
+		return queue->base;
 	return __atomic_load_n((const uint16_t *)(used + offsetof(struct virtq_used, idx)), __ATOMIC_ACQUIRE);
 }
 
@@ -80,7 +84,13 @@ static int queue_start(struct virtio_pci *device, uint16_t index)
 		device->bad_queue_told = true;
 		return 0;
 	}
+	/* 2.7 and PCI 6.2.2: without being a bus master the device does not look at memory. */
+	if (!device->master) {
+		queue->halted = true;
+		return 0;
+	}
 	result = virtio_ring_start(device, device->frontend, index, queue);
+	queue->halted = false;
 	/* Also if it did not get so far: the ring may have been served before the back end was lost. */
 	queue->started = true;
 	return result;
@@ -94,6 +104,8 @@ int virtio_backend_set_up(const struct virtio_pci *device, struct vhost_user_fro
 	*doing = "the queues cannot be set up";
 	result = vhost_user_frontend_set_features(frontend, device->driver_features);
 	if (result == 0)
+		result = vhost_user_frontend_set_status(frontend, STATUS_SET_UP);
+	if (result == 0)
 		result = vhost_user_frontend_set_memory(frontend, &device->core->ram);
 	if (result == 0 && vhost_user_frontend_has_inflight(frontend))
 		result = vhost_user_frontend_set_inflight(
@@ -102,12 +114,19 @@ int virtio_backend_set_up(const struct virtio_pci *device, struct vhost_user_fro
 	return result;
 }
 
+int virtio_backend_started(struct vhost_user_frontend *frontend, const char **doing)
+{
+	*doing = "it cannot be told that the driver is ready";
+	return vhost_user_frontend_set_status(frontend, STATUS_SET_UP | VIRTIO_STATUS_DRIVER_OK);
+}
+
 static int rings_start(struct virtio_pci *device)
 {
 	int result;
 
 	if (device_link_state(&device->link) == DEVICE_LINK_LOST)
 		return -ENOTCONN;
+	device->touched = true;
 	result = virtio_backend_set_up(device, device->frontend, &device->doing);
 	if (result < 0)
 		return result;
@@ -116,31 +135,86 @@ static int rings_start(struct virtio_pci *device)
 		if (device->queues[i].enabled)
 			result = queue_start(device, i);
 	}
-	return result;
+	return result < 0 ? result : virtio_backend_started(device->frontend, &device->doing);
 }
 
-int virtio_rings_stop(struct virtio_pci *device)
+/* halt: to go on where they are, later. */
+static int rings_stop(struct virtio_pci *device, bool halt)
 {
 	enum device_link_state state = device_link_state(&device->link);
 
 	for (uint16_t i = 0; i < device->queue_count; i++) {
+		struct virtio_pci_queue *queue = &device->queues[i];
 		uint16_t base;
 		int result = 0;
 
-		if (!device->queues[i].started)
+		if (!queue->started)
 			continue;
 		/* Also when nobody is there: what was accepted may still be written into the guest's memory
 		 * by a process that is about to end. A successor comes when it has ended. */
 		if (state == DEVICE_LINK_LOST)
 			return -ENOTCONN;
 		device->doing = "the queues cannot be stopped";
+		base = ring_base(device, queue);
 		if (state == DEVICE_LINK_SERVING)
 			result = vhost_user_frontend_stop_ring(device->frontend, i, &base);
 		if (result < 0)
 			return result;
-		device->queues[i].started = false;
+		queue->started = false;
+		queue->halted = halt;
+		queue->base = base;
 	}
 	return 0;
+}
+
+int virtio_rings_stop(struct virtio_pci *device)
+{
+	return rings_stop(device, false);
+}
+
+/* Again after a failure: what was done is not done twice. */
+static int rings_go_on(struct virtio_pci *device)
+{
+	enum device_link_state state = device_link_state(&device->link);
+
+	for (uint16_t i = 0; i < device->queue_count; i++) {
+		struct virtio_pci_queue *queue = &device->queues[i];
+		int result;
+
+		if (!queue->halted)
+			continue;
+		if (state == DEVICE_LINK_LOST)
+			return -ENOTCONN;
+		device->doing = "the queues cannot go on";
+		/* The one that comes after all finds them running. */
+		if (state == DEVICE_LINK_FAILED) {
+			queue->halted = false;
+			queue->started = true;
+			continue;
+		}
+		result = queue_start(device, i);
+		if (result < 0)
+			return result;
+		/* A kick meanwhile was for nobody. */
+		if (queue->started)
+			eventfd_write(queue->kick_fd, 1);
+	}
+	return 0;
+}
+
+int virtio_master_set(struct virtio_pci *device, bool master)
+{
+	int result;
+
+	if (!master) {
+		result = rings_stop(device, true);
+		if (result == 0)
+			device->master = false;
+	} else {
+		device->master = true;
+		result = rings_go_on(device);
+	}
+	return result;
 }
 
 /* --- Status --- */
@@ -161,6 +235,7 @@ static void transport_reset(struct virtio_pci *device)
 		eventfd_read(queue->kick_fd, &count);
 	}
 	inflight_memory_clear(&device->inflight);
+	device->touched = false;
 	device->config_write_count = 0;
 	device->driver_features = 0;
 	device->device_feature_select = 0;
@@ -194,13 +269,19 @@ static bool features_will_do(const struct virtio_pci *device)
 
 static int reset(struct virtio_pci *device)
 {
+	enum device_link_state state = device_link_state(&device->link);
 	int result = virtio_rings_stop(device);
 
 	if (result < 0)
 		return result;
-	/* Even without rings: what the driver had set up may be on its way to a successor. */
-	if (virtio_driver_ok(device) && device_link_state(&device->link) == DEVICE_LINK_LOST)
+	/* Even without rings: what the driver had set up may be on its way to a successor, or kept for one. */
+	if (device->touched && state == DEVICE_LINK_LOST)
 		return -ENOTCONN;
+	device->doing = "it cannot be reset";
+	if (state == DEVICE_LINK_SERVING)
+		result = vhost_user_frontend_reset(device->frontend);
+	if (result < 0)
+		return result;
 	transport_reset(device);
 	return 0;
 }

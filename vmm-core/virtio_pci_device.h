@@ -24,6 +24,8 @@ struct virtio_pci_queue {
 	uint16_t vector;
 	bool enabled; /* by the driver */
 	bool started; /* at a back end; where it is used up to is in the ring then */
+	bool halted;  /* it is to be started at `base` when the function may be a bus master */
+	uint16_t base;
 	uint64_t descriptors;
 	uint64_t available;
 	uint64_t used;
@@ -63,6 +65,8 @@ struct virtio_pci {
 	struct vhost_user_frontend *frontend; /* NULL: none; to be used while the link serves */
 	const char *doing;		      /* what failed */
 	struct inflight_memory inflight;
+	bool master;  /* the function may reach memory, and send interrupts */
+	bool touched; /* the back end was told something since the driver's last reset */
 	unsigned config_write_count;
 	struct virtio_pci_config_write config_writes[VIRTIO_PCI_CONFIG_WRITES_MAX];
 	uint64_t offered;
@@ -105,6 +109,10 @@ int virtio_common_write(struct virtio_pci *device, uint64_t offset, const void *
 bool virtio_driver_ok(const struct virtio_pci *device);
 /* Stops what runs; returns when the back end touches no ring any more. */
 int virtio_rings_stop(struct virtio_pci *device);
+/* The driver lets the function be a bus master, or no longer: rings go on where they were, or are halted. */
+int virtio_master_set(struct virtio_pci *device, bool master);
+/* Another word of the driver's status to a back end, DRIVER_OK when the rings are started. */
+int virtio_backend_started(struct vhost_user_frontend *frontend, const char **doing);
 /* Tell a back end what the driver set up. They read what does not change while the link is lost, and need no
  * lock then; `queue` is the device's or a copy. */
 int virtio_backend_set_up(const struct virtio_pci *device, struct vhost_user_frontend *frontend,

@@ -261,7 +261,7 @@ static _Atomic bool cancelled;
 /* One call; 0 or its failure. */
 static int call(struct vhost_user_frontend *frontend, struct fuzz_input *input)
 {
-	switch (fuzz_take_u8(input) % 9) {
+	switch (fuzz_take_u8(input) % 11) {
 	case 0:
 		return call_get_config(frontend, input);
 	case 1:
@@ -279,6 +279,10 @@ static int call(struct vhost_user_frontend *frontend, struct fuzz_input *input)
 	case 7:
 		cancelled = true;
 		return 0;
+	case 9:
+		return vhost_user_frontend_reset(frontend);
+	case 10:
+		return vhost_user_frontend_set_status(frontend, fuzz_take_u8(input));
 	default:
 		device_notify(input);
 		return 0;

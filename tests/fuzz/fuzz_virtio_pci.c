@@ -128,6 +128,11 @@ static uint32_t backend_serve(uint32_t request, const void *payload, uint32_t si
 	case VHOST_USER_SET_MEM_TABLE:
 		backend.memory = true;
 		break;
+	case VHOST_USER_RESET_DEVICE:
+		for (unsigned i = 0; i < QUEUES; i++)
+			fuzz_require(!backend.running[i]);
+		backend.features = backend.memory = false;
+		break;
 	case VHOST_USER_SET_BACKEND_REQ_FD:
 		backend.channel_fd = fcntl(fds[0], F_DUPFD_CLOEXEC, 0);
 		break;
@@ -196,6 +201,9 @@ static void check_queues(const struct virtio_pci *device)
 		fuzz_require(!queue->started || queue->enabled);
 		fuzz_require(queue->started == backend.running[i]);
 		fuzz_require(!queue->started || virtio_driver_ok(device));
+		/* Neither without bus mastering; and what is halted is not forgotten. */
+		fuzz_require(!queue->started || device->master);
+		fuzz_require(!queue->halted || (queue->enabled && !queue->started && !device->master));
 	}
 }
 
@@ -208,7 +216,8 @@ static void check_device(const struct virtio_pci *device)
 	fuzz_require(fake_kvm.ioeventfd_count == (bar != 0 ? device->queue_count : 0));
 	for (unsigned i = 0; bar != 0 && i < device->queue_count; i++)
 		fuzz_require(fake_ioeventfd_at(bar + NOTIFY_PAGE + i * 4) == device->queues[i].kick_fd);
-	fuzz_require(fake_kvm.irqfd_count <= msix_vectors(device->msix));
+	fuzz_require(fake_kvm.irqfd_count <= (device->master ? msix_vectors(device->msix) : 0));
+	fuzz_require(device->master == ((device->function.config[PCI_COMMAND] & PCI_COMMAND_MASTER) != 0));
 	fuzz_require((device->driver_features & ~device->offered) == 0 ||
 		     (device->status & VIRTIO_STATUS_FEATURES_OK) == 0);
 	/* Port 0xcf9 lies among those of PCI. */

@@ -12,6 +12,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_vfio_user_client/session \
 	tests/fuzz/corpus/fuzz_virtio_pci/capability \
 	tests/fuzz/corpus/fuzz_virtio_pci/driver \
+	tests/fuzz/corpus/fuzz_virtio_pci/master \
 	tests/fuzz/corpus/fuzz_virtio_pci/move \
 	tests/fuzz/corpus/fuzz_virtio_pci/status-order
 if ENABLE_FUZZING

@@ -263,6 +263,13 @@ static void test_flush_and_cache(void)
 	virtio_config_write(&disk.device, BLK_CONFIG_WRITEBACK, &mode, 1);
 	virtio_config_read(&disk.device, BLK_CONFIG_WRITEBACK, &mode, 1);
 	test(mode == 1, "and back");
+	/* C2: what a driver chose ends with it. */
+	mode = 0;
+	virtio_config_write(&disk.device, BLK_CONFIG_WRITEBACK, &mode, 1);
+	virtio_reset(&disk.device);
+	virtio_config_read(&disk.device, BLK_CONFIG_WRITEBACK, &mode, 1);
+	test(mode == 1, "a reset brings write-back mode back");
+	test(blk_start(&disk, ALL_FEATURES, 128, true), "the disk starts behind it");
 }
 
 static void test_bad_requests(void)

@@ -302,6 +302,13 @@ static void test_control(void)
 	empty.unicast = 0xffffffff;
 	test(net_control(net, NET_CTRL_MAC, NET_CTRL_MAC_TABLE, &empty, 8) != NET_OK,
 	     "an address table that promises 4 G entries is an error");
+
+	/* C2: none of it outlives the driver, seen before the next one has come. */
+	test(net_control(net, NET_CTRL_MAC, NET_CTRL_MAC_SET, other, 6) == NET_OK,
+	     "the address is set again");
+	virtio_reset(&net->device);
+	virtio_config_read(&net->device, NET_CONFIG_MAC, told, 6);
+	test(!memcmp(told, net->mac, 6), "a reset brings the device's own back");
 }
 
 static void test_checksums(void)

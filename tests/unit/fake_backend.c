@@ -18,7 +18,8 @@ void fake_backend_init(struct fake_backend *backend)
 	backend->protocol_features =
 		VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
 		VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
-		VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS);
+		VIRTIO_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS) |
+		VIRTIO_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE);
 	backend->queue_num = FAKE_BACKEND_QUEUES;
 	for (unsigned i = 0; i < sizeof(backend->config); i++)
 		backend->config[i] = (uint8_t)(i + 1);
@@ -213,6 +214,13 @@ static void serve(struct fake_backend *backend, struct vhost_user_message *messa
 	case VHOST_USER_SET_INFLIGHT_FD:
 		backend->inflight = message->payload.inflight;
 		replace_fd(&backend->inflight_fd, take_fd(message));
+		break;
+	case VHOST_USER_RESET_DEVICE:
+		atomic_fetch_add(&backend->resets, 1);
+		break;
+	case VHOST_USER_SET_STATUS:
+		check(backend->statuses_count < sizeof(backend->statuses));
+		backend->statuses[backend->statuses_count++] = (uint8_t)message->payload.u64;
 		break;
 	case VHOST_USER_SET_CONFIG:
 		if (backend->refuse_config)

@@ -59,6 +59,9 @@ struct fake_backend {
 		bool enabled;
 		bool stopped;
 	} rings[FAKE_BACKEND_QUEUES];
+	_Atomic unsigned resets; /* RESET_DEVICE */
+	unsigned statuses_count; /* SET_STATUS */
+	uint8_t statuses[16];
 	int channel_fd;
 	int inflight_fd;
 	struct vhost_user_inflight inflight;

@@ -304,6 +304,7 @@ static void open_vectors_bypass_us(void **state)
 	int gsi;
 
 	assert_int_equal(msix_new(core->irqs, 3, &msix), 0);
+	msix_set_master(msix, true);
 	assert_int_equal(msix_vectors(msix), 3);
 	assert_int_equal(msix_eventfd(msix, 3), -1);
 	msix_entry_write(msix, 1, 0x31, false);
@@ -339,6 +340,7 @@ static void a_masked_vector_keeps_its_interrupt(void **state)
 	int eventfd;
 
 	assert_int_equal(msix_new(core->irqs, 2, &msix), 0);
+	msix_set_master(msix, true);
 	eventfd = msix_eventfd(msix, 1);
 	msix_control(msix, PCI_MSIX_ENABLE);
 	msix_entry_write(msix, 1, 0x41, false);
@@ -377,6 +379,7 @@ static void table_accesses_are_checked(void **state)
 	uint8_t many[8];
 
 	assert_int_equal(msix_new(core->irqs, 2, &msix), 0);
+	msix_set_master(msix, true);
 	/* Reserved bits of the control word stay zero; 8 bytes at once. */
 	msix_table_write(msix, 24, &value, 8);
 	msix_table_read(msix, 24, &value, 8);
@@ -403,6 +406,7 @@ static void a_route_that_kvm_refuses(void **state)
 	struct msix *msix;
 
 	assert_int_equal(msix_new(core->irqs, 1, &msix), 0);
+	msix_set_master(msix, true);
 	msix_control(msix, PCI_MSIX_ENABLE);
 	fake_kvm.fail_routing = EINVAL;
 	msix_entry_write(msix, 0, 5, false);

@@ -432,9 +432,13 @@ static void fails_at(uint32_t request, enum fake_lie lie, void (*prepare)(void),
 	attach(&second, 3);
 	expect_report(SERVING, 3, "");
 	vcpu_end();
-	if (act == driver_reset)
-		assert_true(second.rings[0].stopped && second.rings[1].stopped);
-	else
+	if (act == driver_reset) {
+		/* C2: also if it was lost between the rings' end and its own reset. */
+		if (request != VHOST_USER_RESET_DEVICE)
+			assert_true(second.rings[0].stopped && second.rings[1].stopped);
+		assert_int_equal(second.resets, 1);
+		assert_int_equal(get(COMMON(device_status), 1), 0);
+	} else
 		expect_rings(&second, from_the_start);
 	if (act == writeback_clear)
 		assert_int_equal(second.config[WRITEBACK], 0);
@@ -454,6 +458,7 @@ static void it_dies_in_each_phase(void **state)
 	fails_at(VHOST_USER_SET_CONFIG, LIE_HANG_UP, driver_start, writeback_clear);
 	fails_at(VHOST_USER_SET_VRING_CALL, LIE_HANG_UP, driver_start, vector_change);
 	fails_at(VHOST_USER_GET_VRING_BASE, LIE_HANG_UP, driver_start, driver_reset);
+	fails_at(VHOST_USER_RESET_DEVICE, LIE_HANG_UP, driver_start, driver_reset);
 }
 
 static void it_lies_in_each_phase(void **state)
@@ -463,6 +468,7 @@ static void it_lies_in_each_phase(void **state)
 		/* One request by turns, for the time's sake; all bits set is a refusal where there is one. */
 		fails_at(requests_of_start[lie % 9], lie, NULL, driver_start);
 		fails_at(VHOST_USER_GET_VRING_BASE, lie, driver_start, driver_reset);
+		fails_at(VHOST_USER_RESET_DEVICE, lie, driver_start, driver_reset);
 		if (lie != LIE_VALUE)
 			fails_at(VHOST_USER_SET_CONFIG, lie, driver_start, writeback_clear);
 		fails_at(VHOST_USER_GET_CONFIG, lie, driver_start, config_look);
@@ -630,7 +636,78 @@ static void before_the_driver_came(void **state)
 	attach(&second, 1);
 	expect_report(SERVING, 1, "");
 	assert_int_equal(second.memory.region_count, 0);
+	/* C2: what it may know from its predecessor is no driver's. */
+	assert_int_equal(second.resets, 1);
 	driver_start();
+	expect_rings(&second, from_the_start);
+	end();
+	fake_backend_join(&second);
+}
+
+static void master_off(void)
+{
+	guest_config_write(&core, SLOT, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+}
+
+static void master_on(void)
+{
+	guest_config_write(&core, SLOT, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+}
+
+/* C3: a process that ends before, while and after its rings are halted. */
+static void c3_bus_mastering_and_successors(void **state)
+{
+	static struct fake_backend first, second, third;
+
+	(void)state;
+	fake_backend_init(&first);
+	begin(&first);
+	driver_start();
+	first.lie = LIE_HANG_UP;
+	first.lie_at = VHOST_USER_GET_VRING_BASE;
+	/* Gone while it stops them: what it had accepted may still be on its way until the next one is there. */
+	vcpu_begin(master_off);
+	vcpu_parks(1);
+	expect_report(GONE, 0, "");
+	assert_int_equal(fake_kvm.irqfd_count, 0);
+	fake_backend_init(&second);
+	attach(&second, 1);
+	expect_report(SERVING, 1, "");
+	vcpu_end();
+	assert_true(second.rings[0].stopped && second.rings[1].stopped);
+	fake_backend_join(&first);
+	/* Halted, it is set up at the next one, but not started. */
+	die(&second);
+	expect_report(GONE, 1, "");
+	fake_backend_init(&third);
+	attach(&third, 2);
+	expect_report(SERVING, 2, "");
+	assert_int_equal(third.memory.region_count, 1);
+	assert_false(third.rings[0].enabled || third.rings[1].enabled);
+	assert_int_equal(fake_kvm.irqfd_count, 0);
+	vcpu_do(master_on);
+	/* As the one that stopped them said. */
+	expect_rings(&third, (const uint16_t[]){5, 5});
+	assert_int_equal(fake_kvm.irqfd_count, QUEUES + 1);
+	vcpu_do(master_off);
+	/* To go on needs a process, which may be lost. */
+	die(&third);
+	expect_report(GONE, 2, "");
+	vcpu_begin(master_on);
+	vcpu_parks(2);
+	fake_backend_init(&first);
+	attach(&first, 3);
+	expect_report(SERVING, 3, "");
+	vcpu_end();
+	expect_rings(&first, (const uint16_t[]){10, 10});
+	/* And may have failed: then nobody waits, and the one that comes after all finds them running. */
+	device_link_fail(link_);
+	fake_backend_join(&first);
+	vcpu_do(master_off);
+	vcpu_do(master_on);
+	fake_backend_init(&second);
+	attach(&second, 4);
+	expect_report(SERVING, 4, "");
 	expect_rings(&second, from_the_start);
 	end();
 	fake_backend_join(&second);
@@ -666,10 +743,11 @@ static void a_failed_device_needs_a_reset(void **state)
 	features_set(FEATURES);
 	status_add(VIRTIO_STATUS_FEATURES_OK);
 	assert_int_equal(get(COMMON(device_status), 1) & VIRTIO_STATUS_FEATURES_OK, 0);
-	/* Until one comes after all. */
+	/* Until one comes after all, which hears of the reset (C2). */
 	fake_backend_init(&second);
 	attach(&second, 5);
 	expect_report(SERVING, 5, "");
+	assert_int_equal(second.resets, 1);
 	driver_start();
 	expect_rings(&second, from_the_start);
 	end();
@@ -837,6 +915,7 @@ int main(void)
 		cmocka_unit_test(a_silent_successor_holds_nobody_up),
 		cmocka_unit_test(a_successor_for_one_that_still_serves),
 		cmocka_unit_test(before_the_driver_came),
+		cmocka_unit_test(c3_bus_mastering_and_successors),
 		cmocka_unit_test(a_failed_device_needs_a_reset),
 		cmocka_unit_test(a_failed_device_comes_back),
 		cmocka_unit_test(an_undertaker_answers_for_a_failed_device),

@@ -424,6 +424,169 @@ static void reset_is_done_when_it_reads_zero(void **state)
 	assert_int_equal(f.backend.rings[0].base, 0);
 }
 
+/* Requests of a kind that the back end was sent, and where the last one was. */
+static unsigned requests_of(uint32_t request, unsigned *last)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < f.backend.request_count && i < FAKE_BACKEND_REQUESTS; i++) {
+		if (f.backend.requests[i] != request)
+			continue;
+		count++;
+		*last = i;
+	}
+	return count;
+}
+
+/* C2: a reset is the back end's too, whether rings ran or not, and comes behind their end. */
+static void c2_a_reset_reaches_the_back_end(void **state)
+{
+	unsigned reset = 0, stop = 0, features = 0;
+
+	(void)state;
+	driver_start();
+	assert_int_equal(f.backend.resets, 1);
+	put(COMMON(device_status), 0, 1);
+	assert_int_equal(f.backend.resets, 2);
+	assert_int_equal(requests_of(VHOST_USER_RESET_DEVICE, &reset), 2);
+	assert_int_equal(requests_of(VHOST_USER_GET_VRING_BASE, &stop), QUEUES);
+	assert_true(reset > stop);
+	assert_int_equal(f.backend.statuses_count, 0);
+	/* What was set up before it is set up again behind it. */
+	driver_start();
+	assert_int_equal(f.backend.resets, 3);
+	requests_of(VHOST_USER_RESET_DEVICE, &reset);
+	assert_int_equal(requests_of(VHOST_USER_SET_FEATURES, &features), 2);
+	assert_true(features > reset);
+	assert_true(f.backend.rings[0].enabled && f.backend.rings[1].enabled);
+}
+
+static int attach_without(uint64_t protocol_features)
+{
+	memset(&f, 0, sizeof(f));
+	fake_core_new(&f.core);
+	fake_backend_init(&f.backend);
+	f.backend.protocol_features &= ~protocol_features;
+	assert_int_equal(attach(), 0);
+	decode_on();
+	return 0;
+}
+
+static int set_up_status(void **state)
+{
+	(void)state;
+	return attach_without(VIRTIO_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE));
+}
+
+static int set_up_old(void **state)
+{
+	(void)state;
+	return attach_without(VIRTIO_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
+			      VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS));
+}
+
+/* C2: one that has STATUS alone is told of the driver's life, for it may wait for DRIVER_OK. */
+static void c2_a_back_end_with_status(void **state)
+{
+	const uint8_t set_up_ = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FEATURES_OK;
+	unsigned status = 0, enable = 0;
+
+	(void)state;
+	driver_start();
+	assert_int_equal(f.backend.statuses_count, 3);
+	assert_int_equal(f.backend.statuses[0], 0);
+	assert_int_equal(f.backend.statuses[1], set_up_);
+	assert_int_equal(f.backend.statuses[2], set_up_ | VIRTIO_STATUS_DRIVER_OK);
+	requests_of(VHOST_USER_SET_STATUS, &status);
+	requests_of(VHOST_USER_SET_VRING_ENABLE, &enable);
+	assert_true(status > enable);
+	put(COMMON(device_status), 0, 1);
+	assert_int_equal(f.backend.statuses_count, 4);
+	assert_int_equal(f.backend.statuses[3], 0);
+	assert_int_equal(f.backend.resets, 0);
+}
+
+/* C2: and one that has neither hears what it heard before. */
+static void c2_a_back_end_with_neither(void **state)
+{
+	(void)state;
+	driver_start();
+	put(COMMON(device_status), 0, 1);
+	driver_start();
+	assert_int_equal(f.backend.resets, 0);
+	assert_int_equal(f.backend.statuses_count, 0);
+	assert_true(f.backend.rings[0].enabled && !f.backend.rings[0].stopped);
+}
+
+static void command_set(uint16_t command)
+{
+	guest_config_write(&f.core, SLOT, PCI_COMMAND, command, 2);
+}
+
+/* Whether KVM turns the signals of a queue into messages. */
+static bool delivers(unsigned queue)
+{
+	eventfd_t count;
+	bool found = false;
+
+	eventfd_write(f.backend.rings[queue].call_fd, 1);
+	for (unsigned i = 0; i < fake_kvm.irqfd_count; i++)
+		found = found || eventfd_read(fake_kvm.irqfds[i].fd, &count) == 0;
+	return found;
+}
+
+/* C3: without bus mastering the back end touches no ring and no message is sent; with it, rings go on where they
+ * were, and nothing is lost. */
+static void c3_bus_mastering_stops_rings_and_interrupts(void **state)
+{
+	eventfd_t count;
+	unsigned stops = 0, resets = 0;
+
+	(void)state;
+	driver_start();
+	assert_true(delivers(0));
+	for (unsigned i = 0; i < QUEUES; i++) {
+		eventfd_read(f.backend.rings[i].kick_fd, &count);
+		/* The back end is 5 behind its base then. */
+		f.backend.rings[i].base = 100 + i;
+		f.backend.rings[i].enabled = false;
+	}
+	command_set(PCI_COMMAND_MEMORY);
+	for (unsigned i = 0; i < QUEUES; i++)
+		assert_true(f.backend.rings[i].stopped);
+	assert_int_equal(fake_kvm.irqfd_count, 0);
+	assert_false(delivers(0));
+	/* The driver's own state stands, and a second time changes nothing. */
+	assert_int_not_equal(get(COMMON(device_status), 1) & VIRTIO_STATUS_DRIVER_OK, 0);
+	command_set(PCI_COMMAND_MEMORY | PCI_COMMAND_INTX_DISABLE);
+	assert_int_equal(requests_of(VHOST_USER_GET_VRING_BASE, &stops), QUEUES);
+	command_set(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	for (unsigned i = 0; i < QUEUES; i++) {
+		assert_true(f.backend.rings[i].enabled && !f.backend.rings[i].stopped);
+		assert_int_equal(f.backend.rings[i].base, 105 + i);
+		/* A kick may have come meanwhile. */
+		assert_int_equal(eventfd_read(f.backend.rings[i].kick_fd, &count), 0);
+	}
+	/* So may an interrupt have. */
+	assert_int_equal(fake_kvm.irqfd_count, QUEUES + 1);
+	assert_true(delivers(1));
+	/* A reset takes the halted rings away: they are the next driver's to start. */
+	command_set(PCI_COMMAND_MEMORY);
+	f.backend.rings[0].enabled = f.backend.rings[1].enabled = false;
+	put(COMMON(device_status), 0, 1);
+	assert_int_equal(requests_of(VHOST_USER_RESET_DEVICE, &resets), 2);
+	command_set(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_false(f.backend.rings[0].enabled || f.backend.rings[1].enabled);
+	/* A driver that is early: its rings start when they may. */
+	command_set(PCI_COMMAND_MEMORY);
+	driver_start();
+	assert_false(f.backend.rings[0].enabled || f.backend.rings[1].enabled);
+	assert_int_equal(fake_kvm.irqfd_count, 0);
+	command_set(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	assert_true(f.backend.rings[0].enabled && f.backend.rings[1].enabled);
+	assert_int_equal(f.backend.rings[0].base, 0);
+}
+
 static void quiescing_stops_the_rings(void **state)
 {
 	(void)state;
@@ -615,6 +778,10 @@ int main(void)
 		WITH_DEVICE(accesses_of_every_size_everywhere),
 		WITH_DEVICE(rings_start_with_the_driver),
 		WITH_DEVICE(reset_is_done_when_it_reads_zero),
+		WITH_DEVICE(c2_a_reset_reaches_the_back_end),
+		cmocka_unit_test_setup_teardown(c2_a_back_end_with_status, set_up_status, tear_down),
+		cmocka_unit_test_setup_teardown(c2_a_back_end_with_neither, set_up_old, tear_down),
+		WITH_DEVICE(c3_bus_mastering_stops_rings_and_interrupts),
 		WITH_DEVICE(quiescing_stops_the_rings),
 		WITH_DEVICE(late_changes_reach_the_back_end),
 		WITH_DEVICE(rings_outside_of_ram_stay_off),
