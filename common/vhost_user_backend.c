@@ -58,6 +58,7 @@ struct vhost_user_backend {
 	uint8_t status;
 	struct guest_memory memory;
 	struct inflight_region inflight;
+	bool untracked; /* a ring for which the region has no room was started, and that has been said */
 	struct vhost_user_receiver receiver;
 	struct vring vrings[];
 };
@@ -125,6 +126,23 @@ static int vring_refuse(const struct vring *vring, uint16_t index, const char *r
 	return -EBADMSG;
 }
 
+/*
+ * By the specification a front end asks for a region as large as its rings; QEMU 10 asks for 128 descriptors, whatever
+ * the driver then sets. A ring that does not fit is served as if there were no region: that loses something only when
+ * this process ends before the front end does.
+ */
+static void vring_warn_untracked(struct vhost_user_backend *backend, uint16_t index)
+{
+	if (backend->untracked)
+		return;
+	backend->untracked = true;
+	log_warning(
+		"queue %u has %u descriptors, and the front end's inflight region (%u queues of %u) has no "
+		"room for it: it is served, but should this process end, its requests under way are lost to "
+		"the guest; with QEMU, queue-size=1024 for the device mends it",
+		index, backend->vrings[index].size, backend->inflight.queues, backend->inflight.queue_size);
+}
+
 static int vring_start(struct vhost_user_backend *backend, uint16_t index)
 {
 	struct vring *vring = &backend->vrings[index];
@@ -151,7 +169,7 @@ static int vring_start(struct vhost_user_backend *backend, uint16_t index)
 	if (backend->inflight.mapping != NULL) {
 		setup.inflight = inflight_region_queue(&backend->inflight, index, vring->size);
 		if (setup.inflight == NULL)
-			return vring_refuse(vring, index, "the inflight region has no room for it");
+			vring_warn_untracked(backend, index);
 	}
 	result = virtqueue_new(&setup, &vring->queue);
 	if (result == -EINVAL)

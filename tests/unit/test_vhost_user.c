@@ -1040,6 +1040,68 @@ static void the_inflight_region_comes_and_goes(void **state)
 	close(fd);
 }
 
+static struct {
+	unsigned count;
+	char last[LOG_TEXT_MAX];
+} records;
+
+static void record(const struct log_record *one, void *argument)
+{
+	(void)argument;
+	records.count++;
+	strcpy(records.last, one->text);
+}
+
+/* E8: QEMU 10 asks for a region of fewer descriptors than its rings then have. They are served, without it. */
+static void a_ring_larger_than_the_region_is_served(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vhost_user_inflight description = {.num_queues = QUEUES - 1, .queue_size = RING_SIZE / 2};
+	struct vhost_user_vring_state vring = {.index = 1};
+	static struct virtqueue_chain chain;
+	struct virtq_avail *available = (void *)(fixture->memory + RING_AVAILABLE(1));
+	uint8_t *mapping, untouched[4096] = {0};
+	enum log_level level = log_get_level();
+	int fd, error_fd;
+	eventfd_t count;
+
+	track(fixture);
+	fd = get_inflight(fixture, sizeof(description), &description);
+	mapping = mmap(NULL, description.mmap_size, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(mapping != MAP_FAILED);
+	assert_true(description.mmap_size <= sizeof(untouched));
+	negotiate(fixture, get_u64(fixture, VHOST_USER_GET_FEATURES));
+	send_memory(fixture);
+	request(fixture, VHOST_USER_SET_INFLIGHT_FD, 0, &description, VHOST_USER_INFLIGHT_SIZE_MIN, &fd, 1);
+	error_fd = send_eventfd(fixture, VHOST_USER_SET_VRING_ERR, 1);
+	available->idx = 1;
+	records.count = 0;
+	log_set_sink(record, NULL);
+	log_set_level(LOG_LEVEL_WARNING);
+	/* Too large, and, the last, beyond the region's queues. */
+	for (uint16_t i = 1; i < QUEUES; i++)
+		start_ring(fixture, i);
+	log_set_level(level);
+	log_set_sink(discard_log, NULL);
+	for (uint16_t i = 1; i < QUEUES; i++)
+		assert_non_null(fixture->queues[i]);
+	assert_int_equal(eventfd_read(error_fd, &count), -1);
+	/* One warning, which says what helps. */
+	assert_int_equal(records.count, 1);
+	assert_non_null(strstr(records.last, "queue-size=1024"));
+
+	assert_int_equal(virtqueue_pop(fixture->queues[1], &chain), 1);
+	virtqueue_push(fixture->queues[1], chain.head, 0);
+	virtqueue_publish(fixture->queues[1]);
+	request(fixture, VHOST_USER_GET_VRING_BASE, 0, &vring, sizeof(vring), NULL, 0);
+	assert_int_equal(receive_reply(fixture, VHOST_USER_GET_VRING_BASE, &vring, sizeof(vring)), 8);
+	assert_int_equal(vring.num, 1);
+	assert_memory_equal(mapping, untouched, description.mmap_size);
+	munmap(mapping, description.mmap_size);
+	close(error_fd);
+	close(fd);
+}
+
 static void inflight_requests_that_cannot_be(void **state)
 {
 	struct vhost_user_inflight wrong[] = {
@@ -1222,6 +1284,7 @@ int main(void)
 		TEST(wrong_memory_tables_end_the_session),
 		TEST(wrong_values_end_the_session),
 		TEST(the_inflight_region_comes_and_goes),
+		TEST(a_ring_larger_than_the_region_is_served),
 		TEST(inflight_requests_that_cannot_be),
 		TEST(wrong_headers_end_the_session),
 		TEST(a_message_may_come_byte_by_byte),
