@@ -67,6 +67,15 @@ static void device_session_end(void *argument, int error)
 	device->session_ended(device->argument, error);
 }
 
+/* A queue's thread. The session stops the queue before it ends. */
+static void device_queue_broken(void *argument, uint16_t index)
+{
+	struct blk_device *device = argument;
+
+	if (device->session != NULL)
+		vhost_user_backend_queue_broken(device->session, index);
+}
+
 void blk_device_init(struct blk_device *device)
 {
 	*device = (struct blk_device){.disk.fd = -1};
@@ -110,6 +119,7 @@ int blk_device_prepare(struct blk_device *device)
 			log_error("queue %u cannot be made: %s", i, strerror(-result));
 			return result;
 		}
+		blk_queue_on_broken(device->queues[i], device_queue_broken, device);
 	}
 	log_info("%llu bytes%s, %u queues, engine %s", (unsigned long long)device->disk.image.size,
 		 device->disk.readonly ? " read-only" : "", device->disk.queues,

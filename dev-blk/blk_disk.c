@@ -137,3 +137,12 @@ void blk_disk_lost(struct blk_disk *disk, int error)
 			  "now on",
 			  strerror(-error));
 }
+
+void blk_disk_cut(struct blk_disk *disk)
+{
+	if (!atomic_exchange(&disk->cut, true))
+		log_error("the image has become shorter than the disk of %llu bytes that the guest has: what "
+			  "lies "
+			  "behind its end can be neither read nor written; give the image its size back",
+			  (unsigned long long)disk->image.size);
+}

@@ -40,6 +40,7 @@ struct blk_disk {
 	 * flush may succeed.
 	 */
 	atomic_int lost;
+	atomic_bool cut; /* the image was found to end before its capacity */
 };
 
 /* Takes fd over on success. serial is cut to what fits. 0, or disk_image_probe()'s error and *problem. */
@@ -63,5 +64,7 @@ bool blk_disk_has(const struct blk_disk *disk, unsigned feature_bit);
 /* An fdatasync or a synchronous write failed with this error: nothing is certain any more. Logged the first
  * time. */
 void blk_disk_lost(struct blk_disk *disk, int error);
+/* A request was for what lies behind the end of the image, which has become shorter. Logged the first time. */
+void blk_disk_cut(struct blk_disk *disk);
 
 #endif

@@ -3,7 +3,7 @@
  *
  *   pop        chains become requests; what needs no I/O is done at once
  *   submit     the batch goes to the engine, with one system call
- *   collect    operations that finished move their requests on: to the next operation, or to "done"
+ *   collect    operations that finished move their requests on: into the next round's batch, or to "done"
  *   push       done requests write their status and their used element
  *   publish    one store shows all of them to the driver, one interrupt tells it
  *
@@ -41,6 +41,8 @@
  */
 #define QUEUE_BATCH	  64
 #define QUEUE_STACK_BYTES (128 * 1024)
+/* Bytes that a round zeroes or discards piece by piece: what else is done is not to wait for the rest. */
+#define QUEUE_ROUND_PIECES (4u << 20)
 
 /*
  * Polling the ring before sleeping: for this long, about what a kick and a wake-up cost together. It is given
@@ -85,6 +87,8 @@ struct blk_queue {
 	atomic_bool stopping; /* a running queue is to stop; wake_fd says so too */
 	int wake_fd;
 	struct virtqueue *virtqueue;
+	void (*on_broken)(void *argument, uint16_t index);
+	void *on_broken_argument;
 	_Atomic uint64_t counters[BLK_COUNTERS];
 	/* For heartbeats. The main thread asks by the first and wake_fd; we answer in each round by the second. */
 	_Atomic uint64_t beats_asked, beats_answered;
@@ -98,7 +102,7 @@ struct blk_queue {
 	struct iovec *large_iovs;      /* VIRTQUEUE_IOV_MAX for each request */
 	unsigned requests_used;	       /* how many of them were ever taken */
 	struct blk_request_list free;
-	struct blk_request_list batch; /* popped, to be submitted */
+	struct blk_request_list batch; /* popped, or with a next operation; to be submitted */
 	struct blk_request_list done;  /* to be pushed */
 	bool broken;
 	bool may_poll;		/* there is another processor for the driver to run on */
@@ -148,11 +152,12 @@ static void queue_give_free(struct blk_queue *queue, struct blk_request *request
 	STAILQ_INSERT_HEAD(&queue->free, request, link);
 }
 
+/* Once, until the next start. */
 static void queue_broke(struct blk_queue *queue)
 {
-	log_warning("queue %u: the driver broke the ring: %s; the queue stops until it is reset",
-		    queue->index, virtqueue_broken(queue->virtqueue));
 	queue->broken = true;
+	if (queue->on_broken != NULL)
+		queue->on_broken(queue->on_broken_argument, queue->index);
 }
 
 /* Takes the next chain and makes a request of it. Whether there was one. */
@@ -200,16 +205,52 @@ static unsigned queue_pop(struct blk_queue *queue)
 
 /* --- Submit --- */
 
-/* Whether there was anything. */
+/*
+ * An image that was cut under us: what lies behind its end is not there, and to write it would bring the end back, with
+ * zeroes before it. (What is on its way already when the image is cut may still do so.) `end` is where the image ends,
+ * or negative as long as nobody looked. A block device cannot grow, but clips ranges.
+ */
+static bool queue_refuses(const struct blk_queue *queue, struct blk_request *request, int64_t *end)
+{
+	const struct blk_disk *disk = queue->disk;
+	uint64_t last = blk_request_changes_up_to(request);
+
+	if (last == 0 || (disk->image.block_device && request->io.kind == BLK_IO_WRITE))
+		return false;
+	if (*end < 0) {
+		*end = lseek(disk->fd, 0, SEEK_END);
+		if (*end < 0)
+			*end = INT64_MAX;
+	}
+	if (last <= (uint64_t)*end)
+		return false;
+	blk_request_refuse(request, -ENODATA);
+	return true;
+}
+
+/* Whether there was anything. What would make the round long stays in the batch. */
 static bool queue_submit(struct blk_queue *queue)
 {
+	struct blk_request_list later = STAILQ_HEAD_INITIALIZER(later);
 	bool any = !STAILQ_EMPTY(&queue->batch);
 	struct blk_request *request;
+	uint64_t pieces = 0;
+	int64_t end = -1;
 
 	while ((request = STAILQ_FIRST(&queue->batch)) != NULL) {
+		uint64_t piece = blk_request_piece(request);
+
 		STAILQ_REMOVE_HEAD(&queue->batch, link);
-		blk_engine_start(queue->engine, &request->io);
+		if (piece != 0 && pieces >= QUEUE_ROUND_PIECES) {
+			STAILQ_INSERT_TAIL(&later, request, link);
+		} else if (queue_refuses(queue, request, &end)) {
+			STAILQ_INSERT_TAIL(&queue->done, request, link);
+		} else {
+			pieces += piece;
+			blk_engine_start(queue->engine, &request->io);
+		}
 	}
+	STAILQ_CONCAT(&queue->batch, &later);
 	return any;
 }
 
@@ -220,23 +261,18 @@ static struct blk_request *request_of(struct blk_io *io)
 	return (struct blk_request *)((uint8_t *)io - offsetof(struct blk_request, io));
 }
 
-/* Whether operations were started that the engine has not submitted yet. */
-static bool queue_collect(struct blk_queue *queue)
+static void queue_collect(struct blk_queue *queue)
 {
-	bool started = false;
 	struct blk_io *io;
 
 	while ((io = blk_engine_finished(queue->engine)) != NULL) {
 		struct blk_request *request = request_of(io);
 
-		if (blk_request_advance(request, queue->disk) == BLK_STEP_DONE) {
+		if (blk_request_advance(request, queue->disk) == BLK_STEP_DONE)
 			STAILQ_INSERT_TAIL(&queue->done, request, link);
-		} else {
-			blk_engine_start(queue->engine, io);
-			started = true;
-		}
+		else
+			STAILQ_INSERT_TAIL(&queue->batch, request, link);
 	}
-	return started;
 }
 
 /* --- Push --- */
@@ -252,8 +288,7 @@ static void queue_log_host_error(struct blk_queue *queue, const struct blk_reque
 	log_warning("queue %u: request of type %u at byte %llu failed: %s (%llu more failed since the last "
 		    "such record)",
 		    queue->index, request->type, (unsigned long long)request->io.offset,
-		    request->error == -ENODATA ? "the image ends there" : strerror(-request->error),
-		    (unsigned long long)queue->errors_unlogged);
+		    strerror(-request->error), (unsigned long long)queue->errors_unlogged);
 	queue->error_logged = now;
 	queue->errors_unlogged = 0;
 }
@@ -262,7 +297,11 @@ static void queue_count_request(struct blk_queue *queue, const struct blk_reques
 {
 	if (request->status != VIRTIO_BLK_S_OK) {
 		queue_count(queue, BLK_COUNTER_ERRORS, 1);
-		if (request->error != 0)
+		/* What a block device says of a write behind its end. */
+		if (request->error == -ENODATA ||
+		    (request->error == -ENOSPC && queue->disk->image.block_device))
+			blk_disk_cut(queue->disk);
+		else if (request->error != 0)
 			queue_log_host_error(queue, request);
 		return;
 	}
@@ -378,23 +417,29 @@ static void queue_rest(struct blk_queue *queue)
 
 /* --- The loop --- */
 
+/* Whether the host carries something out for us, or has the next piece of it to come. */
+static bool queue_under_way(const struct blk_queue *queue)
+{
+	return blk_engine_in_flight(queue->engine) != 0 || !STAILQ_EMPTY(&queue->batch);
+}
+
 /* A round from the submission on. Whether anything was completed. */
 static bool queue_process(struct blk_queue *queue)
 {
 	bool submitted;
 
+	atomic_store_explicit(&queue->beats_answered,
+			      atomic_load_explicit(&queue->beats_asked, memory_order_relaxed),
+			      memory_order_relaxed);
 	if (!STAILQ_EMPTY(&queue->batch))
 		atomic_store_explicit(&queue->host_io, true, memory_order_relaxed);
 	submitted = queue_submit(queue);
-	do {
-		if (blk_engine_wait(queue->engine, 0) & BLK_EVENT_KICK)
-			queue_count(queue, BLK_COUNTER_KICKS, 1);
-		if (submitted)
-			CRASH_POINT(SUBMITTED);
-		submitted = queue_collect(queue);
-	} while (submitted);
-	atomic_store_explicit(&queue->host_io, blk_engine_in_flight(queue->engine) != 0,
-			      memory_order_relaxed);
+	if (blk_engine_wait(queue->engine, 0) & BLK_EVENT_KICK)
+		queue_count(queue, BLK_COUNTER_KICKS, 1);
+	if (submitted)
+		CRASH_POINT(SUBMITTED);
+	queue_collect(queue);
+	atomic_store_explicit(&queue->host_io, queue_under_way(queue), memory_order_relaxed);
 	if (!STAILQ_EMPTY(&queue->done))
 		CRASH_POINT(FINISHED);
 	if (queue_push(queue) == 0)
@@ -417,18 +462,16 @@ static void queue_run(struct blk_queue *queue)
 		unsigned popped;
 		bool completed;
 
-		atomic_store_explicit(&queue->beats_answered,
-				      atomic_load_explicit(&queue->beats_asked, memory_order_relaxed),
-				      memory_order_relaxed);
 		popped = queue_pop(queue);
 		completed = queue_process(queue);
 
-		if (popped == 0 && !completed)
+		if (popped == 0 && !completed && STAILQ_EMPTY(&queue->batch))
 			queue_rest(queue);
 	}
 	/* What waits in the ring stays there; chains of a predecessor that were not taken yet stay in its log. */
-	while (blk_engine_in_flight(queue->engine) != 0) {
-		blk_engine_wait(queue->engine, -1);
+	while (queue_under_way(queue)) {
+		if (STAILQ_EMPTY(&queue->batch))
+			blk_engine_wait(queue->engine, -1);
 		queue_process(queue);
 	}
 	blk_engine_unwatch(queue->engine);
@@ -609,6 +652,13 @@ void blk_queue_free(struct blk_queue *queue)
 	pthread_mutex_unlock(&queue->lock);
 	pthread_join(queue->thread, NULL);
 	queue_free_memory(queue);
+}
+
+void blk_queue_on_broken(struct blk_queue *queue, void (*broken)(void *argument, uint16_t index),
+			 void *argument)
+{
+	queue->on_broken = broken;
+	queue->on_broken_argument = argument;
 }
 
 void blk_queue_start(struct blk_queue *queue, struct virtqueue *virtqueue)

@@ -46,6 +46,10 @@ int blk_queue_seal(struct blk_queue *queue);
 /* The queue must be stopped. NULL is allowed. */
 void blk_queue_free(struct blk_queue *queue);
 
+/* What the thread calls when the driver broke the ring, once between a start and a stop. The queue is stopped. */
+void blk_queue_on_broken(struct blk_queue *queue, void (*broken)(void *argument, uint16_t index),
+			 void *argument);
+
 /* Hands a virtqueue over to the thread. */
 void blk_queue_start(struct blk_queue *queue, struct virtqueue *virtqueue);
 /* Returns once every request that was popped has been completed, and the thread has let go of the virtqueue.

@@ -36,7 +36,7 @@ teardown() { guest_teardown; }
 		guest_run
 		echo "$abuse:"
 		guest_passed
-		[ "$(grep -c 'the driver broke the ring' atoll.err)" = 1 ]
+		[ "$(grep -c 'queue [0-9]* is stopped: ' atoll.err)" = 1 ]
 	done
 }
 
