@@ -118,13 +118,6 @@ int blk_disk_set_writeback(struct blk_disk *disk, bool writeback)
 		return -EINVAL;
 	atomic_store(&disk->writeback, writeback);
 	disk_update_writethrough(disk);
-	/*
-	 * Writes in flight look at the mode when they end and make themselves stable (blk_request.c); those
-	 * that ended before it changed are covered here. The driver waits: without this it could stop
-	 * flushing too early.
-	 */
-	if (!writeback && fdatasync(disk->fd) < 0)
-		blk_disk_lost(disk, -errno);
 	return 0;
 }
 

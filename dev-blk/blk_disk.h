@@ -54,8 +54,9 @@ uint64_t blk_disk_features(const struct blk_disk *disk);
 void blk_disk_negotiate(struct blk_disk *disk, uint64_t features);
 void blk_disk_config(const struct blk_disk *disk, struct virtio_blk_config *config);
 /*
- * The driver chose a cache mode. Returns once what completed under write-back is on the medium when it chose
- * write-through: its flushes end here. 0, or -EINVAL when the field is not the driver's to write.
+ * The driver chose a cache mode. Writes in flight look at it when they end, and make themselves stable
+ * (blk_request.c); those that ended before are still to be synced when it is write-through. 0, or -EINVAL when the field
+ * is not the driver's to write.
  */
 int blk_disk_set_writeback(struct blk_disk *disk, bool writeback);
 

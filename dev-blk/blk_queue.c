@@ -89,6 +89,10 @@ struct blk_queue {
 	struct virtqueue *virtqueue;
 	void (*on_broken)(void *argument, uint16_t index);
 	void *on_broken_argument;
+	void (*on_settled)(void *argument);
+	void *on_settled_argument;
+	/* fdatasyncs of blk_queue_sync(): how many were asked for, and how many of those are done. */
+	_Atomic uint64_t syncs_asked, syncs_done;
 	_Atomic uint64_t counters[BLK_COUNTERS];
 	/* For heartbeats. The main thread asks by the first and wake_fd; we answer in each round by the second. */
 	_Atomic uint64_t beats_asked, beats_answered;
@@ -98,9 +102,11 @@ struct blk_queue {
 	/* Ours alone. */
 	struct blk_engine *engine;
 	struct virtqueue_chain *chain; /* the one being parsed */
-	struct blk_request *requests;  /* QUEUE_REQUESTS of them */
-	struct iovec *large_iovs;      /* VIRTQUEUE_IOV_MAX for each request */
-	unsigned requests_used;	       /* how many of them were ever taken */
+	struct blk_io sync;	       /* of blk_queue_sync() */
+	uint64_t syncs_begun;
+	struct blk_request *requests; /* QUEUE_REQUESTS of them */
+	struct iovec *large_iovs;     /* VIRTQUEUE_IOV_MAX for each request */
+	unsigned requests_used;	      /* how many of them were ever taken */
 	struct blk_request_list free;
 	struct blk_request_list batch; /* popped, or with a next operation; to be submitted */
 	struct blk_request_list done;  /* to be pushed */
@@ -203,6 +209,38 @@ static unsigned queue_pop(struct blk_queue *queue)
 	return popped;
 }
 
+/* --- Syncs that the main thread asks for --- */
+
+static bool queue_sync_wanted(const struct blk_queue *queue)
+{
+	return queue->syncs_begun != atomic_load_explicit(&queue->syncs_asked, memory_order_acquire);
+}
+
+/* One at a time; whoever asks while one is under way waits for the next. */
+static bool queue_sync_begin(struct blk_queue *queue)
+{
+	if (!queue_sync_wanted(queue) || queue->syncs_begun != atomic_load(&queue->syncs_done))
+		return false;
+	queue->syncs_begun = atomic_load_explicit(&queue->syncs_asked, memory_order_acquire);
+	queue->sync = (struct blk_io){.kind = BLK_IO_SYNC};
+	atomic_store_explicit(&queue->host_io, true, memory_order_relaxed);
+	return true;
+}
+
+static void queue_settled(const struct blk_queue *queue)
+{
+	if (queue->on_settled != NULL)
+		queue->on_settled(queue->on_settled_argument);
+}
+
+static void queue_sync_end(struct blk_queue *queue)
+{
+	if (queue->sync.result < 0)
+		blk_disk_lost(queue->disk, (int)queue->sync.result);
+	atomic_store_explicit(&queue->syncs_done, queue->syncs_begun, memory_order_release);
+	queue_settled(queue);
+}
+
 /* --- Submit --- */
 
 /*
@@ -268,7 +306,9 @@ static void queue_collect(struct blk_queue *queue)
 	while ((io = blk_engine_finished(queue->engine)) != NULL) {
 		struct blk_request *request = request_of(io);
 
-		if (blk_request_advance(request, queue->disk) == BLK_STEP_DONE)
+		if (io == &queue->sync)
+			queue_sync_end(queue);
+		else if (blk_request_advance(request, queue->disk) == BLK_STEP_DONE)
 			STAILQ_INSERT_TAIL(&queue->done, request, link);
 		else
 			STAILQ_INSERT_TAIL(&queue->batch, request, link);
@@ -433,6 +473,8 @@ static bool queue_process(struct blk_queue *queue)
 			      memory_order_relaxed);
 	if (!STAILQ_EMPTY(&queue->batch))
 		atomic_store_explicit(&queue->host_io, true, memory_order_relaxed);
+	if (queue_sync_begin(queue))
+		blk_engine_start(queue->engine, &queue->sync);
 	submitted = queue_submit(queue);
 	if (blk_engine_wait(queue->engine, 0) & BLK_EVENT_KICK)
 		queue_count(queue, BLK_COUNTER_KICKS, 1);
@@ -492,6 +534,16 @@ static void queue_seal_thread(struct blk_queue *queue)
 	pthread_cond_broadcast(&queue->changed);
 }
 
+/* With the lock held, which it lets go meanwhile. No virtqueue is there, nobody else waits. */
+static void queue_sync_here(struct blk_queue *queue)
+{
+	pthread_mutex_unlock(&queue->lock);
+	blk_io_execute(queue->disk->fd, &queue->sync);
+	atomic_store_explicit(&queue->host_io, false, memory_order_relaxed);
+	queue_sync_end(queue);
+	pthread_mutex_lock(&queue->lock);
+}
+
 static void *queue_thread(void *argument)
 {
 	struct blk_queue *queue = argument;
@@ -509,6 +561,10 @@ static void *queue_thread(void *argument)
 	while (queue->state != QUEUE_STATE_ENDING) {
 		if (queue->seal == QUEUE_SEAL_WANTED)
 			queue_seal_thread(queue);
+		if (queue->state == QUEUE_STATE_IDLE && queue_sync_begin(queue)) {
+			queue_sync_here(queue);
+			continue;
+		}
 		if (queue->state != QUEUE_STATE_RUNNING) {
 			pthread_cond_wait(&queue->changed, &queue->lock);
 			continue;
@@ -518,6 +574,7 @@ static void *queue_thread(void *argument)
 		pthread_mutex_lock(&queue->lock);
 		queue->state = QUEUE_STATE_IDLE;
 		pthread_cond_broadcast(&queue->changed);
+		queue_settled(queue);
 	}
 	pthread_mutex_unlock(&queue->lock);
 	if (error == 0)
@@ -671,15 +728,47 @@ void blk_queue_start(struct blk_queue *queue, struct virtqueue *virtqueue)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-void blk_queue_stop(struct blk_queue *queue)
+bool blk_queue_quiesce(struct blk_queue *queue)
 {
+	bool rests;
+
 	atomic_store_explicit(&queue->stopping, true, memory_order_release);
 	eventfd_write(queue->wake_fd, 1);
+	pthread_mutex_lock(&queue->lock);
+	rests = queue->state != QUEUE_STATE_RUNNING;
+	pthread_mutex_unlock(&queue->lock);
+	return rests;
+}
+
+void blk_queue_stop(struct blk_queue *queue)
+{
+	blk_queue_quiesce(queue);
 	pthread_mutex_lock(&queue->lock);
 	while (queue->state == QUEUE_STATE_RUNNING)
 		pthread_cond_wait(&queue->changed, &queue->lock);
 	queue->virtqueue = NULL;
 	pthread_mutex_unlock(&queue->lock);
+}
+
+void blk_queue_sync(struct blk_queue *queue)
+{
+	atomic_fetch_add(&queue->syncs_asked, 1);
+	eventfd_write(queue->wake_fd, 1);
+	pthread_mutex_lock(&queue->lock);
+	pthread_cond_broadcast(&queue->changed);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+bool blk_queue_synced(const struct blk_queue *queue)
+{
+	return atomic_load_explicit(&queue->syncs_done, memory_order_acquire) ==
+	       atomic_load(&queue->syncs_asked);
+}
+
+void blk_queue_on_settled(struct blk_queue *queue, void (*settled)(void *argument), void *argument)
+{
+	queue->on_settled = settled;
+	queue->on_settled_argument = argument;
 }
 
 void blk_queue_count(const struct blk_queue *queue, uint64_t *totals)

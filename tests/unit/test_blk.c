@@ -49,6 +49,7 @@ static atomic_int host_dsync_refused; /* RWF_DSYNC is not supported */
 
 static void (*host_during_write)(void); /* called once, in a write that is being done */
 static void (*host_in_writes)(void);	/* called in each */
+static atomic_bool host_sync_held;	/* an fdatasync waits until it is false */
 
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
@@ -62,6 +63,8 @@ int __wrap_fdatasync(int fd)
 	int error = atomic_exchange(&host_sync_error, 0);
 
 	atomic_fetch_add(&host_syncs, 1);
+	while (atomic_load(&host_sync_held))
+		usleep(1000);
 	if (error != 0) {
 		errno = error;
 		return -1;
@@ -120,6 +123,7 @@ static void host_reset(void)
 	host_syncs = host_stable_writes = host_sync_error = host_dsync_refused = 0;
 	host_write_limit = host_read_limit = 0;
 	host_during_write = host_in_writes = NULL;
+	host_sync_held = false;
 }
 
 /* --- The log --- */
@@ -769,6 +773,28 @@ static int config_write(uint32_t offset, uint8_t value, uint32_t size)
 	return guest.device.ops.set_config(&guest.device, offset, data, size);
 }
 
+/* Waits for what a write to the configuration brought about. */
+static void settle(void)
+{
+	for (int i = 0; i < 1000 && !guest.device.ops.settled(&guest.device); i++)
+		usleep(10000);
+	assert_true(guest.device.ops.settled(&guest.device));
+}
+
+static uint64_t ring_operations(enum blk_ring_operation operation)
+{
+	uint64_t totals[BLK_RING_OPERATIONS];
+
+	blk_device_count_ring(&guest.device, totals);
+	return totals[operation];
+}
+
+/* By system calls and by the ring. */
+static uint64_t all_syncs(void)
+{
+	return (uint64_t)host_syncs + ring_operations(BLK_RING_FSYNC);
+}
+
 #define WRITEBACK_AT ((uint32_t)offsetof(struct virtio_blk_config, writeback))
 
 static void write_cache_can_be_turned_off(void **state)
@@ -781,15 +807,17 @@ static void write_cache_can_be_turned_off(void **state)
 
 	/* What completed before is put on the medium by the change itself. */
 	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	settle();
 	assert_int_equal(config_writeback(), 0);
-	assert_int_equal(host_syncs, 1);
+	assert_int_equal(all_syncs(), 1);
 	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
 	assert_int_equal(host_stable_writes, engine == BLK_ENGINE_SYNC ? 1 : 0);
 	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
 			 VIRTIO_BLK_S_OK);
-	assert_int_equal(host_syncs, engine == BLK_ENGINE_SYNC ? 2 : 1);
+	assert_int_equal(all_syncs(), 2);
 
 	assert_int_equal(config_write(WRITEBACK_AT, 1, 1), 0);
+	settle();
 	assert_int_equal(config_writeback(), 1);
 	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
 	assert_int_equal(host_stable_writes, engine == BLK_ENGINE_SYNC ? 1 : 0);
@@ -807,8 +835,66 @@ static void a_write_that_sees_the_change_is_stable(void **state)
 	host_during_write = turn_cache_off;
 	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
 	assert_int_equal(config_writeback(), 0);
-	/* The change's, and the write's: the ring's is not seen here. */
-	assert_int_equal(host_syncs, engine == BLK_ENGINE_SYNC ? 2 : 1);
+	settle();
+	/* The change's, and the write's. */
+	assert_int_equal(all_syncs(), 2);
+}
+
+static struct blk_heartbeat heartbeat_now(void)
+{
+	struct blk_heartbeat heartbeat = {0};
+
+	blk_queue_heartbeat(guest.device.queues[0], &heartbeat);
+	return heartbeat;
+}
+
+/* D3: the session's thread waits neither for the medium, when the driver chooses write-through, nor for requests that it
+ * has to wait for, when a queue stops; and both are the host's work. */
+static void a_slow_disk_does_not_hold_up_the_session(void **state)
+{
+	uint32_t id, length;
+
+	(void)state;
+	if (engine != BLK_ENGINE_SYNC)
+		skip();
+	host_sync_held = true;
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	for (int i = 0; i < 1000 && host_syncs == 0; i++)
+		usleep(10000);
+	assert_false(guest.device.ops.settled(&guest.device));
+	assert_true(heartbeat_now().host_io);
+	/* One that was asked for later begins later. */
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	host_sync_held = false;
+	settle();
+	assert_int_equal(host_syncs, 2);
+	assert_int_equal(do_read(0, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_false(heartbeat_now().host_io);
+
+	host_sync_held = true;
+	put_header(HEADER_AT, VIRTIO_BLK_T_FLUSH, 0);
+	guest.base[STATUS_AT] = NO_STATUS;
+	guest_out(&guest, HEADER_AT, 16);
+	guest_in(&guest, STATUS_AT, 1);
+	guest_offer(&guest);
+	guest_kick(&guest);
+	for (int i = 0; i < 1000 && host_syncs == 2; i++)
+		usleep(10000);
+	assert_false(guest.device.ops.quiesce(&guest.device, 0));
+	assert_true(heartbeat_now().host_io);
+	host_sync_held = false;
+	for (int i = 0; i < 1000 && !guest.device.ops.quiesce(&guest.device, 0); i++)
+		usleep(10000);
+	assert_true(guest.device.ops.quiesce(&guest.device, 0));
+	assert_true(guest_wait(&guest, 0, &id, &length));
+	assert_int_equal(status_of(STATUS_AT), VIRTIO_BLK_S_OK);
+
+	/* Without a running queue, too: the driver may choose before it starts one. */
+	guest.device.ops.stop_queue(&guest.device, 0);
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	settle();
+	assert_int_equal(host_syncs, 4);
+	guest.device.ops.start_queue(&guest.device, 0, guest.queue);
 }
 
 static void only_writeback_can_be_written(void **state)
@@ -861,10 +947,15 @@ static void no_flush_succeeds_after_a_loss(void **state)
 {
 	(void)state;
 	host_sync_error = EIO;
-	if (engine == BLK_ENGINE_SYNC)
+	if (engine == BLK_ENGINE_SYNC) {
 		assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
-	else
+	} else {
+		/* By a call, for nothing runs. */
+		guest.device.ops.stop_queue(&guest.device, 0);
 		assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+		settle();
+		guest.device.ops.start_queue(&guest.device, 0, guest.queue);
+	}
 	assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(do_read(0, 512, NULL), VIRTIO_BLK_S_OK);
 }
@@ -1125,14 +1216,6 @@ static void zeroing_by_hand_holds_up_nothing(void **state)
 
 /* --- Where writes are carried out --- */
 
-static uint64_t ring_writes(void)
-{
-	uint64_t totals[BLK_RING_OPERATIONS];
-
-	blk_device_count_ring(&guest.device, totals);
-	return totals[BLK_RING_WRITEV];
-}
-
 /* As a thread that another one has taken the processor from: time passes, and it does not sleep. */
 static void without_sleep(void)
 {
@@ -1156,12 +1239,12 @@ static void a_busy_host_is_no_slow_disk(void **state)
 	host_in_writes = without_sleep;
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
-	assert_int_equal(ring_writes(), 0);
+	assert_int_equal(ring_operations(BLK_RING_WRITEV), 0);
 	host_in_writes = with_sleep;
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
 	if (engine == BLK_ENGINE_URING)
-		assert_true(ring_writes() > 10);
+		assert_true(ring_operations(BLK_RING_WRITEV) > 10);
 }
 
 static void every_kick_is_heard(void **state)
@@ -1280,6 +1363,7 @@ static int run_all(const char *name)
 		T(read_only_refuses_writes, setup_readonly),
 		T(write_cache_can_be_turned_off, setup),
 		T(a_write_that_sees_the_change_is_stable, setup),
+		T(a_slow_disk_does_not_hold_up_the_session, setup),
 		T(only_writeback_can_be_written, setup),
 		T(a_new_driver_finds_the_default, setup),
 		T(without_flush_writes_are_stable, setup_no_features),
