@@ -37,6 +37,8 @@ teardown() { guest_teardown; }
 		echo "$abuse:"
 		guest_passed
 		[ "$(grep -c 'queue [0-9]* is stopped: ' atoll.err)" = 1 ]
+		# E3: the driver is told; 64 is DEVICE_NEEDS_RESET.
+		grep -q '^# used index .*, status 4f' <<<"$output"
 	done
 }
 
