@@ -44,6 +44,13 @@ struct vring {
 	struct virtqueue *queue; /* not NULL while it runs */
 };
 
+/* Where the session stands with the request in its receiver. */
+enum session_stage {
+	SESSION_RECEIVING,
+	SESSION_STOPPING, /* its queues come to rest */
+	SESSION_SETTLING, /* it is done, but for what the device's host does */
+};
+
 struct vhost_user_backend {
 	struct loop *loop;
 	struct loop_watch *watch;
@@ -58,7 +65,12 @@ struct vhost_user_backend {
 	uint8_t status;
 	struct guest_memory memory;
 	struct inflight_region inflight;
+	bool untracked; /* a ring for which the region has no room was started, and that has been said */
 	struct vhost_user_receiver receiver;
+	enum session_stage stage;
+	bool stopped_early; /* queues were stopped for the request in hand, whether or not it is then done */
+	bool ack_owed;
+	bool paused;
 	struct vring vrings[];
 };
 
@@ -125,6 +137,23 @@ static int vring_refuse(const struct vring *vring, uint16_t index, const char *r
 	return -EBADMSG;
 }
 
+/*
+ * By the specification a front end asks for a region as large as its rings; QEMU 10 asks for 128 descriptors, whatever
+ * the driver then sets. A ring that does not fit is served as if there were no region: that loses something only when
+ * this process ends before the front end does.
+ */
+static void vring_warn_untracked(struct vhost_user_backend *backend, uint16_t index)
+{
+	if (backend->untracked)
+		return;
+	backend->untracked = true;
+	log_warning(
+		"queue %u has %u descriptors, and the front end's inflight region (%u queues of %u) has no "
+		"room for it: it is served, but should this process end, its requests under way are lost to "
+		"the guest; with QEMU, queue-size=1024 for the device mends it",
+		index, backend->vrings[index].size, backend->inflight.queues, backend->inflight.queue_size);
+}
+
 static int vring_start(struct vhost_user_backend *backend, uint16_t index)
 {
 	struct vring *vring = &backend->vrings[index];
@@ -151,7 +180,7 @@ static int vring_start(struct vhost_user_backend *backend, uint16_t index)
 	if (backend->inflight.mapping != NULL) {
 		setup.inflight = inflight_region_queue(&backend->inflight, index, vring->size);
 		if (setup.inflight == NULL)
-			return vring_refuse(vring, index, "the inflight region has no room for it");
+			vring_warn_untracked(backend, index);
 	}
 	result = virtqueue_new(&setup, &vring->queue);
 	if (result == -EINVAL)
@@ -622,6 +651,57 @@ static int request_check(const struct vhost_user_backend *backend, const struct 
 	return vhost_user_request_check(message);
 }
 
+/* Whether a request stops the queue, if it runs. */
+static bool request_stops(const struct vhost_user_message *message, uint32_t index)
+{
+	switch (message->header.request) {
+	case VHOST_USER_SET_FEATURES:
+	case VHOST_USER_SET_MEM_TABLE:
+	case VHOST_USER_ADD_MEM_REG:
+	case VHOST_USER_REM_MEM_REG:
+	case VHOST_USER_SET_INFLIGHT_FD:
+	case VHOST_USER_RESET_DEVICE:
+		return true;
+	case VHOST_USER_SET_STATUS:
+		return message->payload.u64 == 0;
+	case VHOST_USER_SET_VRING_NUM:
+	case VHOST_USER_SET_VRING_BASE:
+	case VHOST_USER_GET_VRING_BASE:
+		return message->payload.state.index == index;
+	case VHOST_USER_SET_VRING_ENABLE:
+		return message->payload.state.index == index && message->payload.state.num == 0;
+	case VHOST_USER_SET_VRING_ADDR:
+		return message->payload.addr.index == index;
+	case VHOST_USER_SET_VRING_KICK:
+	case VHOST_USER_SET_VRING_CALL:
+	case VHOST_USER_SET_VRING_ERR:
+		return (message->payload.u64 & VHOST_USER_VRING_INDEX_MASK) == index;
+	default:
+		return false;
+	}
+}
+
+/* Stops the queues that the request in hand is going to stop. false: some have not come to rest yet. */
+static bool session_stop_early(struct vhost_user_backend *backend)
+{
+	const struct vhost_user_message *message = &backend->receiver.message;
+	bool rest = true;
+
+	if (backend->ops->quiesce == NULL || request_check(backend, message) != 0)
+		return true;
+	for (uint16_t i = 0; i < backend->ops->queue_max; i++) {
+		if (backend->vrings[i].queue == NULL || !request_stops(message, i))
+			continue;
+		if (!backend->ops->quiesce(backend->device, i)) {
+			rest = false;
+			continue;
+		}
+		vring_stop(backend, i);
+		backend->stopped_early = true;
+	}
+	return rest;
+}
+
 /* One whole message: 0 to go on, -errno to end the session. */
 static int session_message(struct vhost_user_backend *backend)
 {
@@ -643,6 +723,14 @@ static int session_message(struct vhost_user_backend *backend)
 		return session_fail(message, result);
 	if (result == -ENOTSUP)
 		log_warning("the front end sent request %u, which is not served", message->header.request);
+	/* It failed before it came to the queues that it would have stopped and started. */
+	if (result < 0 && result != -EBADMSG && backend->stopped_early)
+		vrings_update(backend);
+	if (result == 0 && backend->ops->settled != NULL && !backend->ops->settled(backend->device)) {
+		backend->stage = SESSION_SETTLING;
+		backend->ack_owed = wants_ack;
+		return 0;
+	}
 	if (wants_ack)
 		return reply_u64(backend, result < 0);
 	/* Nobody relies on a request that is not known, and the guest's own faults are not the front end's.
@@ -650,27 +738,71 @@ static int session_message(struct vhost_user_backend *backend)
 	return result == -ENOTSUP || result == -EBADMSG ? 0 : result;
 }
 
-static void session_readable(int fd, unsigned events, void *argument)
+/* Takes the message in hand a step on. 1: it is done with; 0: not yet, the device waits for its host; or -errno. */
+static int session_advance(struct vhost_user_backend *backend)
 {
-	struct vhost_user_backend *backend = argument;
 	int result;
 
-	(void)events;
-	for (;;) {
-		result = vhost_user_receive(fd, &backend->receiver);
-		if (result == -EAGAIN)
-			return;
-		if (result != 1)
-			break;
+	if (backend->stage == SESSION_STOPPING) {
+		if (!session_stop_early(backend))
+			return 0;
 		result = session_message(backend);
 		if (result < 0)
+			return result;
+	}
+	if (backend->stage == SESSION_SETTLING) {
+		if (!backend->ops->settled(backend->device))
+			return 0;
+		result = backend->ack_owed ? reply_u64(backend, 0) : 0;
+		if (result < 0)
+			return result;
+	}
+	return 1;
+}
+
+static void session_go_on(struct vhost_user_backend *backend)
+{
+	int result;
+
+	for (;;) {
+		if (backend->stage == SESSION_RECEIVING) {
+			result = vhost_user_receive(backend->socket_fd, &backend->receiver);
+			if (result == -EAGAIN)
+				return;
+			if (result != 1)
+				break;
+			backend->stage = SESSION_STOPPING;
+			backend->stopped_early = false;
+		}
+		result = session_advance(backend);
+		if (result < 0)
 			break;
+		if (backend->paused != (result == 0)) {
+			backend->paused = result == 0;
+			loop_watch_set_events(backend->watch, backend->paused ? 0 : LOOP_READ);
+		}
+		if (backend->paused)
+			return;
+		backend->stage = SESSION_RECEIVING;
 		vhost_user_receiver_next(&backend->receiver);
 	}
 	loop_unwatch(backend->watch);
 	backend->watch = NULL;
 	/* A front end that is killed resets the connection; for us that is an end like any other. */
 	backend->ops->session_end(backend->device, result == -ECONNRESET ? 0 : result);
+}
+
+static void session_readable(int fd, unsigned events, void *argument)
+{
+	(void)fd;
+	(void)events;
+	session_go_on(argument);
+}
+
+void vhost_user_backend_resume(struct vhost_user_backend *backend)
+{
+	if (backend->stage != SESSION_RECEIVING && backend->watch != NULL)
+		session_go_on(backend);
 }
 
 int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_user_device_ops *ops,

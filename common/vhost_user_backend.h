@@ -55,6 +55,15 @@ struct vhost_user_device_ops {
 	int (*start_queue)(void *device, uint16_t index, struct virtqueue *queue);
 	/* Returns once no thread touches the queue and every popped chain has been pushed or rewound. */
 	void (*stop_queue)(void *device, uint16_t index);
+	/*
+	 * A device that may have to wait for its host, which may be slow, does so outside of the session's thread: that
+	 * has heartbeats to answer. Both NULL: it never has to. A device that answers "no" calls
+	 * vhost_user_backend_resume() when that may have changed; until then no further request is taken.
+	 * quiesce: stop_queue() will come for this queue; begin to stop it. Whether that would return at once by now.
+	 * settled: whether what set_config() brought about has been done; only then it is acknowledged.
+	 */
+	bool (*quiesce)(void *device, uint16_t index);
+	bool (*settled)(void *device);
 	/* RESET_DEVICE, RESET_OWNER or the end of a session: forget the driver. May be NULL. Queues are
 	 * stopped. */
 	void (*reset)(void *device);
@@ -71,6 +80,10 @@ int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_
 
 /* Stops every queue, unmaps memory, closes all fds. Allowed from session_end(). */
 void vhost_user_backend_free(struct vhost_user_backend *backend);
+
+/* What quiesce() or settled() said "no" to may be "yes" now. In the session's thread; allowed at any time, and may end
+ * the session. */
+void vhost_user_backend_resume(struct vhost_user_backend *backend);
 
 /* Tells the front end that the config space changed (VHOST_USER_BACKEND_CONFIG_CHANGE_MSG). -ENOTCONN where
  * it cannot hear it, -ETIMEDOUT or -EPIPE where it does not listen: nothing to end a session for. */

@@ -30,9 +30,46 @@ static int device_set_config(void *argument, uint32_t offset, const uint8_t *dat
 {
 	struct blk_device *device = argument;
 
+	int result;
+
 	if (offset != offsetof(struct virtio_blk_config, writeback) || size != 1)
 		return -EINVAL;
-	return blk_disk_set_writeback(&device->disk, data[0] != 0);
+	result = blk_disk_set_writeback(&device->disk, data[0] != 0);
+	/* The driver waits until it is done: without this it could stop flushing too early. */
+	if (result == 0 && data[0] == 0)
+		blk_queue_sync(device->queues[0]);
+	return result;
+}
+
+static bool device_settled(void *argument)
+{
+	struct blk_device *device = argument;
+
+	return blk_queue_synced(device->queues[0]);
+}
+
+static bool device_quiesce(void *argument, uint16_t index)
+{
+	struct blk_device *device = argument;
+
+	return blk_queue_quiesce(device->queues[index]);
+}
+
+/* A queue's thread. */
+static void device_queue_settled(void *argument)
+{
+	struct blk_device *device = argument;
+
+	if (device->loop != NULL)
+		loop_wake(device->loop);
+}
+
+static void device_woken(void *argument)
+{
+	struct blk_device *device = argument;
+
+	if (device->session != NULL)
+		vhost_user_backend_resume(device->session);
 }
 
 static int device_start_queue(void *argument, uint16_t index, struct virtqueue *virtqueue)
@@ -67,6 +104,15 @@ static void device_session_end(void *argument, int error)
 	device->session_ended(device->argument, error);
 }
 
+/* A queue's thread. The session stops the queue before it ends. */
+static void device_queue_broken(void *argument, uint16_t index)
+{
+	struct blk_device *device = argument;
+
+	if (device->session != NULL)
+		vhost_user_backend_queue_broken(device->session, index);
+}
+
 void blk_device_init(struct blk_device *device)
 {
 	*device = (struct blk_device){.disk.fd = -1};
@@ -94,6 +140,8 @@ int blk_device_configure(struct blk_device *device, int image_fd, bool readonly,
 		.set_config = device_set_config,
 		.start_queue = device_start_queue,
 		.stop_queue = device_stop_queue,
+		.quiesce = device_quiesce,
+		.settled = device_settled,
 		.reset = device_reset,
 		.session_end = device_session_end,
 	};
@@ -110,6 +158,8 @@ int blk_device_prepare(struct blk_device *device)
 			log_error("queue %u cannot be made: %s", i, strerror(-result));
 			return result;
 		}
+		blk_queue_on_broken(device->queues[i], device_queue_broken, device);
+		blk_queue_on_settled(device->queues[i], device_queue_settled, device);
 	}
 	log_info("%llu bytes%s, %u queues, engine %s", (unsigned long long)device->disk.image.size,
 		 device->disk.readonly ? " read-only" : "", device->disk.queues,
@@ -131,6 +181,8 @@ int blk_device_session_start(struct blk_device *device, struct loop *loop, int s
 {
 	device->session_ended = session_ended;
 	device->argument = argument;
+	device->loop = loop;
+	loop_on_wake(loop, device_woken, device);
 	return vhost_user_backend_new(loop, socket_fd, &device->ops, device, &device->session);
 }
 

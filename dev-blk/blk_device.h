@@ -23,6 +23,7 @@ struct blk_device {
 
 	struct vhost_user_device_ops ops;
 	struct vhost_user_backend *session; /* NULL: none */
+	struct loop *loop;		    /* of the session; NULL before the first */
 	void (*session_ended)(void *argument, int error);
 	void *argument;
 };

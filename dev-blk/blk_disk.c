@@ -118,13 +118,6 @@ int blk_disk_set_writeback(struct blk_disk *disk, bool writeback)
 		return -EINVAL;
 	atomic_store(&disk->writeback, writeback);
 	disk_update_writethrough(disk);
-	/*
-	 * Writes in flight look at the mode when they end and make themselves stable (blk_request.c); those
-	 * that ended before it changed are covered here. The driver waits: without this it could stop
-	 * flushing too early.
-	 */
-	if (!writeback && fdatasync(disk->fd) < 0)
-		blk_disk_lost(disk, -errno);
 	return 0;
 }
 
@@ -136,4 +129,13 @@ void blk_disk_lost(struct blk_disk *disk, int error)
 		log_error("writing the image back failed: %s; data may be lost: no flush will succeed from "
 			  "now on",
 			  strerror(-error));
+}
+
+void blk_disk_cut(struct blk_disk *disk)
+{
+	if (!atomic_exchange(&disk->cut, true))
+		log_error("the image has become shorter than the disk of %llu bytes that the guest has: what "
+			  "lies "
+			  "behind its end can be neither read nor written; give the image its size back",
+			  (unsigned long long)disk->image.size);
 }

@@ -40,6 +40,7 @@ struct blk_disk {
 	 * flush may succeed.
 	 */
 	atomic_int lost;
+	atomic_bool cut; /* the image was found to end before its capacity */
 };
 
 /* Takes fd over on success. serial is cut to what fits. 0, or disk_image_probe()'s error and *problem. */
@@ -53,8 +54,9 @@ uint64_t blk_disk_features(const struct blk_disk *disk);
 void blk_disk_negotiate(struct blk_disk *disk, uint64_t features);
 void blk_disk_config(const struct blk_disk *disk, struct virtio_blk_config *config);
 /*
- * The driver chose a cache mode. Returns once what completed under write-back is on the medium when it chose
- * write-through: its flushes end here. 0, or -EINVAL when the field is not the driver's to write.
+ * The driver chose a cache mode. Writes in flight look at it when they end, and make themselves stable
+ * (blk_request.c); those that ended before are still to be synced when it is write-through. 0, or -EINVAL when the field
+ * is not the driver's to write.
  */
 int blk_disk_set_writeback(struct blk_disk *disk, bool writeback);
 
@@ -63,5 +65,7 @@ bool blk_disk_has(const struct blk_disk *disk, unsigned feature_bit);
 /* An fdatasync or a synchronous write failed with this error: nothing is certain any more. Logged the first
  * time. */
 void blk_disk_lost(struct blk_disk *disk, int error);
+/* A request was for what lies behind the end of the image, which has become shorter. Logged the first time. */
+void blk_disk_cut(struct blk_disk *disk);
 
 #endif

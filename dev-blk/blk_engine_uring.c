@@ -6,9 +6,13 @@
  * support is handed to a kernel worker, which costs some 80 us at depth 1 where the system call itself
  * takes 2. No file system of Linux 6.1 supports it for all buffered writes, tmpfs not even for reads. So such
  * reads and writes are carried out here, in the queue's thread, as long as that is quick, which it is
- * whenever memory takes them; once one took long (dirty limits, a cold block, a network file system), the
+ * whenever memory takes them; once one slept long (dirty limits, a cold block, a network file system), the
  * following ones go to the workers for a while, and the queue stays responsive. Everything that waits for the
  * medium by nature (flush, stable writes, fallocate) always goes to the workers.
+ *
+ * Long by the clock alone may also mean that this thread did not get a processor, which workers would not get either. So
+ * an operation counts as one that waited only if the thread gave its processor up by itself meanwhile (ru_nvcsw). That
+ * costs a system call, and so it is looked at for a while after an operation that took long; the first such is let pass.
  *
  * Operations used on the ring: READV, WRITEV, FSYNC, FALLOCATE, POLL_ADD, POLL_REMOVE. The descriptors polled
  * are the kick eventfd and the wake eventfd. The kick eventfd is polled in multishot mode and never read: its
@@ -21,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,9 +33,10 @@
 #include "common/log.h"
 #include "dev-blk/blk_engine.h"
 
-/* An operation in this thread that took this long has waited for something; how long we then leave it to
- * workers. */
+/* An operation in this thread that took this long may have waited for something; how long we then look closer; how long
+ * we leave it to workers, if it had. */
 #define INLINE_SLOW_NS	1000000
+#define INLINE_WATCH_NS 2000000000
 #define INLINE_PAUSE_NS 500000000
 
 /* Completions that are not an operation's. A blk_io is aligned, so no pointer is one of these. */
@@ -48,6 +54,7 @@ struct uring_engine {
 	bool kick_polled;
 	bool removing;	     /* a POLL_REMOVE is under way */
 	int64_t inline_from; /* CLOCK_MONOTONIC: until then nothing is carried out in this thread */
+	int64_t watch_until; /* until then it is counted how often this thread sleeps in an operation */
 	int64_t clock;	     /* a recent time, while operations are carried out here; 0: must be read */
 };
 
@@ -108,14 +115,27 @@ static bool uring_inline(struct uring_engine *uring, const struct blk_io *io)
 	return uring->clock >= uring->inline_from;
 }
 
+/* How often this thread gave its processor up by itself. */
+static long sleeps_now(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nvcsw : 0;
+}
+
 static void uring_execute_inline(struct uring_engine *uring, struct blk_io *io)
 {
 	int64_t begin = uring->clock;
+	bool watched = begin < uring->watch_until;
+	long sleeps = watched ? sleeps_now() : 0;
 
 	blk_io_execute(uring->base.image_fd, io);
 	uring->clock = clock_now();
-	if (uring->clock - begin > INLINE_SLOW_NS)
-		uring->inline_from = uring->clock + INLINE_PAUSE_NS;
+	if (uring->clock - begin > INLINE_SLOW_NS) {
+		uring->watch_until = uring->clock + INLINE_WATCH_NS;
+		if (watched && sleeps_now() != sleeps)
+			uring->inline_from = uring->clock + INLINE_PAUSE_NS;
+	}
 	blk_engine_finish(&uring->base, io);
 }
 

@@ -3,7 +3,7 @@
  *
  *   pop        chains become requests; what needs no I/O is done at once
  *   submit     the batch goes to the engine, with one system call
- *   collect    operations that finished move their requests on: to the next operation, or to "done"
+ *   collect    operations that finished move their requests on: into the next round's batch, or to "done"
  *   push       done requests write their status and their used element
  *   publish    one store shows all of them to the driver, one interrupt tells it
  *
@@ -41,6 +41,8 @@
  */
 #define QUEUE_BATCH	  64
 #define QUEUE_STACK_BYTES (128 * 1024)
+/* Bytes that a round zeroes or discards piece by piece: what else is done is not to wait for the rest. */
+#define QUEUE_ROUND_PIECES (4u << 20)
 
 /*
  * Polling the ring before sleeping: for this long, about what a kick and a wake-up cost together. It is given
@@ -85,6 +87,12 @@ struct blk_queue {
 	atomic_bool stopping; /* a running queue is to stop; wake_fd says so too */
 	int wake_fd;
 	struct virtqueue *virtqueue;
+	void (*on_broken)(void *argument, uint16_t index);
+	void *on_broken_argument;
+	void (*on_settled)(void *argument);
+	void *on_settled_argument;
+	/* fdatasyncs of blk_queue_sync(): how many were asked for, and how many of those are done. */
+	_Atomic uint64_t syncs_asked, syncs_done;
 	_Atomic uint64_t counters[BLK_COUNTERS];
 	/* For heartbeats. The main thread asks by the first and wake_fd; we answer in each round by the second. */
 	_Atomic uint64_t beats_asked, beats_answered;
@@ -94,11 +102,13 @@ struct blk_queue {
 	/* Ours alone. */
 	struct blk_engine *engine;
 	struct virtqueue_chain *chain; /* the one being parsed */
-	struct blk_request *requests;  /* QUEUE_REQUESTS of them */
-	struct iovec *large_iovs;      /* VIRTQUEUE_IOV_MAX for each request */
-	unsigned requests_used;	       /* how many of them were ever taken */
+	struct blk_io sync;	       /* of blk_queue_sync() */
+	uint64_t syncs_begun;
+	struct blk_request *requests; /* QUEUE_REQUESTS of them */
+	struct iovec *large_iovs;     /* VIRTQUEUE_IOV_MAX for each request */
+	unsigned requests_used;	      /* how many of them were ever taken */
 	struct blk_request_list free;
-	struct blk_request_list batch; /* popped, to be submitted */
+	struct blk_request_list batch; /* popped, or with a next operation; to be submitted */
 	struct blk_request_list done;  /* to be pushed */
 	bool broken;
 	bool may_poll;		/* there is another processor for the driver to run on */
@@ -148,11 +158,12 @@ static void queue_give_free(struct blk_queue *queue, struct blk_request *request
 	STAILQ_INSERT_HEAD(&queue->free, request, link);
 }
 
+/* Once, until the next start. */
 static void queue_broke(struct blk_queue *queue)
 {
-	log_warning("queue %u: the driver broke the ring: %s; the queue stops until it is reset",
-		    queue->index, virtqueue_broken(queue->virtqueue));
 	queue->broken = true;
+	if (queue->on_broken != NULL)
+		queue->on_broken(queue->on_broken_argument, queue->index);
 }
 
 /* Takes the next chain and makes a request of it. Whether there was one. */
@@ -198,18 +209,86 @@ static unsigned queue_pop(struct blk_queue *queue)
 	return popped;
 }
 
+/* --- Syncs that the main thread asks for --- */
+
+static bool queue_sync_wanted(const struct blk_queue *queue)
+{
+	return queue->syncs_begun != atomic_load_explicit(&queue->syncs_asked, memory_order_acquire);
+}
+
+/* One at a time; whoever asks while one is under way waits for the next. */
+static bool queue_sync_begin(struct blk_queue *queue)
+{
+	if (!queue_sync_wanted(queue) || queue->syncs_begun != atomic_load(&queue->syncs_done))
+		return false;
+	queue->syncs_begun = atomic_load_explicit(&queue->syncs_asked, memory_order_acquire);
+	queue->sync = (struct blk_io){.kind = BLK_IO_SYNC};
+	atomic_store_explicit(&queue->host_io, true, memory_order_relaxed);
+	return true;
+}
+
+static void queue_settled(const struct blk_queue *queue)
+{
+	if (queue->on_settled != NULL)
+		queue->on_settled(queue->on_settled_argument);
+}
+
+static void queue_sync_end(struct blk_queue *queue)
+{
+	if (queue->sync.result < 0)
+		blk_disk_lost(queue->disk, (int)queue->sync.result);
+	atomic_store_explicit(&queue->syncs_done, queue->syncs_begun, memory_order_release);
+	queue_settled(queue);
+}
+
 /* --- Submit --- */
 
-/* Whether there was anything. */
+/*
+ * An image that was cut under us: what lies behind its end is not there, and to write it would bring the end back, with
+ * zeroes before it. (What is on its way already when the image is cut may still do so.) `end` is where the image ends,
+ * or negative as long as nobody looked. A block device cannot grow, but clips ranges.
+ */
+static bool queue_refuses(const struct blk_queue *queue, struct blk_request *request, int64_t *end)
+{
+	const struct blk_disk *disk = queue->disk;
+	uint64_t last = blk_request_changes_up_to(request);
+
+	if (last == 0 || (disk->image.block_device && request->io.kind == BLK_IO_WRITE))
+		return false;
+	if (*end < 0) {
+		*end = lseek(disk->fd, 0, SEEK_END);
+		if (*end < 0)
+			*end = INT64_MAX;
+	}
+	if (last <= (uint64_t)*end)
+		return false;
+	blk_request_refuse(request, -ENODATA);
+	return true;
+}
+
+/* Whether there was anything. What would make the round long stays in the batch. */
 static bool queue_submit(struct blk_queue *queue)
 {
+	struct blk_request_list later = STAILQ_HEAD_INITIALIZER(later);
 	bool any = !STAILQ_EMPTY(&queue->batch);
 	struct blk_request *request;
+	uint64_t pieces = 0;
+	int64_t end = -1;
 
 	while ((request = STAILQ_FIRST(&queue->batch)) != NULL) {
+		uint64_t piece = blk_request_piece(request);
+
 		STAILQ_REMOVE_HEAD(&queue->batch, link);
-		blk_engine_start(queue->engine, &request->io);
+		if (piece != 0 && pieces >= QUEUE_ROUND_PIECES) {
+			STAILQ_INSERT_TAIL(&later, request, link);
+		} else if (queue_refuses(queue, request, &end)) {
+			STAILQ_INSERT_TAIL(&queue->done, request, link);
+		} else {
+			pieces += piece;
+			blk_engine_start(queue->engine, &request->io);
+		}
 	}
+	STAILQ_CONCAT(&queue->batch, &later);
 	return any;
 }
 
@@ -220,23 +299,20 @@ static struct blk_request *request_of(struct blk_io *io)
 	return (struct blk_request *)((uint8_t *)io - offsetof(struct blk_request, io));
 }
 
-/* Whether operations were started that the engine has not submitted yet. */
-static bool queue_collect(struct blk_queue *queue)
+static void queue_collect(struct blk_queue *queue)
 {
-	bool started = false;
 	struct blk_io *io;
 
 	while ((io = blk_engine_finished(queue->engine)) != NULL) {
 		struct blk_request *request = request_of(io);
 
-		if (blk_request_advance(request, queue->disk) == BLK_STEP_DONE) {
+		if (io == &queue->sync)
+			queue_sync_end(queue);
+		else if (blk_request_advance(request, queue->disk) == BLK_STEP_DONE)
 			STAILQ_INSERT_TAIL(&queue->done, request, link);
-		} else {
-			blk_engine_start(queue->engine, io);
-			started = true;
-		}
+		else
+			STAILQ_INSERT_TAIL(&queue->batch, request, link);
 	}
-	return started;
 }
 
 /* --- Push --- */
@@ -252,8 +328,7 @@ static void queue_log_host_error(struct blk_queue *queue, const struct blk_reque
 	log_warning("queue %u: request of type %u at byte %llu failed: %s (%llu more failed since the last "
 		    "such record)",
 		    queue->index, request->type, (unsigned long long)request->io.offset,
-		    request->error == -ENODATA ? "the image ends there" : strerror(-request->error),
-		    (unsigned long long)queue->errors_unlogged);
+		    strerror(-request->error), (unsigned long long)queue->errors_unlogged);
 	queue->error_logged = now;
 	queue->errors_unlogged = 0;
 }
@@ -262,7 +337,11 @@ static void queue_count_request(struct blk_queue *queue, const struct blk_reques
 {
 	if (request->status != VIRTIO_BLK_S_OK) {
 		queue_count(queue, BLK_COUNTER_ERRORS, 1);
-		if (request->error != 0)
+		/* What a block device says of a write behind its end. */
+		if (request->error == -ENODATA ||
+		    (request->error == -ENOSPC && queue->disk->image.block_device))
+			blk_disk_cut(queue->disk);
+		else if (request->error != 0)
 			queue_log_host_error(queue, request);
 		return;
 	}
@@ -378,23 +457,31 @@ static void queue_rest(struct blk_queue *queue)
 
 /* --- The loop --- */
 
+/* Whether the host carries something out for us, or has the next piece of it to come. */
+static bool queue_under_way(const struct blk_queue *queue)
+{
+	return blk_engine_in_flight(queue->engine) != 0 || !STAILQ_EMPTY(&queue->batch);
+}
+
 /* A round from the submission on. Whether anything was completed. */
 static bool queue_process(struct blk_queue *queue)
 {
 	bool submitted;
 
+	atomic_store_explicit(&queue->beats_answered,
+			      atomic_load_explicit(&queue->beats_asked, memory_order_relaxed),
+			      memory_order_relaxed);
 	if (!STAILQ_EMPTY(&queue->batch))
 		atomic_store_explicit(&queue->host_io, true, memory_order_relaxed);
+	if (queue_sync_begin(queue))
+		blk_engine_start(queue->engine, &queue->sync);
 	submitted = queue_submit(queue);
-	do {
-		if (blk_engine_wait(queue->engine, 0) & BLK_EVENT_KICK)
-			queue_count(queue, BLK_COUNTER_KICKS, 1);
-		if (submitted)
-			CRASH_POINT(SUBMITTED);
-		submitted = queue_collect(queue);
-	} while (submitted);
-	atomic_store_explicit(&queue->host_io, blk_engine_in_flight(queue->engine) != 0,
-			      memory_order_relaxed);
+	if (blk_engine_wait(queue->engine, 0) & BLK_EVENT_KICK)
+		queue_count(queue, BLK_COUNTER_KICKS, 1);
+	if (submitted)
+		CRASH_POINT(SUBMITTED);
+	queue_collect(queue);
+	atomic_store_explicit(&queue->host_io, queue_under_way(queue), memory_order_relaxed);
 	if (!STAILQ_EMPTY(&queue->done))
 		CRASH_POINT(FINISHED);
 	if (queue_push(queue) == 0)
@@ -417,18 +504,16 @@ static void queue_run(struct blk_queue *queue)
 		unsigned popped;
 		bool completed;
 
-		atomic_store_explicit(&queue->beats_answered,
-				      atomic_load_explicit(&queue->beats_asked, memory_order_relaxed),
-				      memory_order_relaxed);
 		popped = queue_pop(queue);
 		completed = queue_process(queue);
 
-		if (popped == 0 && !completed)
+		if (popped == 0 && !completed && STAILQ_EMPTY(&queue->batch))
 			queue_rest(queue);
 	}
 	/* What waits in the ring stays there; chains of a predecessor that were not taken yet stay in its log. */
-	while (blk_engine_in_flight(queue->engine) != 0) {
-		blk_engine_wait(queue->engine, -1);
+	while (queue_under_way(queue)) {
+		if (STAILQ_EMPTY(&queue->batch))
+			blk_engine_wait(queue->engine, -1);
 		queue_process(queue);
 	}
 	blk_engine_unwatch(queue->engine);
@@ -449,6 +534,16 @@ static void queue_seal_thread(struct blk_queue *queue)
 	pthread_cond_broadcast(&queue->changed);
 }
 
+/* With the lock held, which it lets go meanwhile. No virtqueue is there, nobody else waits. */
+static void queue_sync_here(struct blk_queue *queue)
+{
+	pthread_mutex_unlock(&queue->lock);
+	blk_io_execute(queue->disk->fd, &queue->sync);
+	atomic_store_explicit(&queue->host_io, false, memory_order_relaxed);
+	queue_sync_end(queue);
+	pthread_mutex_lock(&queue->lock);
+}
+
 static void *queue_thread(void *argument)
 {
 	struct blk_queue *queue = argument;
@@ -466,6 +561,10 @@ static void *queue_thread(void *argument)
 	while (queue->state != QUEUE_STATE_ENDING) {
 		if (queue->seal == QUEUE_SEAL_WANTED)
 			queue_seal_thread(queue);
+		if (queue->state == QUEUE_STATE_IDLE && queue_sync_begin(queue)) {
+			queue_sync_here(queue);
+			continue;
+		}
 		if (queue->state != QUEUE_STATE_RUNNING) {
 			pthread_cond_wait(&queue->changed, &queue->lock);
 			continue;
@@ -475,6 +574,7 @@ static void *queue_thread(void *argument)
 		pthread_mutex_lock(&queue->lock);
 		queue->state = QUEUE_STATE_IDLE;
 		pthread_cond_broadcast(&queue->changed);
+		queue_settled(queue);
 	}
 	pthread_mutex_unlock(&queue->lock);
 	if (error == 0)
@@ -611,6 +711,13 @@ void blk_queue_free(struct blk_queue *queue)
 	queue_free_memory(queue);
 }
 
+void blk_queue_on_broken(struct blk_queue *queue, void (*broken)(void *argument, uint16_t index),
+			 void *argument)
+{
+	queue->on_broken = broken;
+	queue->on_broken_argument = argument;
+}
+
 void blk_queue_start(struct blk_queue *queue, struct virtqueue *virtqueue)
 {
 	pthread_mutex_lock(&queue->lock);
@@ -621,15 +728,47 @@ void blk_queue_start(struct blk_queue *queue, struct virtqueue *virtqueue)
 	pthread_mutex_unlock(&queue->lock);
 }
 
-void blk_queue_stop(struct blk_queue *queue)
+bool blk_queue_quiesce(struct blk_queue *queue)
 {
+	bool rests;
+
 	atomic_store_explicit(&queue->stopping, true, memory_order_release);
 	eventfd_write(queue->wake_fd, 1);
+	pthread_mutex_lock(&queue->lock);
+	rests = queue->state != QUEUE_STATE_RUNNING;
+	pthread_mutex_unlock(&queue->lock);
+	return rests;
+}
+
+void blk_queue_stop(struct blk_queue *queue)
+{
+	blk_queue_quiesce(queue);
 	pthread_mutex_lock(&queue->lock);
 	while (queue->state == QUEUE_STATE_RUNNING)
 		pthread_cond_wait(&queue->changed, &queue->lock);
 	queue->virtqueue = NULL;
 	pthread_mutex_unlock(&queue->lock);
+}
+
+void blk_queue_sync(struct blk_queue *queue)
+{
+	atomic_fetch_add(&queue->syncs_asked, 1);
+	eventfd_write(queue->wake_fd, 1);
+	pthread_mutex_lock(&queue->lock);
+	pthread_cond_broadcast(&queue->changed);
+	pthread_mutex_unlock(&queue->lock);
+}
+
+bool blk_queue_synced(const struct blk_queue *queue)
+{
+	return atomic_load_explicit(&queue->syncs_done, memory_order_acquire) ==
+	       atomic_load(&queue->syncs_asked);
+}
+
+void blk_queue_on_settled(struct blk_queue *queue, void (*settled)(void *argument), void *argument)
+{
+	queue->on_settled = settled;
+	queue->on_settled_argument = argument;
 }
 
 void blk_queue_count(const struct blk_queue *queue, uint64_t *totals)

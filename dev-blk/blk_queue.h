@@ -46,11 +46,25 @@ int blk_queue_seal(struct blk_queue *queue);
 /* The queue must be stopped. NULL is allowed. */
 void blk_queue_free(struct blk_queue *queue);
 
+/* What the thread calls when the driver broke the ring, once between a start and a stop. The queue is stopped. */
+void blk_queue_on_broken(struct blk_queue *queue, void (*broken)(void *argument, uint16_t index),
+			 void *argument);
+
 /* Hands a virtqueue over to the thread. */
 void blk_queue_start(struct blk_queue *queue, struct virtqueue *virtqueue);
+/* Begins to stop: the thread lets go of the virtqueue once every request that was popped has been completed. Whether it
+ * has; then blk_queue_stop() does not wait. */
+bool blk_queue_quiesce(struct blk_queue *queue);
 /* Returns once every request that was popped has been completed, and the thread has let go of the virtqueue.
  */
 void blk_queue_stop(struct blk_queue *queue);
+
+/* Asks the thread for an fdatasync that begins after this call; an error is the disk's loss (blk_disk_lost()). */
+void blk_queue_sync(struct blk_queue *queue);
+/* Whether all that were asked for are done. */
+bool blk_queue_synced(const struct blk_queue *queue);
+/* What the thread calls when it stopped, or did what blk_queue_sync() asked for. Before the first start. */
+void blk_queue_on_settled(struct blk_queue *queue, void (*settled)(void *argument), void *argument);
 
 /* Adds the queue's counters to totals[BLK_COUNTERS]. */
 void blk_queue_count(const struct blk_queue *queue, uint64_t *totals);

@@ -3,7 +3,8 @@
  *
  * The rules on data, in one place:
  * - a short read or write is continued; nothing done where something was left (end of a file that was cut
- * under us) is an error of this request;
+ * under us) is an error of this request; one that would change something behind that end is refused
+ * (blk_queue.c), for it would make the file grow again;
  * - in write-through mode a write finishes on the medium: by RWF_DSYNC, or by an fdatasync after it when the
  * mode changed on its way or the file system does not know the flag;
  * - a flush is an fdatasync begun after the flush was popped, so it covers every write that completed before;
@@ -22,7 +23,8 @@
 
 /* Written over and over by the last method of zeroing. Never written to, so it costs no memory. */
 static const uint8_t zeroes[65536];
-#define ZERO_IOVS 16
+#define ZERO_IOVS  16
+#define ZERO_PIECE (ZERO_IOVS * sizeof(zeroes))
 
 /* --- Ends --- */
 
@@ -377,6 +379,26 @@ static enum blk_step advance_range(struct blk_request *request, struct blk_disk 
 	if (request_range(request) == BLK_STEP_IO)
 		return BLK_STEP_IO;
 	return zero ? request_written(request, disk, false) : request_succeed(request, 0);
+}
+
+uint64_t blk_request_piece(const struct blk_request *request)
+{
+	if (request->ranges == 0 || request->io.kind != BLK_IO_WRITE)
+		return 0;
+	return request->io.length < ZERO_PIECE ? request->io.length : ZERO_PIECE;
+}
+
+uint64_t blk_request_changes_up_to(const struct blk_request *request)
+{
+	if (request->io.kind == BLK_IO_READ || request->io.kind == BLK_IO_SYNC)
+		return 0;
+	return request->io.offset +
+	       (request->ranges != 0 ? request->io.length : request->data_bytes - request->done_bytes);
+}
+
+void blk_request_refuse(struct blk_request *request, int error)
+{
+	request_fail_host(request, error);
 }
 
 enum blk_step blk_request_advance(struct blk_request *request, struct blk_disk *disk)

@@ -59,6 +59,14 @@ STAILQ_HEAD(blk_request_list, blk_request);
 int blk_request_parse(struct blk_request *request, const struct virtqueue_chain *chain,
 		      const struct blk_disk *disk);
 
+/* Bytes of the next operation, if it is one of the pieces in which a range is zeroed or discarded; else 0. */
+uint64_t blk_request_piece(const struct blk_request *request);
+
+/* The byte behind the last one that the next operation and those that follow it would change; 0: none. */
+uint64_t blk_request_changes_up_to(const struct blk_request *request);
+/* The next operation is not to be done, for this reason (-errno): the request is done. */
+void blk_request_refuse(struct blk_request *request, int error);
+
 /* Takes io.result in, and says what is next. */
 enum blk_step blk_request_advance(struct blk_request *request, struct blk_disk *disk);
 

@@ -40,6 +40,7 @@ static const struct {
 	{"ftruncate", "wl"},
 	{"futex", "pwwppw"},
 	{"getrandom", "plw"},
+	{"getrusage", "wp"},
 	{"getsockopt", "wwwpp"},
 	{"io_uring_enter", "wwwwpl"},
 	{"io_uring_register", "wwpw"},

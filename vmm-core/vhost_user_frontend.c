@@ -396,6 +396,14 @@ int vhost_user_frontend_set_call(struct vhost_user_frontend *frontend, uint16_t 
 	return frontend_set_ring_fd(frontend, VHOST_USER_SET_VRING_CALL, index, call_fd);
 }
 
+int vhost_user_frontend_set_error(struct vhost_user_frontend *frontend, uint16_t index, int error_fd)
+{
+	int result = frontend_set_ring_fd(frontend, VHOST_USER_SET_VRING_ERR, index, error_fd);
+
+	/* A back end that cannot tell serves all the same. */
+	return result == -EREMOTEIO ? 0 : result;
+}
+
 int vhost_user_frontend_start_ring(struct vhost_user_frontend *frontend, uint16_t index,
 				   const struct vhost_user_ring *ring)
 {

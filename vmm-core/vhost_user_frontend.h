@@ -93,5 +93,7 @@ int vhost_user_frontend_start_ring(struct vhost_user_frontend *frontend, uint16_
 /* Returns when the back end does not touch the ring any more; *base is where it would go on. */
 int vhost_user_frontend_stop_ring(struct vhost_user_frontend *frontend, uint16_t index, uint16_t *base);
 int vhost_user_frontend_set_call(struct vhost_user_frontend *frontend, uint16_t index, int call_fd);
+/* The eventfd that the back end signals when it gives the ring up. Before it starts. */
+int vhost_user_frontend_set_error(struct vhost_user_frontend *frontend, uint16_t index, int error_fd);
 
 #endif

@@ -434,12 +434,14 @@ int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct vir
 	new_device->core = setup->core;
 	new_device->device_type = setup->device_type;
 	new_device->config_vector = VIRTIO_MSI_NO_VECTOR;
+	new_device->error_fd = -1;
 	pthread_mutex_init(&new_device->lock, NULL);
 	new_device->id = strdup(setup->id);
 	if (new_device->id == NULL)
 		goto free_device;
 	if ((result = connect_backend(new_device, wire_fd)) < 0 ||
-	    (result = make_queues(new_device, setup)) < 0 || (result = make_memory(new_device)) < 0)
+	    (result = make_queues(new_device, setup)) < 0 || (result = make_memory(new_device)) < 0 ||
+	    (result = virtio_errors_watch(new_device)) < 0)
 		goto free_device;
 	pci_function_init(&new_device->function, &virtio_pci_function_ops, new_device, "virtio-pci",
 			  VIRTIO_PCI_VENDOR, (uint16_t)(VIRTIO_PCI_DEVICE_BASE + setup->device_type),
@@ -486,6 +488,9 @@ void virtio_pci_free(struct virtio_pci *device)
 		pci_bus_remove(device->core->pci, &device->function);
 	device_link_destroy(&device->link);
 	vhost_user_frontend_free(device->frontend);
+	loop_unwatch(device->error_watch);
+	if (device->error_fd >= 0)
+		close(device->error_fd);
 	inflight_memory_destroy(&device->inflight);
 	msix_free(device->msix);
 	for (unsigned i = 0; i < device->queue_count; i++)

@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -73,6 +74,15 @@ void virtio_config_tell(struct virtio_pci *device)
 		msix_raise(device->msix, device->config_vector);
 }
 
+/* 2.1.2: a device that met an error that it cannot recover from by itself. A reset gets it out of it. */
+static void ring_broken_tell(struct virtio_pci *device)
+{
+	if (!virtio_driver_ok(device) || (device->status & VIRTIO_STATUS_DEVICE_NEEDS_RESET) != 0)
+		return;
+	device->status |= VIRTIO_STATUS_DEVICE_NEEDS_RESET;
+	virtio_config_tell(device);
+}
+
 /*
  * A notice that came meanwhile is passed on by whoever has the lock: the main thread, which hears it, must not
  * wait for a vCPU that waits for the back end, which may wait for the main thread. What the configuration is
@@ -83,8 +93,11 @@ void virtio_device_unlock(struct virtio_pci *device)
 	do {
 		if (atomic_exchange(&device->config_stale, false))
 			virtio_config_tell(device);
+		if (atomic_exchange(&device->ring_broken, false))
+			ring_broken_tell(device);
 		pthread_mutex_unlock(&device->lock);
-	} while (atomic_load(&device->config_stale) && pthread_mutex_trylock(&device->lock) == 0);
+	} while ((atomic_load(&device->config_stale) || atomic_load(&device->ring_broken)) &&
+		 pthread_mutex_trylock(&device->lock) == 0);
 }
 
 bool virtio_device_recover(struct virtio_pci *device, int result)
@@ -172,6 +185,32 @@ static void backend_config_changed(void *owner)
 	atomic_store(&device->config_stale, true);
 	if (pthread_mutex_trylock(&device->lock) == 0)
 		virtio_device_unlock(device);
+}
+
+static void ring_error(int fd, unsigned events, void *argument)
+{
+	struct virtio_pci *device = argument;
+	eventfd_t count;
+	struct iovec iov = {.iov_base = &count, .iov_len = sizeof(count)};
+
+	(void)events;
+	/* The back end has it too, and may empty it, or have cleared O_NONBLOCK: we must not wait. On a kernel that
+	 * cannot promise that, the first error is heard, and no other. */
+	if (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno != EAGAIN)
+		loop_watch_set_events(device->error_watch, 0);
+	atomic_store(&device->ring_broken, true);
+	if (pthread_mutex_trylock(&device->lock) == 0)
+		virtio_device_unlock(device);
+}
+
+int virtio_errors_watch(struct virtio_pci *device)
+{
+	device->error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (device->error_fd < 0)
+		return -errno;
+	device->error_watch =
+		loop_watch_fd(device->core->loop, device->error_fd, LOOP_READ, ring_error, device);
+	return device->error_watch != NULL ? 0 : -ENOMEM;
 }
 
 static void backend_gone(void *owner, int error)

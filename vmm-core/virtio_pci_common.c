@@ -68,8 +68,9 @@ int virtio_ring_start(const struct virtio_pci *device, struct vhost_user_fronten
 		.kick_fd = queue->kick_fd,
 		.call_fd = msix_eventfd(device->msix, queue->vector),
 	};
+	int result = vhost_user_frontend_set_error(frontend, index, device->error_fd);
 
-	return vhost_user_frontend_start_ring(frontend, index, &ring);
+	return result < 0 ? result : vhost_user_frontend_start_ring(frontend, index, &ring);
 }
 
 static int queue_start(struct virtio_pci *device, uint16_t index)

@@ -58,7 +58,10 @@ struct virtio_pci {
 	unsigned pci_cfg; /* offset of the configuration access capability */
 	struct msix *msix;
 	_Atomic bool config_stale; /* the back end's configuration changed; see virtio_device_unlock() */
-	uint64_t notify_address;   /* where the ioeventfds are; 0: nowhere. Under the function's lock. */
+	int error_fd;		   /* back ends signal it when they give a ring up, whichever; or -1 */
+	struct loop_watch *error_watch;
+	_Atomic bool ring_broken; /* one did; see virtio_device_unlock() */
+	uint64_t notify_address;  /* where the ioeventfds are; 0: nowhere. Under the function's lock. */
 
 	/* Of all below. The main thread takes it when nobody talks to the back end, or has been stopped. */
 	pthread_mutex_t lock;
@@ -136,6 +139,8 @@ bool virtio_device_recover(struct virtio_pci *device, int result);
 /* Brings the core's copy of the configuration up to date. */
 int virtio_config_fetch(struct virtio_pci *device);
 int virtio_config_write(struct virtio_pci *device, uint64_t offset, const void *data, unsigned size);
+/* Main thread: hears of rings that the back end gives up. 0 or -errno. */
+int virtio_errors_watch(struct virtio_pci *device);
 /* Tells the driver that its configuration, or its status, changed. */
 void virtio_config_tell(struct virtio_pci *device);
 

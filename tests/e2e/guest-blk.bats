@@ -36,7 +36,9 @@ teardown() { guest_teardown; }
 		guest_run
 		echo "$abuse:"
 		guest_passed
-		[ "$(grep -c 'the driver broke the ring' atoll.err)" = 1 ]
+		[ "$(grep -c 'queue [0-9]* is stopped: ' atoll.err)" = 1 ]
+		# E3: the driver is told; 64 is DEVICE_NEEDS_RESET.
+		grep -q '^# used index .*, status 4f' <<<"$output"
 	done
 }
 

@@ -511,7 +511,7 @@ static void test_abuse(const char *kind)
 				break;
 		if (has_second)
 			test(j == 50, "%s: the second disk goes on", abuses[i].name);
-		WAIT_UNTIL(virtio_status(&disk.device) & VIRTIO_STATUS_DEVICE_NEEDS_RESET, 0.05);
+		WAIT_UNTIL(virtio_status(&disk.device) & VIRTIO_STATUS_DEVICE_NEEDS_RESET, 1);
 		print("# used index %u, status %x\n", disk.queue.used->idx, virtio_status(&disk.device));
 		test(blk_start(&disk, ALL_FEATURES, 64, false) && host_data_matches(&disk, 2),
 		     "%s: after a reset the disk works", abuses[i].name);

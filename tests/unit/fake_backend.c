@@ -28,7 +28,7 @@ void fake_backend_init(struct fake_backend *backend)
 	for (unsigned i = 0; i < VHOST_USER_MEM_TABLE_REGIONS_MAX; i++)
 		backend->memory_fds[i] = -1;
 	for (unsigned i = 0; i < FAKE_BACKEND_QUEUES; i++)
-		backend->rings[i].kick_fd = backend->rings[i].call_fd = -1;
+		backend->rings[i].kick_fd = backend->rings[i].call_fd = backend->rings[i].error_fd = -1;
 }
 
 static void check(bool good)
@@ -153,6 +153,9 @@ static bool serve_ring(struct fake_backend *backend, struct vhost_user_message *
 	case VHOST_USER_SET_VRING_CALL:
 		replace_fd(&ring->call_fd, take_fd(message));
 		break;
+	case VHOST_USER_SET_VRING_ERR:
+		replace_fd(&ring->error_fd, take_fd(message));
+		break;
 	case VHOST_USER_SET_VRING_ENABLE:
 		ring->enabled = state->num != 0;
 		ring->stopped = false;
@@ -276,5 +279,6 @@ void fake_backend_join(struct fake_backend *backend)
 	for (unsigned i = 0; i < FAKE_BACKEND_QUEUES; i++) {
 		replace_fd(&backend->rings[i].kick_fd, -1);
 		replace_fd(&backend->rings[i].call_fd, -1);
+		replace_fd(&backend->rings[i].error_fd, -1);
 	}
 }

@@ -56,6 +56,7 @@ struct fake_backend {
 		struct vhost_user_vring_addr addresses;
 		int kick_fd;
 		int call_fd;
+		int error_fd;
 		bool enabled;
 		bool stopped;
 	} rings[FAKE_BACKEND_QUEUES];

@@ -21,6 +21,8 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -46,6 +48,8 @@ static atomic_size_t host_read_limit;
 static atomic_int host_dsync_refused; /* RWF_DSYNC is not supported */
 
 static void (*host_during_write)(void); /* called once, in a write that is being done */
+static void (*host_in_writes)(void);	/* called in each */
+static atomic_bool host_sync_held;	/* an fdatasync waits until it is false */
 
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
@@ -59,6 +63,8 @@ int __wrap_fdatasync(int fd)
 	int error = atomic_exchange(&host_sync_error, 0);
 
 	atomic_fetch_add(&host_syncs, 1);
+	while (atomic_load(&host_sync_held))
+		usleep(1000);
 	if (error != 0) {
 		errno = error;
 		return -1;
@@ -83,6 +89,8 @@ ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 		host_during_write = NULL;
 		during();
 	}
+	if (host_in_writes != NULL)
+		host_in_writes();
 	if (flags & RWF_DSYNC) {
 		if (atomic_load(&host_dsync_refused)) {
 			errno = EOPNOTSUPP;
@@ -114,7 +122,22 @@ static void host_reset(void)
 {
 	host_syncs = host_stable_writes = host_sync_error = host_dsync_refused = 0;
 	host_write_limit = host_read_limit = 0;
-	host_during_write = NULL;
+	host_during_write = host_in_writes = NULL;
+	host_sync_held = false;
+}
+
+/* --- The log --- */
+
+static struct {
+	atomic_uint count;
+	char last[LOG_TEXT_MAX];
+} records;
+
+static void record(const struct log_record *one, void *argument)
+{
+	(void)argument;
+	strcpy(records.last, one->text);
+	atomic_fetch_add(&records.count, 1);
 }
 
 /* --- The fixture --- */
@@ -543,6 +566,38 @@ static void a_broken_ring_can_be_reset(void **state)
 	assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_OK);
 }
 
+static atomic_uint broken_told;
+
+void __wrap_vhost_user_backend_queue_broken(struct vhost_user_backend *backend, uint16_t index);
+void __wrap_vhost_user_backend_queue_broken(struct vhost_user_backend *backend, uint16_t index)
+{
+	assert_ptr_equal(backend, &broken_told);
+	assert_int_equal(index, 0);
+	assert_non_null(virtqueue_broken(guest.queue));
+	atomic_fetch_add(&broken_told, 1);
+}
+
+/* E3: the session hears of it, once, and tells the front end (test_vhost_user). */
+static void a_broken_ring_is_told(void **state)
+{
+	(void)state;
+	/* Nothing but its address is used. */
+	guest.device.session = (struct vhost_user_backend *)&broken_told;
+	for (unsigned i = 1; i <= 2; i++) {
+		guest.available->ring[0] = guest.size;
+		__atomic_store_n(&guest.available->idx, 1, __ATOMIC_RELEASE);
+		for (int j = 0; j < 500 && broken_told != i; j++) {
+			guest_kick(&guest);
+			usleep(10000);
+		}
+		guest_kick(&guest);
+		guest_restart_queue(&guest);
+		assert_int_equal(broken_told, i);
+	}
+	guest.device.session = NULL;
+	broken_told = 0;
+}
+
 /* --- The other requests --- */
 
 static void get_id_tells_the_serial(void **state)
@@ -718,6 +773,28 @@ static int config_write(uint32_t offset, uint8_t value, uint32_t size)
 	return guest.device.ops.set_config(&guest.device, offset, data, size);
 }
 
+/* Waits for what a write to the configuration brought about. */
+static void settle(void)
+{
+	for (int i = 0; i < 1000 && !guest.device.ops.settled(&guest.device); i++)
+		usleep(10000);
+	assert_true(guest.device.ops.settled(&guest.device));
+}
+
+static uint64_t ring_operations(enum blk_ring_operation operation)
+{
+	uint64_t totals[BLK_RING_OPERATIONS];
+
+	blk_device_count_ring(&guest.device, totals);
+	return totals[operation];
+}
+
+/* By system calls and by the ring. */
+static uint64_t all_syncs(void)
+{
+	return (uint64_t)host_syncs + ring_operations(BLK_RING_FSYNC);
+}
+
 #define WRITEBACK_AT ((uint32_t)offsetof(struct virtio_blk_config, writeback))
 
 static void write_cache_can_be_turned_off(void **state)
@@ -730,15 +807,17 @@ static void write_cache_can_be_turned_off(void **state)
 
 	/* What completed before is put on the medium by the change itself. */
 	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	settle();
 	assert_int_equal(config_writeback(), 0);
-	assert_int_equal(host_syncs, 1);
+	assert_int_equal(all_syncs(), 1);
 	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
 	assert_int_equal(host_stable_writes, engine == BLK_ENGINE_SYNC ? 1 : 0);
 	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
 			 VIRTIO_BLK_S_OK);
-	assert_int_equal(host_syncs, engine == BLK_ENGINE_SYNC ? 2 : 1);
+	assert_int_equal(all_syncs(), 2);
 
 	assert_int_equal(config_write(WRITEBACK_AT, 1, 1), 0);
+	settle();
 	assert_int_equal(config_writeback(), 1);
 	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
 	assert_int_equal(host_stable_writes, engine == BLK_ENGINE_SYNC ? 1 : 0);
@@ -756,8 +835,66 @@ static void a_write_that_sees_the_change_is_stable(void **state)
 	host_during_write = turn_cache_off;
 	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
 	assert_int_equal(config_writeback(), 0);
-	/* The change's, and the write's: the ring's is not seen here. */
-	assert_int_equal(host_syncs, engine == BLK_ENGINE_SYNC ? 2 : 1);
+	settle();
+	/* The change's, and the write's. */
+	assert_int_equal(all_syncs(), 2);
+}
+
+static struct blk_heartbeat heartbeat_now(void)
+{
+	struct blk_heartbeat heartbeat = {0};
+
+	blk_queue_heartbeat(guest.device.queues[0], &heartbeat);
+	return heartbeat;
+}
+
+/* D3: the session's thread waits neither for the medium, when the driver chooses write-through, nor for requests that it
+ * has to wait for, when a queue stops; and both are the host's work. */
+static void a_slow_disk_does_not_hold_up_the_session(void **state)
+{
+	uint32_t id, length;
+
+	(void)state;
+	if (engine != BLK_ENGINE_SYNC)
+		skip();
+	host_sync_held = true;
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	for (int i = 0; i < 1000 && host_syncs == 0; i++)
+		usleep(10000);
+	assert_false(guest.device.ops.settled(&guest.device));
+	assert_true(heartbeat_now().host_io);
+	/* One that was asked for later begins later. */
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	host_sync_held = false;
+	settle();
+	assert_int_equal(host_syncs, 2);
+	assert_int_equal(do_read(0, 512, NULL), VIRTIO_BLK_S_OK);
+	assert_false(heartbeat_now().host_io);
+
+	host_sync_held = true;
+	put_header(HEADER_AT, VIRTIO_BLK_T_FLUSH, 0);
+	guest.base[STATUS_AT] = NO_STATUS;
+	guest_out(&guest, HEADER_AT, 16);
+	guest_in(&guest, STATUS_AT, 1);
+	guest_offer(&guest);
+	guest_kick(&guest);
+	for (int i = 0; i < 1000 && host_syncs == 2; i++)
+		usleep(10000);
+	assert_false(guest.device.ops.quiesce(&guest.device, 0));
+	assert_true(heartbeat_now().host_io);
+	host_sync_held = false;
+	for (int i = 0; i < 1000 && !guest.device.ops.quiesce(&guest.device, 0); i++)
+		usleep(10000);
+	assert_true(guest.device.ops.quiesce(&guest.device, 0));
+	assert_true(guest_wait(&guest, 0, &id, &length));
+	assert_int_equal(status_of(STATUS_AT), VIRTIO_BLK_S_OK);
+
+	/* Without a running queue, too: the driver may choose before it starts one. */
+	guest.device.ops.stop_queue(&guest.device, 0);
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	settle();
+	assert_int_equal(host_syncs, 4);
+	guest.device.ops.start_queue(&guest.device, 0, guest.queue);
 }
 
 static void only_writeback_can_be_written(void **state)
@@ -810,10 +947,15 @@ static void no_flush_succeeds_after_a_loss(void **state)
 {
 	(void)state;
 	host_sync_error = EIO;
-	if (engine == BLK_ENGINE_SYNC)
+	if (engine == BLK_ENGINE_SYNC) {
 		assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
-	else
+	} else {
+		/* By a call, for nothing runs. */
+		guest.device.ops.stop_queue(&guest.device, 0);
 		assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+		settle();
+		guest.device.ops.start_queue(&guest.device, 0, guest.queue);
+	}
 	assert_int_equal(do_out(VIRTIO_BLK_T_FLUSH, 0, 0), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(do_read(0, 512, NULL), VIRTIO_BLK_S_OK);
 }
@@ -848,6 +990,47 @@ static void a_cut_image_fails_that_request_alone(void **state)
 	assert_int_equal(status_of(DATA_AT + 0x10100), VIRTIO_BLK_S_IOERR);
 	assert_int_equal(status_of(DATA_AT + 0x20100), VIRTIO_BLK_S_OK);
 	expect_filled(guest.base + DATA_AT + 0x21000, 8192, 17);
+}
+
+static void expect_beyond(uint64_t sector, uint32_t size)
+{
+	assert_int_equal(do_read(sector, size, NULL), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_write(sector, size), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_range(VIRTIO_BLK_T_WRITE_ZEROES, sector, size / 512, 0), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(
+		do_range(VIRTIO_BLK_T_WRITE_ZEROES, sector, size / 512, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP),
+		VIRTIO_BLK_S_IOERR);
+	assert_int_equal(do_range(VIRTIO_BLK_T_DISCARD, sector, size / 512, 0), VIRTIO_BLK_S_IOERR);
+}
+
+/* A disk that shrinks: nothing that the guest does brings the end back, and one record says it. */
+static void a_cut_image_does_not_grow(void **state)
+{
+	struct stat before, after;
+
+	(void)state;
+	image_fill(8192, 0, 17);
+	assert_int_equal(ftruncate(image_fd, 8192), 0);
+	assert_int_equal(fstat(image_fd, &before), 0);
+	records.count = 0;
+	log_set_sink(record, NULL);
+	log_set_level(LOG_LEVEL_WARNING);
+	/* Behind the end, the last sector of all, and across the end. */
+	expect_beyond(16, 4096);
+	expect_beyond(IMAGE_SECTORS - 1, 512);
+	expect_beyond(12, 4096);
+	log_set_level(LOG_LEVEL_ERROR);
+	log_set_sink(NULL, NULL);
+	assert_int_equal(records.count, 1);
+	assert_non_null(strstr(records.last, "shorter"));
+	assert_int_equal(fstat(image_fd, &after), 0);
+	assert_int_equal(after.st_size, 8192);
+	assert_int_equal(after.st_blocks, before.st_blocks);
+	image_expect_filled(8192, 0, 17);
+	/* What is there is served, and so is all of it when it is back. */
+	assert_int_equal(do_write(0, 8192), VIRTIO_BLK_S_OK);
+	assert_int_equal(ftruncate(image_fd, IMAGE_BYTES), 0);
+	assert_int_equal(do_write(16, 4096), VIRTIO_BLK_S_OK);
 }
 
 static void a_refused_write_fails(void **state)
@@ -967,6 +1150,103 @@ static void a_full_ring_is_worked_off(void **state)
 		expect_filled(guest.base + DATA_AT + i * 1024 + 512, 512, i);
 }
 
+/* --- Zeroes that are written by hand --- */
+
+static struct {
+	unsigned writes;
+	bool read_completed, beat_answered;
+} zeroing;
+
+static void in_zeroing(void)
+{
+	struct blk_heartbeat heartbeat = {0};
+
+	switch (++zeroing.writes) {
+	case 2:
+		/* The first piece is done, and with it what was taken together with it. */
+		for (int i = 0; i < 500 && !zeroing.read_completed; i++) {
+			zeroing.read_completed = __atomic_load_n(&guest.used->idx, __ATOMIC_ACQUIRE) == 1;
+			usleep(10000);
+		}
+		blk_queue_heartbeat(guest.device.queues[0], &heartbeat);
+		break;
+	case 3:
+		blk_queue_heartbeat(guest.device.queues[0], &heartbeat);
+		zeroing.beat_answered = !heartbeat.kicked;
+		assert_true(heartbeat.host_io);
+		break;
+	}
+}
+
+/* D4: WRITE_ZEROES by writing leaves the thread between its pieces. */
+static void zeroing_by_hand_holds_up_nothing(void **state)
+{
+	struct virtio_blk_discard_write_zeroes range = {.num_sectors = IMAGE_SECTORS};
+	uint32_t id, length;
+	uint16_t read_head;
+
+	(void)state;
+	image_fill(IMAGE_BYTES, 0, 3);
+	zeroing.writes = 0;
+	zeroing.read_completed = zeroing.beat_answered = false;
+	host_write_limit = 65536;
+	host_in_writes = in_zeroing;
+	put_header(DATA_AT, VIRTIO_BLK_T_WRITE_ZEROES, 0);
+	memcpy(guest.base + DATA_AT + 16, &range, sizeof(range));
+	guest.base[DATA_AT + 64] = NO_STATUS;
+	guest_out(&guest, DATA_AT, 16 + sizeof(range));
+	guest_in(&guest, DATA_AT + 64, 1);
+	guest_offer(&guest);
+	put_header(HEADER_AT, VIRTIO_BLK_T_IN, 0);
+	guest_out(&guest, HEADER_AT, 16);
+	guest_in(&guest, DATA_AT + 4096, 4096);
+	guest_in(&guest, STATUS_AT, 1);
+	read_head = guest_offer(&guest);
+	guest_kick(&guest);
+	assert_true(guest_wait(&guest, 10000, &id, &length));
+	assert_int_equal(id, read_head);
+	assert_true(guest_wait(&guest, 10000, &id, &length));
+	assert_int_equal(status_of(DATA_AT + 64), VIRTIO_BLK_S_OK);
+	assert_true(zeroing.read_completed);
+	/* The ring's pieces are not seen here. */
+	if (engine == BLK_ENGINE_SYNC)
+		assert_true(zeroing.beat_answered);
+	image_expect_zero(IMAGE_BYTES, 0);
+}
+
+/* --- Where writes are carried out --- */
+
+/* As a thread that another one has taken the processor from: time passes, and it does not sleep. */
+static void without_sleep(void)
+{
+	struct timespec begin, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((now.tv_sec - begin.tv_sec) * 1000000000 + now.tv_nsec - begin.tv_nsec < 3000000);
+}
+
+static void with_sleep(void)
+{
+	usleep(3000);
+}
+
+/* D5: to be kept waiting for a processor is not to be kept waiting by the disk. */
+static void a_busy_host_is_no_slow_disk(void **state)
+{
+	(void)state;
+	host_in_writes = without_sleep;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(ring_operations(BLK_RING_WRITEV), 0);
+	host_in_writes = with_sleep;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	if (engine == BLK_ENGINE_URING)
+		assert_true(ring_operations(BLK_RING_WRITEV) > 10);
+}
+
 static void every_kick_is_heard(void **state)
 {
 	(void)state;
@@ -1073,6 +1353,7 @@ static int run_all(const char *name)
 		T(short_header_fails, setup),
 		T(no_room_for_status_breaks_the_queue, setup),
 		T(a_broken_ring_can_be_reset, setup),
+		T(a_broken_ring_is_told, setup),
 		T(get_id_tells_the_serial, setup),
 		T(unknown_types_are_unsupported, setup),
 		T(discard_frees, setup),
@@ -1082,16 +1363,20 @@ static int run_all(const char *name)
 		T(read_only_refuses_writes, setup_readonly),
 		T(write_cache_can_be_turned_off, setup),
 		T(a_write_that_sees_the_change_is_stable, setup),
+		T(a_slow_disk_does_not_hold_up_the_session, setup),
 		T(only_writeback_can_be_written, setup),
 		T(a_new_driver_finds_the_default, setup),
 		T(without_flush_writes_are_stable, setup_no_features),
 		T(flush_syncs, setup),
 		T(no_flush_succeeds_after_a_loss, setup),
 		T(a_cut_image_fails_that_request_alone, setup),
+		T(a_cut_image_does_not_grow, setup),
 		T(a_refused_write_fails, setup),
 		T(a_limit_fails_a_write_halfway, setup),
 		T(short_io_is_continued, setup),
 		T(a_full_ring_is_worked_off, setup_large_ring),
+		T(zeroing_by_hand_holds_up_nothing, setup),
+		T(a_busy_host_is_no_slow_disk, setup),
 		T(every_kick_is_heard, setup),
 		T(every_kick_is_heard, setup_ring_features),
 		T(a_queue_without_kicks_is_polled, setup),

@@ -58,6 +58,8 @@ struct fixture {
 	uint8_t config[CONFIG_SIZE];
 	int start_result;
 	uint16_t mtu;
+	bool working; /* the host does something for it */
+	unsigned quiesced[QUEUES];
 	bool ended;
 	int error;
 };
@@ -120,6 +122,20 @@ static void device_stop_queue(void *device, uint16_t index)
 	assert_non_null(fixture->queues[index]);
 	fixture->queues[index] = NULL;
 	fixture->stops[index]++;
+}
+
+static bool device_quiesce(void *device, uint16_t index)
+{
+	struct fixture *fixture = device;
+
+	assert_non_null(fixture->queues[index]);
+	fixture->quiesced[index]++;
+	return !fixture->working;
+}
+
+static bool device_settled(void *device)
+{
+	return !((struct fixture *)device)->working;
 }
 
 static void device_reset(void *device)
@@ -1040,6 +1056,170 @@ static void the_inflight_region_comes_and_goes(void **state)
 	close(fd);
 }
 
+/* --- A device whose host is slow --- */
+
+static void wait_for_host(struct fixture *fixture)
+{
+	fixture->ops.quiesce = device_quiesce;
+	fixture->ops.settled = device_settled;
+	track(fixture);
+	negotiate(fixture, get_u64(fixture, VHOST_USER_GET_FEATURES));
+	send_memory(fixture);
+	start_ring(fixture, 0);
+	start_ring(fixture, 1);
+	memset(fixture->quiesced, 0, sizeof(fixture->quiesced));
+	fixture->resets = 0;
+	fixture->working = true;
+}
+
+/* D3: what stops a queue waits, without holding up the loop, and what comes behind it waits too. */
+static void a_queue_stops_when_the_host_is_done(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vhost_user_vring_state vring = {.index = 1};
+	uint64_t features;
+
+	wait_for_host(fixture);
+	request(fixture, VHOST_USER_GET_VRING_BASE, 0, &vring, sizeof(vring), NULL, 0);
+	request(fixture, VHOST_USER_GET_FEATURES, 0, NULL, 0, NULL, 0);
+	assert_true(fixture->quiesced[1] > 0);
+	assert_int_equal(fixture->quiesced[0], 0);
+	assert_true(no_reply(fixture));
+	assert_int_equal(fixture->stops[1], 0);
+	vhost_user_backend_resume(fixture->backend);
+	serve(fixture);
+	assert_true(no_reply(fixture));
+	fixture->working = false;
+	vhost_user_backend_resume(fixture->backend);
+	serve(fixture);
+	assert_int_equal(receive_reply(fixture, VHOST_USER_GET_VRING_BASE, &vring, sizeof(vring)), 8);
+	assert_int_equal(receive_reply(fixture, VHOST_USER_GET_FEATURES, &features, sizeof(features)), 8);
+	assert_int_equal(fixture->stops[1], 1);
+	assert_non_null(fixture->queues[0]);
+
+	/* All of them; and the end of a session that waits. */
+	fixture->working = true;
+	request(fixture, VHOST_USER_RESET_DEVICE, 0, NULL, 0, NULL, 0);
+	assert_int_equal(fixture->quiesced[0], 1);
+	assert_int_equal(fixture->resets, 0);
+	fixture->working = false;
+	vhost_user_backend_resume(fixture->backend);
+	assert_int_equal(fixture->resets, 1);
+	vhost_user_backend_resume(fixture->backend);
+	start_ring(fixture, 0);
+	fixture->working = true;
+	request(fixture, VHOST_USER_RESET_DEVICE, 0, NULL, 0, NULL, 0);
+	shutdown(fixture->socket_fd, SHUT_RDWR);
+	serve(fixture);
+	assert_false(fixture->ended);
+	fixture->working = false;
+	vhost_user_backend_resume(fixture->backend);
+	expect_end(fixture, 0);
+}
+
+/* D3: so does what a write to the configuration brought about. */
+static void a_config_write_is_acknowledged_when_the_host_is_done(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vhost_user_config config = {.size = 1, .payload = "C"};
+	uint64_t answer;
+
+	wait_for_host(fixture);
+	request(fixture, VHOST_USER_SET_CONFIG, VHOST_USER_NEED_REPLY_FLAG, &config,
+		VHOST_USER_CONFIG_HEADER_SIZE + 1, NULL, 0);
+	assert_int_equal(fixture->config[0], 'C');
+	assert_true(no_reply(fixture));
+	vhost_user_backend_resume(fixture->backend);
+	assert_true(no_reply(fixture));
+	fixture->working = false;
+	vhost_user_backend_resume(fixture->backend);
+	assert_int_equal(receive_reply(fixture, VHOST_USER_SET_CONFIG, &answer, sizeof(answer)), 8);
+	assert_int_equal(answer, 0);
+	assert_non_null(fixture->queues[0]);
+	assert_int_equal(fixture->stops[0], 0);
+}
+
+/* A request that was going to stop queues, and fails before it comes to them, leaves them running. */
+static void a_request_that_fails_stops_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vhost_user_inflight description = {
+		.mmap_size = 1, .num_queues = QUEUES, .queue_size = RING_SIZE};
+	unsigned starts;
+
+	wait_for_host(fixture);
+	fixture->working = false;
+	starts = fixture->starts[0];
+	assert_int_equal(ack(fixture, VHOST_USER_SET_INFLIGHT_FD, &description, 24, &fixture->memory_fd, 1),
+			 1);
+	assert_int_equal(fixture->starts[0], starts + 1);
+	assert_non_null(fixture->queues[0]);
+	assert_non_null(fixture->queues[1]);
+	assert_false(fixture->ended);
+}
+
+static struct {
+	unsigned count;
+	char last[LOG_TEXT_MAX];
+} records;
+
+static void record(const struct log_record *one, void *argument)
+{
+	(void)argument;
+	records.count++;
+	strcpy(records.last, one->text);
+}
+
+/* E8: QEMU 10 asks for a region of fewer descriptors than its rings then have. They are served, without it. */
+static void a_ring_larger_than_the_region_is_served(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vhost_user_inflight description = {.num_queues = QUEUES - 1, .queue_size = RING_SIZE / 2};
+	struct vhost_user_vring_state vring = {.index = 1};
+	static struct virtqueue_chain chain;
+	struct virtq_avail *available = (void *)(fixture->memory + RING_AVAILABLE(1));
+	uint8_t *mapping, untouched[4096] = {0};
+	enum log_level level = log_get_level();
+	int fd, error_fd;
+	eventfd_t count;
+
+	track(fixture);
+	fd = get_inflight(fixture, sizeof(description), &description);
+	mapping = mmap(NULL, description.mmap_size, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(mapping != MAP_FAILED);
+	assert_true(description.mmap_size <= sizeof(untouched));
+	negotiate(fixture, get_u64(fixture, VHOST_USER_GET_FEATURES));
+	send_memory(fixture);
+	request(fixture, VHOST_USER_SET_INFLIGHT_FD, 0, &description, VHOST_USER_INFLIGHT_SIZE_MIN, &fd, 1);
+	error_fd = send_eventfd(fixture, VHOST_USER_SET_VRING_ERR, 1);
+	available->idx = 1;
+	records.count = 0;
+	log_set_sink(record, NULL);
+	log_set_level(LOG_LEVEL_WARNING);
+	/* Too large, and, the last, beyond the region's queues. */
+	for (uint16_t i = 1; i < QUEUES; i++)
+		start_ring(fixture, i);
+	log_set_level(level);
+	log_set_sink(discard_log, NULL);
+	for (uint16_t i = 1; i < QUEUES; i++)
+		assert_non_null(fixture->queues[i]);
+	assert_int_equal(eventfd_read(error_fd, &count), -1);
+	/* One warning, which says what helps. */
+	assert_int_equal(records.count, 1);
+	assert_non_null(strstr(records.last, "queue-size=1024"));
+
+	assert_int_equal(virtqueue_pop(fixture->queues[1], &chain), 1);
+	virtqueue_push(fixture->queues[1], chain.head, 0);
+	virtqueue_publish(fixture->queues[1]);
+	request(fixture, VHOST_USER_GET_VRING_BASE, 0, &vring, sizeof(vring), NULL, 0);
+	assert_int_equal(receive_reply(fixture, VHOST_USER_GET_VRING_BASE, &vring, sizeof(vring)), 8);
+	assert_int_equal(vring.num, 1);
+	assert_memory_equal(mapping, untouched, description.mmap_size);
+	munmap(mapping, description.mmap_size);
+	close(error_fd);
+	close(fd);
+}
+
 static void inflight_requests_that_cannot_be(void **state)
 {
 	struct vhost_user_inflight wrong[] = {
@@ -1222,6 +1402,10 @@ int main(void)
 		TEST(wrong_memory_tables_end_the_session),
 		TEST(wrong_values_end_the_session),
 		TEST(the_inflight_region_comes_and_goes),
+		TEST(a_queue_stops_when_the_host_is_done),
+		TEST(a_config_write_is_acknowledged_when_the_host_is_done),
+		TEST(a_request_that_fails_stops_nothing),
+		TEST(a_ring_larger_than_the_region_is_served),
 		TEST(inflight_requests_that_cannot_be),
 		TEST(wrong_headers_end_the_session),
 		TEST(a_message_may_come_byte_by_byte),

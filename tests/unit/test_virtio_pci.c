@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -189,6 +190,30 @@ static void driver_start(void)
 	queue_set_up(0);
 	queue_set_up(1);
 	status_add(VIRTIO_STATUS_DRIVER_OK);
+}
+
+/* E3: a ring that the back end gave up is told to the driver, as often as it happens; and whatever the back end does to
+ * the eventfd, the loop does not wait. */
+static void a_broken_ring_needs_a_reset(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		int error_fd;
+
+		driver_start();
+		error_fd = f.backend.rings[1].error_fd;
+		assert_true(error_fd >= 0);
+		assert_int_equal(fcntl(error_fd, F_SETFL, 0), 0);
+		assert_int_equal(eventfd_write(error_fd, 1), 0);
+		assert_int_equal(loop_run_once(f.core.loop, 0), 0);
+		assert_int_equal(get(COMMON(device_status), 1) & VIRTIO_STATUS_DEVICE_NEEDS_RESET,
+				 VIRTIO_STATUS_DEVICE_NEEDS_RESET);
+		assert_int_equal(guest_read(&f.core, f.isr, 1) & VIRTIO_PCI_ISR_CONFIG,
+				 VIRTIO_PCI_ISR_CONFIG);
+		assert_int_equal(loop_run_once(f.core.loop, 0), 0);
+		put(COMMON(device_status), 0, 1);
+		assert_int_equal(get(COMMON(device_status), 1), 0);
+	}
 }
 
 struct sum {
@@ -789,6 +814,7 @@ int main(void)
 		WITH_DEVICE(ioeventfds_follow_the_bar),
 		WITH_DEVICE(a_notify_that_exits_is_counted_and_kept),
 		WITH_DEVICE(the_bar_through_configuration_space),
+		WITH_DEVICE(a_broken_ring_needs_a_reset),
 		cmocka_unit_test(back_ends_that_cannot_be_attached),
 	};
 
