@@ -673,6 +673,18 @@ static void session_readable(int fd, unsigned events, void *argument)
 	backend->ops->session_end(backend->device, result == -ECONNRESET ? 0 : result);
 }
 
+uint64_t vhost_user_backend_offers(const struct vhost_user_device_ops *ops)
+{
+	return ops->device_features | VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) |
+	       VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+}
+
+bool vhost_user_backend_same_driver(uint64_t before, uint64_t features)
+{
+	/* Bit 30 is the front end's own. */
+	return before != 0 && ((before ^ features) & ~VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)) == 0;
+}
+
 int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_user_device_ops *ops,
 			   void *device, struct vhost_user_backend **backend)
 {
@@ -691,9 +703,7 @@ int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_
 	new_backend->ops = ops;
 	new_backend->device = device;
 	new_backend->request_fd = -1;
-	new_backend->offered = ops->device_features | VIRTIO_BIT(VIRTIO_F_VERSION_1) |
-			       VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
-			       VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	new_backend->offered = vhost_user_backend_offers(ops);
 	guest_memory_init(&new_backend->memory);
 	vhost_user_receiver_init(&new_backend->receiver);
 	for (uint16_t i = 0; i < ops->queue_max; i++) {
@@ -717,8 +727,6 @@ void vhost_user_backend_free(struct vhost_user_backend *backend)
 		return;
 	loop_unwatch(backend->watch);
 	vrings_stop(backend);
-	if (backend->ops->reset != NULL)
-		backend->ops->reset(backend->device);
 	for (uint16_t i = 0; i < backend->ops->queue_max; i++) {
 		fd_replace(&backend->vrings[i].kick_fd, -1);
 		fd_replace(&backend->vrings[i].call_fd, -1);

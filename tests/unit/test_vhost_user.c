@@ -410,7 +410,8 @@ static void a_session_from_hello_to_the_end(void **state)
 	assert_true(fixture->ended);
 	assert_int_equal(fixture->error, 0);
 	assert_int_equal(fixture->stops[1], 2);
-	assert_int_equal(fixture->resets, 1);
+	/* The driver may go on with a successor (C1). */
+	assert_int_equal(fixture->resets, 0);
 }
 
 static void what_a_device_lacks_is_not_offered(void **state)
