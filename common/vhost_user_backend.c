@@ -67,14 +67,18 @@ static bool protocol_has(const struct vhost_user_backend *backend, unsigned bit)
 	return (backend->protocol_features & VIRTIO_BIT(bit)) != 0;
 }
 
+/*
+ * STATUS is not among them. QEMU sends a status of 0 when its guest is merely stopped (hw/virtio/vhost.c, vhost_dev_stop()),
+ * and virtio knows that as a reset: what the driver has set would be gone when the guest goes on, while QEMU shows the guest
+ * its own copy of the configuration. A reset comes as RESET_DEVICE.
+ */
 static uint64_t protocol_offered(const struct vhost_user_backend *backend)
 {
 	uint64_t offered = VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) |
 			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
 			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
 			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
-			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |
-			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS);
+			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 
 	if (backend->ops->config_size > 0)
 		offered |= VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
