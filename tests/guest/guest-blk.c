@@ -12,7 +12,8 @@
  *   many=N        numbered requests (default 20000), enough=... to let the ring's 16-bit indices wrap
  *                 when above 65536
  *   lost=1        instead of the tests, on a disk that has no room left: what is lost stays lost when, between "# lost"
- *                 and a key, the device's process is replaced
+ *                 and a key, the device's process is replaced; 2: with a hold "# through" between the choice of
+ *                 write-through and the first write, which is lost if the mode still is
  *   killed=1      the device's process is replaced meanwhile: there may be more interrupts than requests
  */
 #include "tests/guest/lib/blk.h"
@@ -523,6 +524,8 @@ static void test_lost(void)
 	test(blk_start(&disk, ALL_FEATURES, 64, false), "the disk starts");
 	test(blk_do(&disk, BLK_T_FLUSH, 0, NULL, 0) == BLK_S_OK, "a flush succeeds");
 	virtio_config_write(&disk.device, BLK_CONFIG_WRITEBACK, &through, 1);
+	if (option_number("lost", 1) == 2)
+		guest_hold("# through");
 	test(blk_do(&disk, BLK_T_OUT, SCRATCH, buffer, 4096) == BLK_S_IOERR,
 	     "a write through the cache fails");
 	test(blk_do(&disk, BLK_T_FLUSH, 0, NULL, 0) == BLK_S_IOERR, "and so does the next flush");
