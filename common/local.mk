@@ -14,6 +14,7 @@ common_libcommon_la_SOURCES = \
 	common/pty.c common/pty.h \
 	common/seccomp_filter.h \
 	common/state_page.c common/state_page.h \
+	common/device_state.c common/device_state.h \
 	common/virtio_spec.h
 common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS) $(CAP_LIBS)
 

@@ -79,14 +79,18 @@ static bool protocol_has(const struct vhost_user_backend *backend, unsigned bit)
 	return (backend->protocol_features & VIRTIO_BIT(bit)) != 0;
 }
 
+/*
+ * STATUS is not among them. QEMU sends a status of 0 when its guest is merely stopped (hw/virtio/vhost.c, vhost_dev_stop()),
+ * and virtio knows that as a reset: what the driver has set would be gone when the guest goes on, while QEMU shows the guest
+ * its own copy of the configuration. A reset comes as RESET_DEVICE.
+ */
 static uint64_t protocol_offered(const struct vhost_user_backend *backend)
 {
 	uint64_t offered = VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) |
 			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
 			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
 			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
-			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |
-			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_STATUS);
+			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 
 	if (backend->ops->config_size > 0)
 		offered |= VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
@@ -805,6 +809,18 @@ void vhost_user_backend_resume(struct vhost_user_backend *backend)
 		session_go_on(backend);
 }
 
+uint64_t vhost_user_backend_offers(const struct vhost_user_device_ops *ops)
+{
+	return ops->device_features | VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) |
+	       VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+}
+
+bool vhost_user_backend_same_driver(uint64_t before, uint64_t features)
+{
+	/* Bit 30 is the front end's own. */
+	return before != 0 && ((before ^ features) & ~VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)) == 0;
+}
+
 int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_user_device_ops *ops,
 			   void *device, struct vhost_user_backend **backend)
 {
@@ -823,9 +839,7 @@ int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_
 	new_backend->ops = ops;
 	new_backend->device = device;
 	new_backend->request_fd = -1;
-	new_backend->offered = ops->device_features | VIRTIO_BIT(VIRTIO_F_VERSION_1) |
-			       VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
-			       VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
+	new_backend->offered = vhost_user_backend_offers(ops);
 	guest_memory_init(&new_backend->memory);
 	vhost_user_receiver_init(&new_backend->receiver);
 	for (uint16_t i = 0; i < ops->queue_max; i++) {
@@ -849,8 +863,6 @@ void vhost_user_backend_free(struct vhost_user_backend *backend)
 		return;
 	loop_unwatch(backend->watch);
 	vrings_stop(backend);
-	if (backend->ops->reset != NULL)
-		backend->ops->reset(backend->device);
 	for (uint16_t i = 0; i < backend->ops->queue_max; i++) {
 		fd_replace(&backend->vrings[i].kick_fd, -1);
 		fd_replace(&backend->vrings[i].call_fd, -1);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 
@@ -115,7 +116,7 @@ static void device_queue_broken(void *argument, uint16_t index)
 
 void blk_device_init(struct blk_device *device)
 {
-	*device = (struct blk_device){.disk.fd = -1};
+	*device = (struct blk_device){.disk.fd = -1, .state_fd = -1};
 }
 
 int blk_device_configure(struct blk_device *device, int image_fd, bool readonly, uint16_t queues,
@@ -148,8 +149,28 @@ int blk_device_configure(struct blk_device *device, int image_fd, bool readonly,
 	return 0;
 }
 
+void blk_device_set_state(struct blk_device *device, int state_fd, bool resume)
+{
+	device->state_fd = state_fd;
+	device->resume = resume;
+}
+
+static void device_close_state_fd(struct blk_device *device)
+{
+	if (device->state_fd >= 0)
+		close(device->state_fd);
+	device->state_fd = -1;
+}
+
 int blk_device_prepare(struct blk_device *device)
 {
+	int opened = blk_disk_open_state(&device->disk, vhost_user_backend_offers(&device->ops),
+					 device->state_fd, device->resume);
+
+	/* The page is mapped, and its descriptor of no more use. */
+	device_close_state_fd(device);
+	if (opened < 0)
+		return opened;
 	for (uint16_t i = 0; i < device->disk.queues; i++) {
 		int result =
 			blk_queue_new(&device->disk, i, device->engine, device->filter, &device->queues[i]);
@@ -179,6 +200,10 @@ int blk_device_seal(struct blk_device *device)
 int blk_device_session_start(struct blk_device *device, struct loop *loop, int socket_fd,
 			     void (*session_ended)(void *argument, int error), void *argument)
 {
+	/* By hand, one front end after the other: this one has a driver of its own. */
+	if (device->served)
+		device_reset(device);
+	device->served = true;
 	device->session_ended = session_ended;
 	device->argument = argument;
 	device->loop = loop;
@@ -192,7 +217,6 @@ void blk_device_session_stop(struct blk_device *device)
 		return;
 	vhost_user_backend_free(device->session);
 	device->session = NULL;
-	device_reset(device);
 }
 
 void blk_device_count(const struct blk_device *device, uint64_t *totals)
@@ -251,4 +275,5 @@ void blk_device_close(struct blk_device *device)
 		device->queues[i] = NULL;
 	}
 	blk_disk_close(&device->disk);
+	device_close_state_fd(device);
 }

@@ -20,10 +20,13 @@ struct blk_device {
 	enum blk_engine_kind engine;		  /* which one the queues are to use */
 	const struct seccomp_filter *filter;	  /* of the queues' threads; NULL: none */
 	struct blk_queue *queues[BLK_QUEUES_MAX]; /* disk.queues of them once prepared */
+	int state_fd;				  /* the state page, until it is mapped; -1: none */
+	bool resume;
 
 	struct vhost_user_device_ops ops;
 	struct vhost_user_backend *session; /* NULL: none */
 	struct loop *loop;		    /* of the session; NULL before the first */
+	bool served;			    /* a session was there */
 	void (*session_ended)(void *argument, int error);
 	void *argument;
 };
@@ -38,7 +41,13 @@ void blk_device_init(struct blk_device *device);
 int blk_device_configure(struct blk_device *device, int image_fd, bool readonly, uint16_t queues,
 			 const char *serial, const char **problem);
 
-/* Makes threads, engines and memory. After it nothing is opened or created. 0 or -errno. */
+/*
+ * The page (common/state_page.h) in which it keeps what a successor must know; the descriptor becomes the device's. resume:
+ * a process of this disk served before, and its driver is there. Before blk_device_prepare().
+ */
+void blk_device_set_state(struct blk_device *device, int state_fd, bool resume);
+
+/* Takes over what a predecessor left, makes threads, engines and memory. After it nothing is opened or created. 0 or -errno. */
 int blk_device_prepare(struct blk_device *device);
 /* The process has its filter: the queues' threads put on theirs. 0 or -errno (logged). */
 int blk_device_seal(struct blk_device *device);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/vhost_user_backend.h"
 #include "common/virtio_spec.h"
 
 int blk_disk_init(struct blk_disk *disk, int fd, bool readonly, uint16_t queues, const char *serial,
@@ -19,6 +20,7 @@ int blk_disk_init(struct blk_disk *disk, int fd, bool readonly, uint16_t queues,
 	if (result < 0)
 		return result;
 	*disk = (struct blk_disk){.fd = fd, .readonly = readonly, .queues = queues, .image = image};
+	pthread_mutex_init(&disk->state_lock, NULL);
 	if (length > sizeof(disk->serial))
 		length = sizeof(disk->serial);
 	memcpy(disk->serial, serial, length);
@@ -31,6 +33,7 @@ void blk_disk_close(struct blk_disk *disk)
 	if (disk->fd >= 0)
 		close(disk->fd);
 	disk->fd = -1;
+	device_state_close(&disk->state);
 }
 
 uint64_t blk_disk_features(const struct blk_disk *disk)
@@ -68,14 +71,77 @@ static void disk_update_writethrough(struct blk_disk *disk)
 	atomic_store(&disk->writethrough, writethrough);
 }
 
+/* --- For a successor --- */
+
+static struct blk_record disk_record(const struct blk_disk *disk)
+{
+	return (struct blk_record){
+		.features = atomic_load(&disk->features),
+		.lost = atomic_load(&disk->lost),
+		.writeback = atomic_load(&disk->writeback),
+	};
+}
+
+static void disk_commit(struct blk_disk *disk)
+{
+	struct blk_record record;
+
+	pthread_mutex_lock(&disk->state_lock);
+	record = disk_record(disk);
+	device_state_commit(&disk->state, &record);
+	pthread_mutex_unlock(&disk->state_lock);
+}
+
+static void disk_take_over(struct blk_disk *disk, const struct blk_record *record, bool resume)
+{
+	if (resume) {
+		atomic_store(&disk->features, record->features);
+		atomic_store(&disk->writeback, record->writeback != 0);
+		disk_update_writethrough(disk);
+	}
+	atomic_store(&disk->lost, record->lost);
+	if (record->lost != 0)
+		log_error("data was lost before this process served (%s): no flush will succeed",
+			  strerror(-record->lost));
+	/* Without the driver that was before, if it is gone. */
+	disk_commit(disk);
+}
+
+int blk_disk_open_state(struct blk_disk *disk, uint64_t offered, int fd, bool resume)
+{
+	struct blk_record record = disk_record(disk);
+	const char *problem = NULL;
+	int result = blk_state_open(&disk->state, fd);
+
+	if (result < 0)
+		return result;
+	if (device_state_empty(&disk->state) && !resume) {
+		device_state_begin(&disk->state, &record);
+		return 0;
+	}
+	problem = blk_state_take(&disk->state, offered, &record);
+	if (problem != NULL) {
+		device_state_refused(problem);
+		device_state_begin(&disk->state, &record);
+		return 0;
+	}
+	disk_take_over(disk, &record, resume);
+	return 0;
+}
+
+/* --- What the driver chooses --- */
+
 void blk_disk_negotiate(struct blk_disk *disk, uint64_t features)
 {
+	if (vhost_user_backend_same_driver(atomic_load(&disk->features), features))
+		return;
 	atomic_store(&disk->features, features);
 	/* 5.2.5.2: "If VIRTIO_BLK_F_CONFIG_WCE is negotiated but VIRTIO_BLK_F_FLUSH is not, the device MUST
 	 * initialize writeback to 0." */
 	atomic_store(&disk->writeback,
 		     !blk_disk_has(disk, VIRTIO_BLK_F_CONFIG_WCE) || blk_disk_has(disk, VIRTIO_BLK_F_FLUSH));
 	disk_update_writethrough(disk);
+	disk_commit(disk);
 }
 
 static uint8_t log2_of(uint32_t power_of_two)
@@ -118,14 +184,26 @@ int blk_disk_set_writeback(struct blk_disk *disk, bool writeback)
 		return -EINVAL;
 	atomic_store(&disk->writeback, writeback);
 	disk_update_writethrough(disk);
+	disk_commit(disk);
 	return 0;
 }
 
 void blk_disk_lost(struct blk_disk *disk, int error)
 {
-	int none = 0;
+	struct blk_record record;
+	bool first;
 
-	if (atomic_compare_exchange_strong(&disk->lost, &none, error))
+	pthread_mutex_lock(&disk->state_lock);
+	record = disk_record(disk);
+	first = record.lost == 0;
+	if (first) {
+		/* In this order: who sees it here may tell the driver, and then a successor must know it, too. */
+		record.lost = error;
+		device_state_commit(&disk->state, &record);
+		atomic_store(&disk->lost, error);
+	}
+	pthread_mutex_unlock(&disk->state_lock);
+	if (first)
 		log_error("writing the image back failed: %s; data may be lost: no flush will succeed from "
 			  "now on",
 			  strerror(-error));

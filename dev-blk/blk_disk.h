@@ -6,11 +6,13 @@
 #ifndef ATOLL_DEV_BLK_BLK_DISK_H
 #define ATOLL_DEV_BLK_BLK_DISK_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "common/disk_image.h"
+#include "dev-blk/blk_state.h"
 #include "dev-blk/virtio_blk_spec.h"
 
 #define BLK_QUEUES_MAX 32
@@ -41,6 +43,10 @@ struct blk_disk {
 	 */
 	atomic_int lost;
 	atomic_bool cut; /* the image was found to end before its capacity */
+	/* What a successor is to know of the above: committed before it can be seen from outside of this process, by one
+	 * thread at a time. */
+	pthread_mutex_t state_lock;
+	struct device_state state;
 };
 
 /* Takes fd over on success. serial is cut to what fits. 0, or disk_image_probe()'s error and *problem. */
@@ -50,7 +56,17 @@ void blk_disk_close(struct blk_disk *disk);
 
 /* Feature bits that the disk offers. */
 uint64_t blk_disk_features(const struct blk_disk *disk);
-/* The driver's choice; it also resets the write cache mode. 0: the driver is gone. */
+/*
+ * The state page (common/state_page.h), borrowed; -1: none, and no successor either. resume: a process of this disk served
+ * the driver that there is now, so that what it left of the driver counts. That data was lost counts in any case.
+ * offered: what the session offers. Before any queue runs. 0 or -errno (logged).
+ */
+int blk_disk_open_state(struct blk_disk *disk, uint64_t offered, int fd, bool resume);
+
+/*
+ * The driver's choice, which also sets the write cache to how it is at first. 0: the driver is gone. What the same driver
+ * has set counts on when its choice is told again (vhost_user_backend_same_driver()).
+ */
 void blk_disk_negotiate(struct blk_disk *disk, uint64_t features);
 void blk_disk_config(const struct blk_disk *disk, struct virtio_blk_config *config);
 /*

@@ -8,6 +8,7 @@ dev_blk_libblk_la_SOURCES = \
 	dev-blk/blk_engine_uring.c \
 	dev-blk/blk_request.c dev-blk/blk_request.h \
 	dev-blk/blk_queue.c dev-blk/blk_queue.h \
+	dev-blk/blk_state.c dev-blk/blk_state.h \
 	dev-blk/blk_device.c dev-blk/blk_device.h
 dev_blk_libblk_la_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 dev_blk_libblk_la_LIBADD = common/libcommon.la $(URING_LIBS)

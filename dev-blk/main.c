@@ -164,8 +164,8 @@ static int blk_configure(void *argument, struct control_message *message, int *w
 	int result;
 
 	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE ||
-	    message->fd_count != 2) {
-		log_error("the first message is not a disk's configuration with its two descriptors");
+	    message->fd_count != 3) {
+		log_error("the first message is not a disk's configuration with its three descriptors");
 		return -EPROTO;
 	}
 	result = blk_device_configure(&blk->device, message->fds[0], configure->readonly,
@@ -178,6 +178,8 @@ static int blk_configure(void *argument, struct control_message *message, int *w
 	message->fds[0] = -1;
 	*wire_fd = message->fds[1];
 	message->fds[1] = -1;
+	blk_device_set_state(&blk->device, message->fds[2], configure->resume);
+	message->fds[2] = -1;
 	return 0;
 }
 

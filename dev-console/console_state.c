@@ -1,17 +1,12 @@
 /*
  * The state page of a console: see console_state.h.
  *
- * Between processes there is no concurrency: a successor starts when its predecessor is reaped. So order is a matter
- * of the compiler alone, which must put each store where the text has it; release stores and the fences behind them say
- * so.
+ * Order between what stands beside the record is a matter of the compiler alone, as in common/device_state.c.
  */
 #include "dev-console/console_state.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
-
-#include "common/log.h"
 
 #define state_load(location) __atomic_load_n(&(location), __ATOMIC_ACQUIRE)
 
@@ -50,23 +45,16 @@ static uint32_t landing_count(const uint8_t *landing, uint32_t size)
 }
 
 /* NULL, or what cannot be; then nothing is taken over. */
-static const char *state_take_over(struct console_state *state, enum console_kind kind)
+static const char *state_take_over(struct console_state *state)
 {
 	const struct console_page *page = state->page;
+	struct console_record record = {0};
+	const char *problem = device_state_take(&state->device, &record);
 	uint64_t landing = state_load(page->landing), output_start = state_load(page->output_start);
 	uint32_t number = (uint32_t)(landing >> 32), size = (uint32_t)landing;
-	uint32_t commits = state_load(page->commits);
-	struct console_record record;
-	const char *problem;
 
-	if (state_load(page->version) != CONSOLE_STATE_VERSION)
-		return "it is of another version";
-	if (state_load(page->kind) != (uint32_t)kind)
-		return "it is of a device of another kind";
-	memcpy(&record, &page->records[commits & 1], sizeof(record));
-	/* A copy, which nobody can change any more. */
-	atomic_signal_fence(memory_order_seq_cst);
-	problem = record_problem(&record, output_start);
+	if (problem == NULL)
+		problem = record_problem(&record, output_start);
 	if (problem != NULL)
 		return problem;
 	if (size > CONSOLE_STATE_INPUT || (number != record.landing && number != record.landing + 1))
@@ -75,56 +63,50 @@ static const char *state_take_over(struct console_state *state, enum console_kin
 	state->committed_end = record.output_end;
 	state->committed_landing = record.landing;
 	state->output_start = output_start;
-	state->commits = commits;
 	state->unclaimed = number != record.landing ? landing_count(page->landings[number & 1], size) : 0;
 	state->inherited = true;
 	return NULL;
 }
 
-static void state_begin(struct console_state *state, enum console_kind kind)
+static void state_begin(struct console_state *state)
 {
 	struct console_page *page = state->page;
 
 	/* Until all of it is in order there is nothing. */
-	state_store(page->version, 0);
-	page->kind = (uint32_t)kind;
+	device_state_clear(&state->device);
 	page->output_start = 0;
 	page->landing = 0;
 	uart16550_reset(&state->live.uart);
-	page->records[0] = state->live;
-	page->commits = 0;
-	state_store(page->version, CONSOLE_STATE_VERSION);
+	device_state_begin(&state->device, &state->live);
 }
 
 int console_state_open(struct console_state *state, enum console_kind kind, int fd, bool resume)
 {
+	static const struct device_state_layout layout = {
+		CONSOLE_STATE_VERSION, sizeof(struct console_record), sizeof(struct console_record)};
 	const char *problem;
-	void *page;
-	int result = state_page_map(fd, &page);
+	int result;
 
-	if (result < 0) {
-		log_error("the state page cannot be mapped: %s", strerror(-result));
+	*state = (struct console_state){0};
+	result = device_state_open(&state->device, (enum device_state_kind)kind, &layout, fd);
+	if (result < 0)
 		return result;
-	}
-	*state = (struct console_state){.page = page};
+	state->page = (struct console_page *)state->device.page;
 	if (!resume) {
-		state_begin(state, kind);
+		state_begin(state);
 		return 0;
 	}
-	problem = state_take_over(state, kind);
+	problem = state_take_over(state);
 	if (problem == NULL)
 		return 0;
-	log_error(
-		"the state that the process before left cannot be relied on: %s; the device starts as after "
-		"a power cycle",
-		problem);
-	state_begin(state, kind);
+	device_state_refused(problem);
+	state_begin(state);
 	return 0;
 }
 
 void console_state_close(struct console_state *state)
 {
-	state_page_unmap(state->page);
+	device_state_close(&state->device);
 	state->page = NULL;
 }
 
@@ -132,10 +114,7 @@ void console_state_close(struct console_state *state)
 
 void console_state_commit(struct console_state *state)
 {
-	struct console_page *page = state->page;
-
-	page->records[(state->commits + 1) & 1] = state->live;
-	state_store(page->commits, ++state->commits);
+	device_state_commit(&state->device, &state->live);
 	state->committed_end = state->live.output_end;
 	state->committed_landing = state->live.landing;
 }

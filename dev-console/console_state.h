@@ -1,7 +1,8 @@
 /*
  * What a console's process leaves to its successor: the state of the guest's device, what the guest wrote and the host
  * has not taken yet, what the host sent and the guest has not taken yet. It stands in a state page
- * (common/state_page.h), so that a process may be killed between any two instructions.
+ * (common/state_page.h), so that a process may be killed between any two instructions: a record as every device has one
+ * (common/device_state.h), and behind it the bytes that wait.
  *
  * A process works on a record of its own (`live`); at the end of each step that belongs together - a register access
  * with all that it caused, a chain of a queue - console_state_commit() makes it the one that counts, by one store. A
@@ -27,7 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/state_page.h"
+#include "common/device_state.h"
 #include "dev-console/uart16550.h"
 
 #define CONSOLE_STATE_VERSION 1u
@@ -38,8 +39,8 @@
 #define CONSOLE_INPUT_UNREAD 0xff
 
 enum console_kind {
-	CONSOLE_KIND_SERIAL = 1,
-	CONSOLE_KIND_VIRTIO,
+	CONSOLE_KIND_SERIAL = DEVICE_STATE_SERIAL,
+	CONSOLE_KIND_VIRTIO = DEVICE_STATE_CONSOLE,
 };
 
 /* What is committed as a whole. */
@@ -70,21 +71,22 @@ struct console_record {
 };
 
 struct console_page {
-	uint32_t version; /* 0: nothing is there */
-	uint32_t kind;
-	uint64_t output_start; /* bytes of the output that the host has */
-	uint64_t output_base;  /* where in a file the output's byte 0 is, modulo 2^64 */
-	uint64_t landing;      /* of the last read(2): its number << 32 | its size */
-	uint32_t commits;      /* the record that counts is the one of its lowest bit */
-	struct console_record records[2] __attribute__((aligned(64)));
+	struct device_state_page device; /* the committed record */
+	uint64_t output_start;		 /* bytes of the output that the host has */
+	uint64_t output_base;		 /* where in a file the output's byte 0 is, modulo 2^64 */
+	uint64_t landing;		 /* of the last read(2): its number << 32 | its size */
 	uint8_t landings[2][CONSOLE_STATE_INPUT] __attribute__((aligned(4096)));
 	uint8_t output[CONSOLE_STATE_OUTPUT];
 };
 
+_Static_assert(sizeof(struct console_record) % 8 == 0 &&
+		       sizeof(struct console_record) <= DEVICE_STATE_RECORD_MAX,
+	       "a console's record is one of a device");
 _Static_assert(sizeof(struct console_page) <= STATE_PAGE_SIZE, "a console fits into a state page");
 
 struct console_state {
-	struct console_page *page;
+	struct device_state device;
+	struct console_page *page; /* the same one */
 	struct console_record live;
 	/* Of the committed record. */
 	uint64_t committed_end;
@@ -93,7 +95,6 @@ struct console_state {
 	/* Bytes in the landing behind live.landing that a predecessor read and did not commit. */
 	uint32_t unclaimed;
 	bool inherited; /* a predecessor's state was taken over */
-	uint32_t commits;
 };
 
 /*

@@ -52,7 +52,6 @@ struct virtio_console {
 
 	bool transmitting; /* transmit_chain is in hand */
 	bool served;	   /* a session was there */
-	bool keeping;	   /* the session ends, and what it was about is for a successor */
 	struct virtqueue_chain transmit_chain;
 	struct virtqueue_chain receive_chain;
 };
@@ -368,8 +367,6 @@ static void console_reset(void *device)
 {
 	struct virtio_console *console = device;
 
-	if (console->keeping)
-		return;
 	console->state->live.transmitted = 0;
 	console_state_commit(console->state);
 }
@@ -377,9 +374,7 @@ static void console_reset(void *device)
 /* Ends the session. Who comes next is a successor's driver, the same as ours, or, by hand, another one. */
 static void console_leave(struct virtio_console *console)
 {
-	console->keeping = true;
 	vhost_user_backend_free(console->backend);
-	console->keeping = false;
 	console->backend = NULL;
 }
 

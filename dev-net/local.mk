@@ -7,6 +7,7 @@ dev_net_libnet_la_SOURCES = \
 	dev-net/net_port.c dev-net/net_port.h \
 	dev-net/net_control.c dev-net/net_control.h \
 	dev-net/net_rx.c dev-net/net_rx.h \
+	dev-net/net_state.c dev-net/net_state.h \
 	dev-net/net_tx.c dev-net/net_tx.h \
 	dev-net/net_device.c dev-net/net_device.h
 dev_net_libnet_la_LIBADD = common/libcommon.la

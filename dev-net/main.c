@@ -145,8 +145,8 @@ static int net_configure(void *argument, struct control_message *message, int *w
 	int result;
 
 	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_NET_CONFIGURE ||
-	    message->fd_count != 2 || configure->mac.len != NET_ADDRESS_SIZE) {
-		log_error("the first message is not an interface's configuration with its two descriptors");
+	    message->fd_count != 3 || configure->mac.len != NET_ADDRESS_SIZE) {
+		log_error("the first message is not an interface's configuration with its three descriptors");
 		return -EPROTO;
 	}
 	setup = (struct net_setup){
@@ -163,6 +163,8 @@ static int net_configure(void *argument, struct control_message *message, int *w
 	message->fds[0] = -1;
 	*wire_fd = message->fds[1];
 	message->fds[1] = -1;
+	net_device_set_state(&net->device, message->fds[2], configure->resume);
+	message->fds[2] = -1;
 	return 0;
 }
 

@@ -24,10 +24,17 @@
 #include "common/virtio_spec.h"
 #include "dev-net/net_control.h"
 #include "dev-net/net_header.h"
+#include "dev-net/net_state.h"
 
 static bool device_has(const struct net_device *device, unsigned bit)
 {
 	return (device->port.features & VIRTIO_BIT(bit)) != 0;
+}
+
+/* What the driver has set is known to a successor from now on. */
+static void device_commit(struct net_device *device)
+{
+	net_state_commit(&device->state, &device->port, device->announce);
 }
 
 /* --- Watching --- */
@@ -163,7 +170,7 @@ static void device_run_control(struct net_device *device)
 {
 	struct net_queue *queue = &device->queues[VIRTIO_NET_QUEUE_CONTROL];
 	struct virtqueue *virtqueue = queue->virtqueue;
-	bool announced = false;
+	bool announced = false, heard = false;
 	unsigned budget = NET_BUDGET;
 	int result;
 
@@ -172,6 +179,10 @@ static void device_run_control(struct net_device *device)
 			uint8_t answer = net_control_execute(&device->port, device->command, &announced);
 
 			budget--;
+			heard |= announced && device->announce;
+			device->announce &= !announced;
+			/* Before the driver is told that it is done. */
+			device_commit(device);
 			virtqueue_push(
 				virtqueue, device->command->head,
 				(uint32_t)virtqueue_chain_write(device->command, 0, &answer, sizeof(answer)));
@@ -185,10 +196,8 @@ static void device_run_control(struct net_device *device)
 		queue_break(queue);
 	else if (result > 0)
 		queue_wake(queue);
-	if (announced && device->announce) {
-		device->announce = false;
+	if (heard)
 		device_config_changed(device);
-	}
 }
 
 /* --- Events --- */
@@ -236,13 +245,29 @@ static void device_poll(void *argument)
 
 /* --- What the session asks --- */
 
+/* The driver has set nothing. */
+static void device_forget_driver(struct net_device *device)
+{
+	device->port.features = 0;
+	net_filter_reset(&device->port.filter, device->mac);
+	net_rx_drop_held(&device->rx);
+	device->announce = false;
+}
+
 static int device_set_features(void *argument, uint64_t features)
 {
 	struct net_device *device = argument;
+	int result;
 
+	if (vhost_user_backend_same_driver(device->port.features, features))
+		return 0;
+	if (device->port.features != 0)
+		device_forget_driver(device);
 	device->port.features = features;
 	device->port.filter.vlan_filtering = device_has(device, VIRTIO_NET_F_CTRL_VLAN);
-	return net_port_set_offloads(&device->port, features);
+	result = net_port_set_offloads(&device->port, features);
+	device_commit(device);
+	return result;
 }
 
 static void device_get_config(void *argument, uint8_t *config)
@@ -326,11 +351,9 @@ static void device_reset(void *argument)
 {
 	struct net_device *device = argument;
 
-	device->port.features = 0;
+	device_forget_driver(device);
 	net_port_set_offloads(&device->port, 0);
-	net_filter_reset(&device->port.filter, device->mac);
-	net_rx_drop_held(&device->rx);
-	device->announce = false;
+	device_commit(device);
 }
 
 static void device_session_end(void *argument, int error)
@@ -369,6 +392,7 @@ void net_device_init(struct net_device *device)
 {
 	*device = (struct net_device){
 		.port = {.tap_fd = -1, .set_offload = tap_set_offload},
+		.state_fd = -1,
 		.queues =
 			{
 				[VIRTIO_NET_QUEUE_RX] = {.run = device_kick_rx,
@@ -421,12 +445,57 @@ int net_device_configure(struct net_device *device, const struct net_setup *setu
 	return 0;
 }
 
+void net_device_set_state(struct net_device *device, int state_fd, bool resume)
+{
+	device->state_fd = state_fd;
+	device->resume = resume;
+}
+
+/* NULL, or why there is nothing to take over; then nothing is changed, but for the tap's offloads. */
+static const char *device_take_over(struct net_device *device)
+{
+	struct net_port port = device->port;
+	bool announce = false;
+	const char *problem = net_state_take_over(&device->state, vhost_user_backend_offers(&device->ops),
+						  &port, &announce);
+
+	if (problem == NULL && net_port_set_offloads(&port, port.offloads) < 0)
+		problem = "the tap does not take its offloads";
+	if (problem != NULL)
+		return problem;
+	device->port = port;
+	device->announce = announce;
+	return NULL;
+}
+
+/* The page is mapped, and its descriptor of no more use. */
+static int device_open_state(struct net_device *device)
+{
+	int result = net_state_open(&device->state, device->state_fd);
+	const char *problem = NULL;
+
+	if (device->state_fd >= 0)
+		close(device->state_fd);
+	device->state_fd = -1;
+	if (result < 0)
+		return result;
+	if (device->resume)
+		problem = device_take_over(device);
+	if (problem != NULL)
+		device_state_refused(problem);
+	if (!device->resume || problem != NULL)
+		net_state_begin(&device->state, &device->port, device->announce);
+	return 0;
+}
+
 int net_device_prepare(struct net_device *device, struct loop *loop)
 {
 	int result = net_rx_init(&device->rx, &device->port);
 
 	if (result == 0)
 		result = net_tx_init(&device->tx, &device->port);
+	if (result == 0)
+		result = device_open_state(device);
 	if (result < 0)
 		return result;
 	device->command = malloc(sizeof(*device->command));
@@ -442,6 +511,10 @@ int net_device_prepare(struct net_device *device, struct loop *loop)
 int net_device_session_start(struct net_device *device, int socket_fd,
 			     void (*session_ended)(void *argument, int error), void *argument)
 {
+	/* By hand, one front end after the other: this one has a driver of its own. */
+	if (device->served)
+		device_reset(device);
+	device->served = true;
 	device->session_ended = session_ended;
 	device->argument = argument;
 	return vhost_user_backend_new(device->loop, socket_fd, &device->ops, device, &device->session);
@@ -463,6 +536,7 @@ void net_device_set_link(struct net_device *device, bool up)
 	device->port.link_up = up;
 	/* The other end of the cable may be another switch now. */
 	device->announce = up && device_has(device, VIRTIO_NET_F_GUEST_ANNOUNCE);
+	device_commit(device);
 	/* Who waits for the tap or for buffers has nothing to wait for while everything is dropped. */
 	if (!up && device->tx_blocked)
 		device_run_tx(device);
@@ -485,6 +559,10 @@ void net_device_close(struct net_device *device)
 	if (device->port.tap_fd >= 0)
 		close(device->port.tap_fd);
 	device->port.tap_fd = -1;
+	if (device->state_fd >= 0)
+		close(device->state_fd);
+	device->state_fd = -1;
+	device_state_close(&device->state);
 }
 
 void net_device_heartbeat(const struct net_device *device, bool *kicked, bool *host_io)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/device_state.h"
 #include "common/loop.h"
 #include "common/vhost_user_backend.h"
 #include "dev-net/net_port.h"
@@ -51,6 +52,10 @@ struct net_device {
 	uint16_t mtu;		       /* what the guest is told */
 	bool announce;		       /* the guest is asked to announce itself */
 
+	int state_fd; /* the state page, until it is mapped; -1: none */
+	bool resume;
+	struct device_state state;
+
 	struct net_queue queues[VIRTIO_NET_QUEUES];
 	struct net_rx rx;
 	struct net_tx tx;
@@ -66,6 +71,7 @@ struct net_device {
 
 	struct vhost_user_device_ops ops;
 	struct vhost_user_backend *session; /* NULL: none */
+	bool served;			    /* a session was there */
 	void (*session_ended)(void *argument, int error);
 	void *argument;
 };
@@ -77,7 +83,13 @@ void net_device_init(struct net_device *device);
  */
 int net_device_configure(struct net_device *device, const struct net_setup *setup, const char **problem);
 
-/* Makes memory and watches. After it nothing is opened or created but what a front end brings. 0 or -errno.
+/*
+ * The page (common/state_page.h) in which it keeps what the driver sets, for a successor; the descriptor becomes the
+ * device's. resume: a process of this device served before, so what stands there counts. Before net_device_prepare().
+ */
+void net_device_set_state(struct net_device *device, int state_fd, bool resume);
+
+/* Makes memory and watches, and takes over what a predecessor left. After it nothing is opened or created but what a front end brings. 0 or -errno.
  */
 int net_device_prepare(struct net_device *device, struct loop *loop);
 

@@ -432,14 +432,29 @@ static void open_console(struct opening *opening, unsigned index)
 	free(path);
 }
 
-/* What the console's processes leave to each other. */
-static void open_console_state(struct opening *opening, unsigned index)
+/* --- state --- */
+
+/* What a device's processes leave to each other. */
+static void open_state(struct opening *opening, int *fd)
 {
-	int result = state_page_create(&opening->resources->console_states[index]);
+	int result = state_page_create(fd);
 
 	if (result < 0)
-		problem_add_host(opening->problems, 1, "host", "no memory can be had for a console: %s; %s",
-				 strerror(-result), open_remedy(-result));
+		problem_add_host(opening->problems, 1, "host",
+				 "no memory can be had for a device's state: %s; %s", strerror(-result),
+				 open_remedy(-result));
+}
+
+static void open_states(struct opening *opening)
+{
+	struct resources *resources = opening->resources;
+
+	for (unsigned i = 0; i < resources->disk_count; i++)
+		open_state(opening, &resources->disk_states[i]);
+	for (unsigned i = 0; i < resources->network_count; i++)
+		open_state(opening, &resources->networks[i].state_fd);
+	for (unsigned i = 0; i < resources->console_count; i++)
+		open_state(opening, &resources->console_states[i]);
 }
 
 /* --- all of them --- */
@@ -448,20 +463,22 @@ static bool resources_allocate(struct resources *resources, const struct config 
 {
 	*resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
 	resources->disk_fds = malloc((config->disks_count + 1) * sizeof(*resources->disk_fds));
+	resources->disk_states = malloc((config->disks_count + 1) * sizeof(*resources->disk_states));
 	resources->networks = calloc(config->networks_count + 1, sizeof(*resources->networks));
 	resources->console_fds = malloc((config->consoles_count + 1) * sizeof(*resources->console_fds));
 	resources->console_states = malloc((config->consoles_count + 1) * sizeof(*resources->console_states));
 	resources->console_paths = calloc(config->consoles_count + 1, sizeof(*resources->console_paths));
-	if (resources->disk_fds == NULL || resources->networks == NULL || resources->console_fds == NULL ||
-	    resources->console_states == NULL || resources->console_paths == NULL)
+	if (resources->disk_fds == NULL || resources->disk_states == NULL || resources->networks == NULL ||
+	    resources->console_fds == NULL || resources->console_states == NULL ||
+	    resources->console_paths == NULL)
 		return false;
 	resources->disk_count = config->disks_count;
 	resources->network_count = config->networks_count;
 	resources->console_count = config->consoles_count;
 	for (unsigned i = 0; i < config->disks_count; i++)
-		resources->disk_fds[i] = -1;
+		resources->disk_fds[i] = resources->disk_states[i] = -1;
 	for (unsigned i = 0; i < config->networks_count; i++)
-		resources->networks[i].fd = -1;
+		resources->networks[i].fd = resources->networks[i].state_fd = -1;
 	for (unsigned i = 0; i < config->consoles_count; i++)
 		resources->console_fds[i] = resources->console_states[i] = -1;
 	return true;
@@ -487,8 +504,8 @@ void resources_open(const struct config_file *file, const struct runtime_dir *di
 		return;
 	for (unsigned i = 0; i < resources->console_count; i++)
 		open_console(&opening, i);
-	for (unsigned i = 0; dir != NULL && i < resources->console_count; i++)
-		open_console_state(&opening, i);
+	if (dir != NULL)
+		open_states(&opening);
 }
 
 static void fd_close(int fd)
@@ -502,10 +519,14 @@ void resources_close(struct resources *resources)
 	fd_close(resources->kvm_fd);
 	fd_close(resources->kernel_fd);
 	fd_close(resources->initrd_fd);
-	for (unsigned i = 0; i < resources->disk_count; i++)
+	for (unsigned i = 0; i < resources->disk_count; i++) {
 		fd_close(resources->disk_fds[i]);
-	for (unsigned i = 0; i < resources->network_count; i++)
+		fd_close(resources->disk_states[i]);
+	}
+	for (unsigned i = 0; i < resources->network_count; i++) {
 		fd_close(resources->networks[i].fd);
+		fd_close(resources->networks[i].state_fd);
+	}
 	for (unsigned i = 0; i < resources->console_count; i++) {
 		fd_close(resources->console_fds[i]);
 		fd_close(resources->console_states[i]);
@@ -514,6 +535,7 @@ void resources_close(struct resources *resources)
 		free(resources->console_paths[i]);
 	}
 	free(resources->disk_fds);
+	free(resources->disk_states);
 	free(resources->networks);
 	free(resources->console_fds);
 	free(resources->console_states);

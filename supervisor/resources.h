@@ -15,7 +15,8 @@
 #include "supervisor/runtime_dir.h"
 
 struct network_resource {
-	int fd; /* the tap's queue */
+	int fd;	      /* the tap's queue */
+	int state_fd; /* its state page */
 	unsigned interface_index;
 	uint32_t mtu;
 	bool link_up;
@@ -26,9 +27,10 @@ struct resources {
 	int kernel_fd;
 	int initrd_fd; /* -1: none */
 	int *disk_fds;
+	int *disk_states; /* state pages (common/state_page.h); -1 for `check`, as each */
 	struct network_resource *networks;
-	int *console_fds;     /* the pty's master, the file or the listening socket; -1: none */
-	int *console_states;  /* state pages (common/state_page.h); -1 for `check` */
+	int *console_fds; /* the pty's master, the file or the listening socket; -1: none */
+	int *console_states;
 	char **console_paths; /* of a listening socket outside of the runtime folder, to be unlinked; else
 				 NULL */
 	unsigned disk_count, network_count, console_count;

@@ -83,11 +83,18 @@ static int core_attach(struct child_process *core, const struct vm_device *devic
 	return child_process_send(core, &envelope, &wire_fd, 1);
 }
 
+/* The guest saw none of a process that ended before the VM ran. */
+static bool device_resumes(const struct vm_device *device)
+{
+	return device->state != DEVICE_STARTING;
+}
+
 static int blk_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
 {
 	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__BlkConfigure configure = ATOLL__CONTROL__BLK_CONFIGURE__INIT;
-	int fds[] = {vm->resources->disk_fds[device->index], wire_fd};
+	int fds[] = {vm->resources->disk_fds[device->index], wire_fd,
+		     vm->resources->disk_states[device->index]};
 
 	configure.vm = vm->config->name;
 	configure.id = (char *)device->id;
@@ -96,8 +103,9 @@ static int blk_configure(struct vm *vm, const struct vm_device *device, int wire
 	configure.log_level = log_get_level();
 	configure.no_sandbox = device->child->no_sandbox;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;
+	configure.resume = device_resumes(device);
 	envelope.blk_configure = &configure;
-	return child_process_send(device->child, &envelope, fds, 2);
+	return child_process_send(device->child, &envelope, fds, 3);
 }
 
 static int net_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
@@ -105,7 +113,7 @@ static int net_configure(struct vm *vm, const struct vm_device *device, int wire
 	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__NetConfigure configure = ATOLL__CONTROL__NET_CONFIGURE__INIT;
 	const struct network_resource *network = &vm->resources->networks[device->index];
-	int fds[] = {network->fd, wire_fd};
+	int fds[] = {network->fd, wire_fd, network->state_fd};
 
 	configure.vm = vm->config->name;
 	configure.id = (char *)device->id;
@@ -116,8 +124,9 @@ static int net_configure(struct vm *vm, const struct vm_device *device, int wire
 	configure.log_level = log_get_level();
 	configure.no_sandbox = device->child->no_sandbox;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_NET_CONFIGURE;
+	configure.resume = device_resumes(device);
 	envelope.net_configure = &configure;
-	return child_process_send(device->child, &envelope, fds, 2);
+	return child_process_send(device->child, &envelope, fds, 3);
 }
 
 /* The relay's end stays here, and so does the other, the output of the console's process and its successors. */
@@ -162,8 +171,7 @@ static int console_configure(struct vm *vm, const struct vm_device *device, int 
 	configure.rows = on_stdio ? vm->rows : 0;
 	configure.log_level = log_get_level();
 	configure.no_sandbox = device->child->no_sandbox;
-	/* The guest saw none of a process that ended before the VM ran. */
-	configure.resume = device->state != DEVICE_STARTING;
+	configure.resume = device_resumes(device);
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE;
 	envelope.console_configure = &configure;
 	if (on_stdio) {

@@ -7,7 +7,10 @@ load vm.bash
 bats_require_minimum_version 1.5.0
 
 setup() { vm_setup; }
-teardown() { vm_teardown; }
+teardown() {
+	vm_teardown
+	! mountpoint -q "$BATS_TEST_TMPDIR/full" || umount -l "$BATS_TEST_TMPDIR/full"
+}
 
 # of ROLE KEY: a value of the process of that role, from the list.
 of() { "$atoll" list --json | jq -r ".[0].processes[] | select(.role == \"$1\") | .$2"; }
@@ -312,4 +315,65 @@ kill_devices() {
 	cat guest.out guest.err
 	[ $status = 33 ]
 	! grep -q '^not ok' guest.out
+}
+
+# replaced ROLE ID: that device's process of the VM "guest" is killed, and then replaced in order.
+replaced() {
+	local pid
+	pid=$("$ATOLL" list --json | jq ".[0].processes[] | select(.id == \"$2\") | .pid")
+	kill -9 "$pid"
+	wait_until 10 grep -q "atoll-$1: guest/$2 serves again" guest.err
+	within 20 "$ATOLL" restart guest "$2"
+}
+
+# finished: the VM "guest" ends as a guest does whose tests all passed.
+finished() {
+	local status=0
+	vm_wait guest 20 || status=$?
+	cat guest.out guest.err
+	[ $status = 33 ] && grep -q '^1\.\.[1-9]' guest.out && ! grep -qE '^(not ok|Bail out)' guest.out
+}
+
+@test "C1: a disk that lost data goes on failing flushes, whoever serves it" {
+	. "$BATS_TEST_DIRNAME/guest.bash"
+	guest_setup
+	mkdir full
+	mount -t tmpfs -o size=64k none full || skip "no right to mount"
+	truncate -s 8M full/disk.img
+	dd if=/dev/zero of=full/filler bs=4k 2>/dev/null || :
+	guest_config guest-blk lost=1 'disks:' '  - {id: root, path: full/disk.img}'
+	vm_start guest vm.yaml
+	vm_expect guest 20 '^# lost'
+	# There is room again. What was lost does not come back by that.
+	rm full/filler
+	replaced blk root
+	vm_type guest x
+	finished
+	[ "$(grep -c 'data was lost before this process served (No space left on device): no flush will succeed' guest.err)" = 2 ]
+}
+
+@test "C1: a network keeps its VLANs, addresses, modes and offloads, whoever serves it" {
+	. "$BATS_TEST_DIRNAME/guest.bash"
+	guest_setup
+	[ -w /dev/net/tun ] || skip "no right to /dev/net/tun"
+	unshare -n true 2>/dev/null || skip "no right to make a network namespace"
+	cat >atoll-in-net <<-END
+		#!/bin/bash
+		exec unshare -n bash -c '
+			set -e
+			ip link add br0 type bridge mcast_snooping 0
+			for tap in t0 t1; do ip tuntap add \$tap mode tap; ip link set \$tap master br0 up; done
+			ip link set br0 up
+			exec "\$@"' in-net "$ATOLL" "\$@"
+	END
+	chmod +x atoll-in-net
+	guest_config guest-net kept 'networks:' '  - {id: a, tap: t0, mac: "52:54:00:00:00:01"}' '  - {id: b, tap: t1, mac: "52:54:00:00:00:02"}'
+	real=$ATOLL ATOLL=$PWD/atoll-in-net
+	vm_start guest vm.yaml
+	ATOLL=$real
+	vm_expect guest 20 '^# set'
+	replaced net b
+	vm_type guest x
+	finished
+	! grep -q 'cannot be relied on' guest.err
 }

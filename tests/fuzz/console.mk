@@ -18,6 +18,8 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_console_state/ours-virtio \
 	tests/fuzz/corpus/fuzz_console_state/page-serial \
 	tests/fuzz/corpus/fuzz_console_state/page-virtio \
+	tests/fuzz/corpus/fuzz_console_state/record-serial \
+	tests/fuzz/corpus/fuzz_console_state/record-virtio \
 	tests/fuzz/corpus/fuzz_console_state/version \
 	tests/fuzz/corpus/fuzz_virtio_console/back-pressure \
 	tests/fuzz/corpus/fuzz_virtio_console/broken \

@@ -3,9 +3,9 @@
  * rings, of the input and of the output among them, is the input's. Held to it: it is refused, or the device goes on
  * with it as with one of its own, inside of the page, and leaves a page that can be taken over again.
  *
- * Input: a byte that says which kind of console, and how much of the page's beginning is replaced by what follows (two
- * bytes; the rest is as one of ours would have left it); that; then accesses of two bytes each, or for virtio, a byte of
- * a used index.
+ * Input: a byte that says which kind of console (bit 0), and whether the page's beginning or the record that counts (bit 1)
+ * is replaced by what follows, and how much of it (two bytes; the rest is as one of ours would have left it); that; then
+ * accesses of two bytes each, or for virtio, a byte of a used index. The checksum is made right.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -169,15 +169,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	enum console_kind kind;
 	struct output *output;
 	const uint8_t *bytes;
+	bool of_record;
+	uint8_t flags;
 	int pair[2];
 
 	if (loop == NULL)
 		prepare();
-	kind = fuzz_take_u8(&input) & 1 ? CONSOLE_KIND_VIRTIO : CONSOLE_KIND_SERIAL;
+	flags = fuzz_take_u8(&input);
+	kind = flags & 1 ? CONSOLE_KIND_VIRTIO : CONSOLE_KIND_SERIAL;
+	of_record = (flags & 2) != 0;
 	page_fill(kind);
-	bytes = fuzz_take(&input, fuzz_take_u16(&input) % sizeof(*page), &size);
+	bytes = fuzz_take(&input,
+			  fuzz_take_u16(&input) % (of_record ? sizeof(struct console_record) : sizeof(*page)),
+			  &size);
 	if (size > 0)
-		memcpy(page, bytes, size);
+		memcpy(of_record ? (void *)page->device.slots[page->device.commits & 1].record : page, bytes,
+		       size);
+	fuzz_seal(&page->device);
 	fuzz_require(console_state_open(&state, kind, page_fd, true) == 0);
 	check_inside(&state);
 	fuzz_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/device_state.h"
 #include "common/log.h"
 
 void fuzz_require(bool condition)
@@ -82,4 +83,12 @@ void fuzz_drain(int socket_fd)
 
 	while (recv(socket_fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
 		;
+}
+
+void fuzz_seal(struct device_state_page *page)
+{
+	struct device_state_slot *slot = &page->slots[page->commits & 1];
+
+	if (slot->length <= sizeof(slot->record) && slot->length % sizeof(uint64_t) == 0)
+		slot->checksum = device_state_checksum(slot->sequence, slot->record, slot->length);
 }

@@ -28,6 +28,10 @@ uint64_t fuzz_take_u64(struct fuzz_input *input);
 /* The next `size` bytes, or as many as are left; *taken says how many. */
 const uint8_t *fuzz_take(struct fuzz_input *input, size_t size, size_t *taken);
 
+/* Makes the checksum of the record that counts right, as whoever wrote it could have done. */
+struct device_state_page;
+void fuzz_seal(struct device_state_page *page);
+
 /* Formats what is logged, and throws it away. */
 void fuzz_quiet_log(void);
 

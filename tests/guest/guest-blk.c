@@ -11,6 +11,9 @@
  *   numbered=N    instead of the tests: N numbered requests with each of the ring's features, and nothing else
  *   many=N        numbered requests (default 20000), enough=... to let the ring's 16-bit indices wrap
  *                 when above 65536
+ *   lost=1        instead of the tests, on a disk that has no room left: what is lost stays lost when, between "# lost"
+ *                 and a key, the device's process is replaced; 2: with a hold "# through" between the choice of
+ *                 write-through and the first write, which is lost if the mode still is
  *   killed=1      the device's process is replaced meanwhile: there may be more interrupts than requests
  */
 #include "tests/guest/lib/blk.h"
@@ -519,6 +522,30 @@ static void test_abuse(const char *kind)
 	guest_end();
 }
 
+/* C1: that data was lost is what a process leaves to its successor. */
+static void test_lost(void)
+{
+	uint8_t through = 0, mode = 1;
+	unsigned i;
+
+	test(blk_start(&disk, ALL_FEATURES, 64, false), "the disk starts");
+	test(blk_do(&disk, BLK_T_FLUSH, 0, NULL, 0) == BLK_S_OK, "a flush succeeds");
+	virtio_config_write(&disk.device, BLK_CONFIG_WRITEBACK, &through, 1);
+	if (option_number("lost", 1) == 2)
+		guest_hold("# through");
+	test(blk_do(&disk, BLK_T_OUT, SCRATCH, buffer, 4096) == BLK_S_IOERR,
+	     "a write through the cache fails");
+	test(blk_do(&disk, BLK_T_FLUSH, 0, NULL, 0) == BLK_S_IOERR, "and so does the next flush");
+	guest_hold("# lost");
+	for (i = 0; i < 3; i++)
+		test(blk_do(&disk, BLK_T_FLUSH, 0, NULL, 0) == BLK_S_IOERR, "flushes go on failing");
+	virtio_config_read(&disk.device, BLK_CONFIG_WRITEBACK, &mode, 1);
+	test(mode == 0, "the cache is in the mode that was chosen");
+	test(blk_start(&disk, ALL_FEATURES, 64, false) &&
+		     blk_do(&disk, BLK_T_FLUSH, 0, NULL, 0) == BLK_S_IOERR,
+	     "also after the driver's reset");
+}
+
 void guest_main(void)
 {
 	static const struct {
@@ -543,6 +570,10 @@ void guest_main(void)
 		guest_hold("# begin");
 		test_numbered("steadily", option_number("steady", 1000));
 		guest_hold("# end");
+		return;
+	}
+	if (option("lost")) {
+		test_lost();
 		return;
 	}
 	if (option("abuse"))

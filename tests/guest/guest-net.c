@@ -6,6 +6,8 @@
  *   count=N           numbered datagrams each way (default 2000)
  *   lenient           skips what stops or ends QEMU: a chain that is no frame
  *   steady=N          instead of the tests: N datagrams each way between two holds, "# begin" and "# end"
+ *   kept              instead of the tests: what the driver has set counts on when, between "# set" and a key, the
+ *                     second NIC's process is replaced
  *   gso               segmentation offload: needs taps; QEMU's hub has none
  */
 #include "tests/guest/lib/net.h"
@@ -491,6 +493,64 @@ static void test_interrupts(void)
 	interrupts_disable();
 }
 
+/* What the second NIC lets through, with a VLAN, an address, a mode and an offload set. */
+static void test_what_is_set(const uint8_t *mine, const char *when)
+{
+	struct net_header partial = {.flags = NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 6};
+	struct net *net = &nic[1];
+	uint8_t told[6];
+	uint32_t length;
+	unsigned vlan;
+
+	virtio_config_read(&net->device, NET_CONFIG_MAC, told, 6);
+	test(!memcmp(told, mine, 6), "%s: config space says the address that was set", when);
+	for (vlan = 5; vlan <= 6; vlan++) {
+		ethernet(mine, nic[0].mac, ETH_VLAN);
+		memset(frame + 14, 0, 64);
+		put16(frame + 14, vlan);
+		put16(frame + 16, ETH_TEST);
+		net_send(&nic[0], &no_offload, frame, 64, 1);
+		test(receive_ours(net, &nic[0], vlan == 5 ? 2000 : 100) == (vlan == 5),
+		     "%s: a frame of VLAN %u is %s", when, vlan, vlan == 5 ? "received" : "not received");
+	}
+	length = datagram(0, 1, 7, 100, false);
+	net_send(&nic[0], &no_offload, frame, length, 1);
+	test(!receive_ours(net, &nic[0], 100), "%s: a frame to the old address is not received", when);
+	length = datagram(0, 1, 8, 777, true);
+	memcpy(frame, mine, 6);
+	net_send(&nic[0], &partial, frame, length, 1);
+	test(receive_ours(net, &nic[0], 2000) && !(net->header.flags & NET_HDR_F_NEEDS_CSUM) &&
+		     datagram_sum_right(net),
+	     "%s: a partial checksum is completed", when);
+}
+
+/* C1: state of the driver that a process leaves to its successor. */
+static void test_kept(void)
+{
+	static const uint8_t mine[6] = {0x52, 0x54, 0, 0xaa, 0xbb, 0xcc};
+	const uint64_t none = 0;
+	struct {
+		uint32_t unicast;
+		uint32_t multicast;
+	} empty = {0, 0};
+	struct net *net = &nic[1];
+	uint16_t vlan = 5;
+	uint8_t off = 0;
+
+	test(start_both(PLAIN | MERGEABLE | RINGS | OFFLOADS | VIRTIO_BIT(NET_F_CTRL_GUEST_OFFLOADS), 1526) &&
+		     virtio_has(&net->device, NET_F_CTRL_GUEST_OFFLOADS),
+	     "both NICs start, with offloads that can be chosen");
+	test(net_control(net, NET_CTRL_RX, NET_CTRL_RX_PROMISC, &off, 1) == NET_OK &&
+		     net_control(net, NET_CTRL_MAC, NET_CTRL_MAC_TABLE, &empty, 8) == NET_OK &&
+		     net_control(net, NET_CTRL_MAC, NET_CTRL_MAC_SET, mine, 6) == NET_OK &&
+		     net_control(net, NET_CTRL_VLAN, NET_CTRL_VLAN_ADD, &vlan, 2) == NET_OK &&
+		     net_control(net, NET_CTRL_OFFLOADS, NET_CTRL_OFFLOADS_SET, &none, 8) == NET_OK,
+	     "a mode, an address, a VLAN and offloads are set");
+	test_what_is_set(mine, "before");
+	guest_hold("# set");
+	test_what_is_set(mine, "after");
+}
+
 void guest_main(void)
 {
 	uint32_t count = (uint32_t)option_number("count", 2000);
@@ -504,6 +564,10 @@ void guest_main(void)
 		guest_hold("# begin");
 		test_echo("steadily", (uint32_t)option_number("steady", 1000));
 		guest_hold("# end");
+		return;
+	}
+	if (option("kept")) {
+		test_kept();
 		return;
 	}
 	test_configuration();

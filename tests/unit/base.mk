@@ -6,6 +6,12 @@ tests_unit_test_base_SOURCES = tests/unit/test_base.c
 tests_unit_test_base_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_base_LDADD = $(UNIT_LIBS)
 
+check_PROGRAMS += tests/unit/test_device_state
+TESTS += tests/unit/test_device_state
+tests_unit_test_device_state_SOURCES = tests/unit/test_device_state.c
+tests_unit_test_device_state_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_device_state_LDADD = $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_jail
 TESTS += tests/unit/test_jail
 tests_unit_test_jail_SOURCES = tests/unit/test_jail.c

@@ -48,6 +48,9 @@ static void guest_make_queue(struct guest *guest)
 	CHECK(guest->device.ops.start_queue(&guest->device, 0, guest->queue) == 0);
 }
 
+int guest_state_fd = -1;
+bool guest_resume;
+
 void guest_start(struct guest *guest, int image_fd, bool readonly, uint64_t features,
 		 enum blk_engine_kind engine, uint16_t ring_size)
 {
@@ -71,6 +74,8 @@ void guest_start(struct guest *guest, int image_fd, bool readonly, uint64_t feat
 	guest->device.engine = engine;
 	CHECK(blk_device_configure(&guest->device, image_fd, readonly, 1, "a-serial-of-twenty-b", &problem) ==
 	      0);
+	if (guest_state_fd >= 0)
+		blk_device_set_state(&guest->device, dup(guest_state_fd), guest_resume);
 	CHECK(blk_device_prepare(&guest->device) == 0);
 	CHECK(guest->device.ops.set_features(&guest->device, guest->features) == 0);
 	guest_make_queue(guest);

@@ -38,6 +38,10 @@ struct guest {
 	uint16_t seen;	    /* of used */
 };
 
+/* Of the devices that are made from now on: the state page, borrowed (-1: none), and whether what stands there counts. */
+extern int guest_state_fd;
+extern bool guest_resume;
+
 /* Makes a device over image_fd (which it takes), and starts its first queue. Ends the test program on
  * failure. */
 void guest_start(struct guest *guest, int image_fd, bool readonly, uint64_t features,

@@ -23,6 +23,8 @@
 
 unsigned guest_offload_flags;
 int guest_offload_result;
+int guest_state_fd = -1;
+bool guest_resume;
 
 static int guest_set_offload(int tap_fd, unsigned flags)
 {
@@ -115,6 +117,8 @@ static void guest_make(struct net_guest *guest, int tap_fd, int wire, uint64_t f
 	CHECK(net_device_configure(&guest->device, &setup, &problem) == 0);
 	if (wire >= 0)
 		guest->device.port.set_offload = guest_set_offload;
+	if (guest_state_fd >= 0)
+		net_device_set_state(&guest->device, dup(guest_state_fd), guest_resume);
 	CHECK(net_device_prepare(&guest->device, guest->loop) == 0);
 	CHECK(guest->device.ops.set_features(&guest->device, guest->features) == 0);
 	for (uint16_t i = 0; i < VIRTIO_NET_QUEUES; i++) {

@@ -52,6 +52,10 @@ struct net_guest {
 extern unsigned guest_offload_flags;
 extern int guest_offload_result;
 
+/* Of the devices that are made from now on: the state page, borrowed (-1: none), and whether what stands there counts. */
+extern int guest_state_fd;
+extern bool guest_resume;
+
 /* Makes a device with a socket for a tap, and starts its queues. Ends the test program on failure. */
 void guest_start(struct net_guest *guest, uint64_t features, uint16_t ring_size);
 /* The same with a tap's descriptor, which the device takes. */

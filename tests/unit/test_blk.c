@@ -28,6 +28,7 @@
 #include <cmocka.h>
 
 #include "common/log.h"
+#include "common/vhost_user_spec.h"
 #include "tests/unit/blk_guest.h"
 
 #define IMAGE_BYTES   (4u << 20)
@@ -145,19 +146,25 @@ static void record(const struct log_record *one, void *argument)
 static struct guest guest;
 static int image_fd; /* our own description of the image */
 
-static void start(uint64_t features, bool readonly, uint16_t ring_size)
+/* A process over the image. */
+static void start_process(uint64_t features, bool readonly, uint16_t ring_size)
 {
 	char path[64];
 	int device_fd;
 
 	host_reset();
-	image_fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	assert_true(image_fd >= 0);
-	assert_int_equal(ftruncate(image_fd, IMAGE_BYTES), 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", image_fd);
 	device_fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	assert_true(device_fd >= 0);
 	guest_start(&guest, device_fd, readonly, features, engine, ring_size);
+}
+
+static void start(uint64_t features, bool readonly, uint16_t ring_size)
+{
+	image_fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	assert_true(image_fd >= 0);
+	assert_int_equal(ftruncate(image_fd, IMAGE_BYTES), 0);
+	start_process(features, readonly, ring_size);
 }
 
 static int setup(void **state)
@@ -165,6 +172,23 @@ static int setup(void **state)
 	(void)state;
 	start(ALL_FEATURES, false, 256);
 	return 0;
+}
+
+static int setup_state(void **state)
+{
+	(void)state;
+	assert_int_equal(state_page_create(&guest_state_fd), 0);
+	guest_resume = false;
+	start(ALL_FEATURES, false, 256);
+	return 0;
+}
+
+/* This process ends, without a word, and the next one is there. resume: the VM goes on meanwhile. */
+static void succeed(bool resume)
+{
+	guest_stop(&guest);
+	guest_resume = resume;
+	start_process(ALL_FEATURES, false, 256);
 }
 
 static int setup_readonly(void **state)
@@ -200,6 +224,9 @@ static int teardown(void **state)
 	(void)state;
 	guest_stop(&guest);
 	close(image_fd);
+	if (guest_state_fd >= 0)
+		close(guest_state_fd);
+	guest_state_fd = -1;
 	host_reset();
 	return 0;
 }
@@ -920,6 +947,31 @@ static void a_new_driver_finds_the_default(void **state)
 	assert_int_equal(config_writeback(), 0);
 }
 
+/* C4: front ends say the features again when a guest that was stopped goes on. */
+static void features_said_again_change_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	host_syncs = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t features = guest.features | (i ? VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES) : 0);
+
+		guest.device.ops.stop_queue(&guest.device, 0);
+		assert_int_equal(guest.device.ops.set_features(&guest.device, features), 0);
+		assert_int_equal(guest.device.ops.start_queue(&guest.device, 0, guest.queue), 0);
+		assert_int_equal(config_writeback(), 0);
+		/* A driver in write-through does not flush. */
+		assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+		if (engine == BLK_ENGINE_SYNC)
+			assert_int_equal(host_stable_writes, i + 1);
+	}
+	/* Other features are another driver's. */
+	assert_int_equal(guest.device.ops.set_features(&guest.device,
+						       guest.features & ~VIRTIO_BIT(VIRTIO_BLK_F_DISCARD)),
+			 0);
+	assert_int_equal(config_writeback(), 1);
+}
+
 static void without_flush_writes_are_stable(void **state)
 {
 	(void)state;
@@ -931,6 +983,105 @@ static void without_flush_writes_are_stable(void **state)
 	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
 	if (engine == BLK_ENGINE_SYNC)
 		assert_int_equal(host_syncs, 1);
+}
+
+/* --- A successor (C1) --- */
+
+static uint8_t do_flush(void)
+{
+	return do_out(VIRTIO_BLK_T_FLUSH, 0, 0);
+}
+
+static void a_successor_knows_that_data_was_lost(void **state)
+{
+	(void)state;
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_OK);
+	succeed(true);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_OK);
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	host_sync_error = EIO;
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	host_sync_error = 0;
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+	for (unsigned i = 0; i < 3; i++) {
+		/* The host's disk works again, and what was lost is not there. */
+		succeed(true);
+		assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+		assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+		assert_int_equal(do_read(0, 4096, NULL), VIRTIO_BLK_S_OK);
+	}
+	/* Nor does it come back with another driver, or when the VM is reset. */
+	guest.device.ops.reset(&guest.device);
+	guest.device.ops.set_features(&guest.device, guest.features);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+	succeed(false);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+	succeed(true);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+}
+
+static void a_successor_keeps_the_cache_mode(void **state)
+{
+	(void)state;
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	/* The core says the features again, and they are the same. */
+	succeed(true);
+	assert_int_equal(config_writeback(), 0);
+	succeed(true);
+	assert_int_equal(config_writeback(), 0);
+	/* A driver's reset forgets it, also for a successor. */
+	guest.device.ops.reset(&guest.device);
+	succeed(true);
+	assert_int_equal(config_writeback(), 1);
+	assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);
+	/* And so does the VM's. */
+	succeed(false);
+	assert_int_equal(config_writeback(), 1);
+}
+
+/* What a process ends with is in its page, and sealed; `change` is what a hostile one made of it. */
+#define REFUSED(change)                                                                                \
+	do {                                                                                           \
+		struct device_state_page *page;                                                        \
+		struct device_state_slot *slot;                                                        \
+		struct blk_record *record;                                                             \
+		void *mapping;                                                                         \
+                                                                                                       \
+		assert_int_equal(config_write(WRITEBACK_AT, 0, 1), 0);                                 \
+		assert_int_equal(state_page_map(guest_state_fd, &mapping), 0);                         \
+		page = mapping;                                                                        \
+		slot = &page->slots[page->commits & 1];                                                \
+		record = (struct blk_record *)slot->record;                                            \
+		assert_int_equal(record->writeback, 0);                                                \
+		change;                                                                                \
+		slot->checksum = device_state_checksum(slot->sequence, slot->record, sizeof(*record)); \
+		state_page_unmap(page);                                                                \
+		succeed(true);                                                                         \
+		if (config_writeback() != 1)                                                           \
+			fail_msg("%s was taken over", #change);                                        \
+		assert_int_equal(do_flush(), VIRTIO_BLK_S_OK);                                         \
+	} while (0)
+
+static void bad_records_are_refused(void **state)
+{
+	(void)state;
+	REFUSED(record->features = UINT64_MAX);
+	REFUSED(record->features |= VIRTIO_BIT(VIRTIO_BLK_F_RO));
+	REFUSED(record->features |= UINT64_C(1) << 63);
+	REFUSED(record->features &= ~VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE));
+	REFUSED(record->lost = 1);
+	REFUSED(record->lost = -4096);
+	REFUSED(record->lost = INT32_MIN);
+	REFUSED(record->lost = INT32_MAX);
+	REFUSED(record->writeback = 2);
+	REFUSED(record->writeback = 255);
+	REFUSED(record->reserved[0] = 1);
+	REFUSED(record->reserved[2] = 1);
+	REFUSED(page->kind = DEVICE_STATE_NET);
+	REFUSED(page->version++);
+	REFUSED(memset(page, 0, sizeof(*page)));
+	REFUSED(memset(page, 0xff, sizeof(*page)));
 }
 
 static void flush_syncs(void **state)
@@ -1365,6 +1516,10 @@ static int run_all(const char *name)
 		T(a_write_that_sees_the_change_is_stable, setup),
 		T(a_slow_disk_does_not_hold_up_the_session, setup),
 		T(only_writeback_can_be_written, setup),
+		T(features_said_again_change_nothing, setup),
+		T(a_successor_knows_that_data_was_lost, setup_state),
+		T(a_successor_keeps_the_cache_mode, setup_state),
+		T(bad_records_are_refused, setup_state),
 		T(a_new_driver_finds_the_default, setup),
 		T(without_flush_writes_are_stable, setup_no_features),
 		T(flush_syncs, setup),

@@ -24,6 +24,7 @@
 #include "common/child.h"
 #include "common/control_wire.h"
 #include "common/log.h"
+#include "common/state_page.h"
 #include "common/vhost_user_message.h"
 #include "common/virtio_spec.h"
 #include "dev-blk/virtio_blk_spec.h"
@@ -58,7 +59,7 @@ static struct program program_start(off_t size, bool readonly, uint32_t queues)
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	struct program program = {0};
 	char vm[] = "web", id[] = "root";
-	int control[2], wire[2], fds[2];
+	int control[2], wire[2], fds[3];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wire), 0);
@@ -73,6 +74,7 @@ static struct program program_start(off_t size, bool readonly, uint32_t queues)
 	fds[0] = memfd_create("image", MFD_CLOEXEC);
 	fds[1] = wire[1];
 	assert_int_equal(ftruncate(fds[0], size), 0);
+	assert_int_equal(state_page_create(&fds[2]), 0);
 	configure.vm = vm;
 	configure.id = id;
 	configure.readonly = readonly;
@@ -81,9 +83,10 @@ static struct program program_start(off_t size, bool readonly, uint32_t queues)
 	configure.no_sandbox = true; /* a sanitizer could not live in it; and we are no supervisor */
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;
 	envelope.blk_configure = &configure;
-	assert_int_equal(control_send(program.control, &envelope, fds, 2), 0);
+	assert_int_equal(control_send(program.control, &envelope, fds, 3), 0);
 	close(fds[0]);
 	close(fds[1]);
+	close(fds[2]);
 	return program;
 }
 

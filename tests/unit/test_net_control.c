@@ -19,6 +19,8 @@
 
 #include "common/log.h"
 #include "common/tap.h"
+#include "common/vhost_user_spec.h"
+#include "dev-net/net_state.h"
 #include "tests/unit/net_talk.h"
 
 /* Whether a frame for this address reaches the guest. */
@@ -503,6 +505,181 @@ static void test_reset_forgets_the_driver(void **state)
 	assert_true(passes(own) && passes(other) && passes(everybody) && !tag_passes(7));
 }
 
+/* C4: front ends say the features again when a guest that was stopped goes on. */
+static void test_features_said_again(void **state)
+{
+	unsigned flags;
+
+	(void)state;
+	guest_start(&guest, RULES | VLANS | CHOICE | TSO, RING);
+	flags = guest_offload_flags;
+	assert_true(mode(VIRTIO_NET_CTRL_RX_PROMISC, 0));
+	assert_true(vlan(VIRTIO_NET_CTRL_VLAN_ADD, 7));
+	assert_true(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
+			    &(uint64_t){0}, sizeof(uint64_t)));
+	for (uint16_t i = 0; i < VIRTIO_NET_QUEUES; i++)
+		guest_stop_queue(&guest, i);
+	assert_int_equal(guest.device.ops.set_features(
+				 &guest.device, guest.features | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)),
+			 0);
+	for (uint16_t i = 0; i < VIRTIO_NET_QUEUES; i++)
+		assert_int_equal(guest_start_queue(&guest, i), 0);
+	guest_settle(&guest);
+	assert_int_equal(guest_offload_flags, 0);
+	assert_true(passes(own) && !passes(other) && tag_passes(7) && !tag_passes(8));
+	/* Other features are another driver's. */
+	for (uint16_t i = 0; i < VIRTIO_NET_QUEUES; i++)
+		guest_stop_queue(&guest, i);
+	assert_int_equal(guest.device.ops.set_features(
+				 &guest.device, guest.features & ~VIRTIO_BIT(VIRTIO_NET_F_CTRL_RX_EXTRA)),
+			 0);
+	for (uint16_t i = 0; i < VIRTIO_NET_QUEUES; i++)
+		assert_int_equal(guest_start_queue(&guest, i), 0);
+	guest_settle(&guest);
+	assert_int_equal(guest_offload_flags, flags);
+	assert_true(passes(own) && passes(other) && !tag_passes(7));
+}
+
+/* --- A successor (C1) --- */
+
+#define SUCCESSION (RULES | VLANS | ANNOUNCE | CHOICE | TSO)
+
+/* This process ends, without a word, and the next one is there. */
+static void succeed(bool resume)
+{
+	guest_stop(&guest);
+	guest_resume = resume;
+	guest_offload_flags = 0xff;
+	guest_start(&guest, SUCCESSION, RING);
+}
+
+static int set_up_state(void **state)
+{
+	(void)state;
+	guest_resume = false;
+	return state_page_create(&guest_state_fd);
+}
+
+static int tear_down_state(void **state)
+{
+	close(guest_state_fd);
+	guest_state_fd = -1;
+	return teardown(state);
+}
+
+static void expect_fresh(unsigned flags)
+{
+	assert_int_equal(guest_offload_flags, flags);
+	assert_memory_equal(config().mac, own, 6);
+	assert_true(passes(own) && passes(other) && passes(group) && passes(everybody) && !tag_passes(7));
+}
+
+static void test_a_successor_knows_the_driver(void **state)
+{
+	static uint8_t table[4096];
+	static const uint8_t mine[] = {0x52, 0x54, 0, 0xaa, 0xbb, 0xcc};
+	unsigned flags;
+
+	(void)state;
+	guest_start(&guest, SUCCESSION, RING);
+	flags = guest_offload_flags;
+	expect_fresh(flags);
+	assert_true(mode(VIRTIO_NET_CTRL_RX_PROMISC, 0));
+	assert_true(mode(VIRTIO_NET_CTRL_RX_NOBCAST, 1));
+	assert_true(table_set(table, table_make(table, 2, own, 1, group)));
+	assert_true(command(VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, mine, 6));
+	assert_true(vlan(VIRTIO_NET_CTRL_VLAN_ADD, 7));
+	assert_true(vlan(VIRTIO_NET_CTRL_VLAN_ADD, 4095));
+	assert_true(command(VIRTIO_NET_CTRL_GUEST_OFFLOADS, VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
+			    &(uint64_t){VIRTIO_BIT(VIRTIO_NET_F_GUEST_CSUM)}, sizeof(uint64_t)));
+	for (unsigned i = 0; i < 2; i++) {
+		succeed(true);
+		assert_int_equal(guest_offload_flags, TUN_F_CSUM);
+		assert_memory_equal(config().mac, mine, 6);
+		assert_true(passes(mine) && passes(own) && !passes(other) && passes(group));
+		assert_true(!passes(everybody));
+		assert_true(tag_passes(7) && tag_passes(4095) && !tag_passes(8));
+	}
+	/* A list that is too long to be kept. */
+	assert_true(table_set(table, table_make(table, NET_FILTER_ADDRESSES + 1, other, 0, NULL)));
+	net_device_set_link(&guest.device, false);
+	net_device_set_link(&guest.device, true);
+	succeed(true);
+	assert_true(passes(own) && passes(other) && !passes(group));
+	assert_int_equal(config().status, VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE);
+	assert_true(command(VIRTIO_NET_CTRL_ANNOUNCE, VIRTIO_NET_CTRL_ANNOUNCE_ACK, NULL, 0));
+	succeed(true);
+	assert_int_equal(config().status, VIRTIO_NET_S_LINK_UP);
+	/* A driver's reset forgets it, and so does the VM's. */
+	for (uint16_t i = 0; i < VIRTIO_NET_QUEUES; i++)
+		guest_stop_queue(&guest, i);
+	guest.device.ops.reset(&guest.device);
+	succeed(true);
+	expect_fresh(flags);
+	assert_true(mode(VIRTIO_NET_CTRL_RX_PROMISC, 0));
+	succeed(false);
+	expect_fresh(flags);
+}
+
+/* What a process ends with is in its page; `change` is what a hostile one made of it. */
+#define REFUSED(change)                                                                                \
+	do {                                                                                           \
+		struct device_state_page *page;                                                        \
+		struct device_state_slot *slot;                                                        \
+		struct net_record *record;                                                             \
+		void *mapping;                                                                         \
+                                                                                                       \
+		assert_true(mode(VIRTIO_NET_CTRL_RX_PROMISC, 0) && vlan(VIRTIO_NET_CTRL_VLAN_ADD, 7)); \
+		assert_int_equal(state_page_map(guest_state_fd, &mapping), 0);                         \
+		page = mapping;                                                                        \
+		slot = &page->slots[page->commits & 1];                                                \
+		record = (struct net_record *)slot->record;                                            \
+		assert_int_equal(record->any_address, 0);                                              \
+		change;                                                                                \
+		slot->checksum = device_state_checksum(slot->sequence, slot->record, sizeof(*record)); \
+		state_page_unmap(page);                                                                \
+		succeed(true);                                                                         \
+		if (!guest.device.port.filter.any_address)                                             \
+			fail_msg("%s was taken over", #change);                                        \
+		expect_fresh(flags);                                                                   \
+	} while (0)
+
+static void test_bad_records_are_refused(void **state)
+{
+	unsigned flags;
+
+	(void)state;
+	guest_start(&guest, SUCCESSION, RING);
+	flags = guest_offload_flags;
+	REFUSED(record->features = UINT64_MAX);
+	REFUSED(record->features |= UINT64_C(1) << 63);
+	REFUSED(record->features |= VIRTIO_BIT(22));
+	REFUSED(record->offloads = UINT64_MAX);
+	REFUSED(record->offloads |= VIRTIO_BIT(VIRTIO_NET_F_CSUM));
+	REFUSED(record->features &= ~VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO4));
+	REFUSED(record->promiscuous = 2);
+	REFUSED(record->any_address = 2);
+	REFUSED(record->all_multicast = 2);
+	REFUSED(record->all_unicast = 0xff);
+	REFUSED(record->no_multicast = 2);
+	REFUSED(record->no_unicast = 2);
+	REFUSED(record->no_broadcast = 2);
+	REFUSED(record->announce = 2);
+	REFUSED(record->unicast_overflow = 2);
+	REFUSED(record->multicast_overflow = 2);
+	REFUSED(record->unicast_count = NET_FILTER_ADDRESSES + 1);
+	REFUSED(record->unicast_count = UINT16_MAX);
+	REFUSED(record->multicast_count = NET_FILTER_ADDRESSES + 1);
+	REFUSED(record->multicast_count = UINT16_MAX);
+	REFUSED((record->unicast_count = 1, record->unicast_overflow = 1));
+	REFUSED((record->multicast_count = 1, record->multicast_overflow = 1));
+	REFUSED(record->reserved[3] = 1);
+	REFUSED(page->kind = DEVICE_STATE_BLK);
+	REFUSED(page->version++);
+	REFUSED(memset(page, 0, sizeof(*page)));
+	REFUSED(memset(page, 0xff, sizeof(*page)));
+}
+
 static void test_queues_without_kicks(void **state)
 {
 	uint32_t address;
@@ -717,6 +894,10 @@ int main(void)
 		cmocka_unit_test_teardown(test_link_while_no_queue_runs, teardown),
 		cmocka_unit_test_teardown(test_mtu, teardown),
 		cmocka_unit_test_teardown(test_reset_forgets_the_driver, teardown),
+		cmocka_unit_test_teardown(test_features_said_again, teardown),
+		cmocka_unit_test_setup_teardown(test_a_successor_knows_the_driver, set_up_state,
+						tear_down_state),
+		cmocka_unit_test_setup_teardown(test_bad_records_are_refused, set_up_state, tear_down_state),
 		cmocka_unit_test_teardown(test_queues_without_kicks, teardown),
 		cmocka_unit_test_teardown(test_a_tap_that_goes, teardown),
 		cmocka_unit_test(test_refuses_bad_setups),

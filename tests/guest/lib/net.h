@@ -22,6 +22,8 @@
 #define NET_F_CTRL_VLAN	    19
 #define NET_F_CTRL_MAC_ADDR 23
 
+#define NET_F_CTRL_GUEST_OFFLOADS 2
+
 /* 5.1.4 Device configuration layout: offsets */
 #define NET_CONFIG_MAC	  0
 #define NET_CONFIG_STATUS 6
@@ -48,6 +50,9 @@ struct net_header {
 #define NET_CTRL_VLAN_DEL   1
 #define NET_OK		    0
 #define NET_NO_ACK	    0xff /* ours: nobody wrote it */
+
+#define NET_CTRL_OFFLOADS     5
+#define NET_CTRL_OFFLOADS_SET 0
 
 #define NET_RX_BUFFERS 128
 #define NET_FRAME_MAX  65550u
