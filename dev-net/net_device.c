@@ -409,6 +409,7 @@ int net_device_configure(struct net_device *device, const struct net_setup *setu
 	device->ops = (struct vhost_user_device_ops){
 		.device_features = device_features(setup),
 		.queue_max = VIRTIO_NET_QUEUES,
+		.single_set = true,
 		.config_size = sizeof(struct virtio_net_config),
 		.set_features = device_set_features,
 		.get_config = device_get_config,
