@@ -455,6 +455,7 @@ void net_device_session_stop(struct net_device *device)
 	vhost_user_backend_free(device->session);
 	device->session = NULL;
 	device->tx.error_logged = false;
+	device->rx.too_large_logged = false;
 }
 
 void net_device_set_link(struct net_device *device, bool up)
