@@ -484,7 +484,7 @@ static void serve_flood(bool virtio)
 }
 
 /* Answers what came in; returns false at the end. */
-static bool serve_answer(bool virtio, const uint8_t *data, unsigned size)
+static bool serve_answer(bool virtio, const volatile uint8_t *data, unsigned size)
 {
 	unsigned i, echoed = 0;
 
@@ -523,29 +523,32 @@ static void serve_serial(void)
 	print("\n");
 }
 
+/* While it answers one buffer of input the device has another: it looks for input all the time, as with a Linux guest. */
 static void serve_virtio(void)
 {
 	static struct virtio_device device;
-	struct segment segment = {serve_in, SERVE_CHUNK};
+	struct segment segments[2] = {{serve_in, SERVE_CHUNK}, {serve_in + SERVE_CHUNK, SERVE_CHUNK}};
+	unsigned turn = 0;
 	uint32_t length;
 
 	if (!virtio_find(VIRTIO_ID_CONSOLE, 0, &device))
 		guest_fail("there is no virtio-console");
-	if (!virtio_negotiate(&device, 0) || !virtqueue_setup(&serve_rx, &device, 0, 1) ||
+	if (!virtio_negotiate(&device, 0) || !virtqueue_setup(&serve_rx, &device, 0, 2) ||
 	    !virtqueue_setup(&serve_tx, &device, 1, 1))
 		guest_fail("virtio-console does not start");
 	virtio_start(&device);
+	virtqueue_add(&serve_rx, &segments[0], 0, 1);
 	do {
-		virtqueue_add(&serve_rx, &segment, 0, 1);
+		virtqueue_add(&serve_rx, &segments[++turn & 1], 0, 1);
 		virtqueue_kick(&serve_rx);
 		if (virtqueue_wait(&serve_rx, &length, 60) < 0)
 			guest_fail("nobody came for a minute");
-	} while (serve_answer(true, serve_in, length));
+	} while (serve_answer(true, segments[~turn & 1].address, length));
 }
 
 static void serve(bool virtio)
 {
-	serve_in = memory_get(SERVE_CHUNK, 4096);
+	serve_in = memory_get(2 * SERVE_CHUNK, 4096);
 	serve_out = memory_get(SERVE_CHUNK, 4096);
 	if (virtio)
 		serve_virtio();
