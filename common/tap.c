@@ -109,6 +109,13 @@ static int tap_attach(int fd, const char *name, const char **problem)
 	}
 }
 
+bool tap_gone(int fd)
+{
+	struct ifreq request;
+
+	return ioctl(fd, TUNGETIFF, &request) < 0 && errno == EBADFD;
+}
+
 int tap_set_offload(int fd, unsigned flags)
 {
 	return ioctl(fd, TUNSETOFFLOAD, (unsigned long)flags) < 0 ? -errno : 0;

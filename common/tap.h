@@ -34,6 +34,9 @@ struct tap {
  */
 int tap_open(const char *name, struct tap *tap, const char **problem);
 
+/* Whether the interface of a descriptor that tap_open() gave was deleted since. Never again does a frame pass through it. */
+bool tap_gone(int fd);
+
 /* What the reader of the tap takes: TUN_F_* of <linux/if_tun.h>, and the two below. 0 or -errno. */
 int tap_set_offload(int fd, unsigned flags);
 

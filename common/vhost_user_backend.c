@@ -86,12 +86,13 @@ static bool protocol_has(const struct vhost_user_backend *backend, unsigned bit)
  */
 static uint64_t protocol_offered(const struct vhost_user_backend *backend)
 {
-	uint64_t offered = VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ) |
-			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+	uint64_t offered = VIRTIO_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
 			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
 			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
 			   VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 
+	if (!backend->ops->single_set)
+		offered |= VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ);
 	if (backend->ops->config_size > 0)
 		offered |= VIRTIO_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
 	if (backend->ops->set_mtu != NULL)
@@ -609,7 +610,7 @@ static int request_answer(struct vhost_user_backend *backend, const struct vhost
 		result = reply_u64(backend, protocol_offered(backend));
 		break;
 	case VHOST_USER_GET_QUEUE_NUM:
-		result = reply_u64(backend, backend->ops->queue_max);
+		result = reply_u64(backend, backend->ops->single_set ? 1 : backend->ops->queue_max);
 		break;
 	case VHOST_USER_GET_MAX_MEM_SLOTS:
 		result = reply_u64(backend, GUEST_MEMORY_REGIONS_MAX);

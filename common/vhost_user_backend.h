@@ -32,8 +32,12 @@ struct vhost_user_device_ops {
 	/* VIRTIO feature bits of the device type. The session adds VERSION_1, INDIRECT_DESC, EVENT_IDX and
 	 * VHOST_USER_F_PROTOCOL_FEATURES. */
 	uint64_t device_features;
-	/* Queues at most; what GET_QUEUE_NUM says. */
+	/* Queues at most; what GET_QUEUE_NUM says, but for a device of one set of queues. */
 	uint16_t queue_max;
+	/* The queues come as one set and never as several: MQ is not offered, and GET_QUEUE_NUM says 1. Front ends differ in
+	 * what they count in a network device, queues (Cloud Hypervisor) or pairs of them (QEMU, DPDK); without MQ all of
+	 * them take one pair. */
+	bool single_set;
 	/* Size of the config space that the device fills, 0 .. VHOST_USER_CONFIG_MAX; 0: CONFIG is not
 	 * offered. */
 	uint32_t config_size;

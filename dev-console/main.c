@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -44,6 +46,8 @@ struct console {
 	const char *log_file;
 	bool terminal_changed;
 	struct termios terminal;
+	int terminal_fd; /* of the output's, the one that tells the size; -1: it is no terminal */
+	struct loop_watch *resize_watch;
 };
 
 /* --- By hand --- */
@@ -129,6 +133,9 @@ static int console_open_stdio(struct console *console)
 		log_error("--stdio: standard input or output is closed");
 		return -EINVAL;
 	}
+	console->terminal_fd = isatty(console->out_fd)	? console->out_fd
+			       : isatty(console->in_fd) ? console->in_fd
+							: -1;
 	if (tcgetattr(STDIN_FILENO, &console->terminal) < 0)
 		return 0;
 	/* Every key is the guest's, except those that end this program. */
@@ -163,6 +170,33 @@ static void console_close_by_hand(void *device)
 
 	if (console->terminal_changed)
 		tcsetattr(STDIN_FILENO, TCSANOW, &console->terminal);
+}
+
+/* The terminal's size as it is now, for the driver. */
+static void console_look_at_terminal(struct console *console)
+{
+	struct winsize size;
+
+	if (ioctl(console->terminal_fd, TIOCGWINSZ, &size) == 0)
+		virtio_console_resize(console->virtio, size.ws_col, size.ws_row);
+}
+
+static void console_terminal_resized(int signal_number, void *argument)
+{
+	(void)signal_number;
+	console_look_at_terminal(argument);
+}
+
+/* The terminal's driver tells its whole foreground group of another size, so also the process in the jail. */
+static int console_watch_terminal(struct console *console, struct loop *loop)
+{
+	if (console->terminal_fd < 0)
+		return 0;
+	console->resize_watch = loop_watch_signal(loop, SIGWINCH, console_terminal_resized, console);
+	if (console->resize_watch == NULL)
+		return -ENOMEM;
+	console_look_at_terminal(console);
+	return 0;
 }
 
 /* --- Supervised --- */
@@ -310,9 +344,10 @@ static int console_prepare(void *device, struct loop *loop)
 				  &console->serial);
 	result = virtio_console_new(loop, console->output, &console->state, console_session_end, console,
 				    &console->virtio);
-	if (result == 0)
-		virtio_console_resize(console->virtio, console->columns, console->rows);
-	return result;
+	if (result < 0)
+		return result;
+	virtio_console_resize(console->virtio, console->columns, console->rows);
+	return console_watch_terminal(console, loop);
 }
 
 static int console_session_start(void *device, struct device_program *program, int socket_fd)
@@ -340,6 +375,7 @@ static void console_close(void *device)
 
 	if (console->output != NULL && output_drain(console->output, CONSOLE_DRAIN_MS) < 0)
 		log_warning("the host did not take the last of the guest's output");
+	/* resize_watch stays: a sealed process may not take a signal's handler back. */
 	serial_free(console->serial);
 	virtio_console_free(console->virtio);
 	output_free(console->output);
@@ -373,7 +409,7 @@ static const struct device_program_ops console_program = {
 
 int main(int argc, char **argv)
 {
-	struct console console = {.in_fd = -1, .out_fd = -1, .state_fd = -1};
+	static struct console console = {.in_fd = -1, .out_fd = -1, .state_fd = -1, .terminal_fd = -1};
 
 	return device_program_main(argc, argv, &console_program, &console);
 }

@@ -4,7 +4,12 @@
  *
  *   stream    is there from the start, and may go once
  *   pty       the kernel tells a hang-up for as long as the other side is closed, and does not tell when it
- * is opened again: looked for by a timer listener  comes by accept(2), goes by an end of file
+ *             is opened again: looked for by a timer
+ *   listener  comes by accept(2), goes by closing its socket. An end of file is the end of its input alone: who has said
+ *             all that he has to say (`echo COMMAND | nc -N -U`) waits for the answer
+ *
+ * A peer that goes may leave an owner behind that waits for room, and there is room then: output_detach() sees to it that
+ * the owner is told, by the timer, whoever noticed that the peer was gone.
  *
  * epoll tells a hang-up only of descriptors that something else is watched for as well. A peer whose input is
  * not wanted at the moment is therefore looked after by the same timer.
@@ -51,6 +56,7 @@ struct output {
 	bool input_wanted;	     /* by the owner */
 	bool blocked;		     /* the host takes no more; out_watch waits */
 	bool failing;		     /* a write error was logged */
+	bool room_owed;		     /* what was gathered was dropped, and the owner does not know yet */
 	enum output_looking looking; /* what look_timer is armed for */
 
 	struct output_counters counters;
@@ -88,7 +94,7 @@ static void output_update_watches(struct output *output)
 		loop_watch_set_events(output->out_watch, output->blocked ? LOOP_WRITE : 0);
 	if (output->listen_watch != NULL)
 		loop_watch_set_events(output->listen_watch, output->attached ? 0 : LOOP_READ);
-	if (polled)
+	if (polled || output->room_owed)
 		output_look_again(output, OUTPUT_LOOK_NOW);
 	else if (unseen || (output_changes_peers(output) && output->attached && !reading))
 		output_look_again(output, OUTPUT_LOOK_SOON);
@@ -96,11 +102,12 @@ static void output_update_watches(struct output *output)
 		output_look_again(output, OUTPUT_LOOK_NEVER);
 }
 
+/* Whether nobody is there any more who could take output. */
 static bool output_hung_up(const struct output *output)
 {
-	struct pollfd peer = {.fd = output->out_fd, .events = POLLRDHUP};
+	struct pollfd peer = {.fd = output->out_fd};
 
-	return poll(&peer, 1, 0) == 1 && peer.revents & (POLLHUP | POLLERR | POLLNVAL | POLLRDHUP);
+	return poll(&peer, 1, 0) == 1 && peer.revents & (POLLHUP | POLLERR | POLLNVAL);
 }
 
 /* --- Peers come and go --- */
@@ -138,6 +145,7 @@ static void output_detach(struct output *output)
 	output->attached = false;
 	output->input_open = false;
 	output->blocked = false;
+	output->room_owed = true;
 	if (output->kind == OUTPUT_LISTENER) {
 		loop_unwatch(output->in_watch);
 		loop_unwatch(output->out_watch);
@@ -210,15 +218,19 @@ static void output_look(void *argument)
 	struct output *output = argument;
 
 	output->looking = OUTPUT_LOOK_NEVER;
+	if (output->room_owed) {
+		output->room_owed = false;
+		if (output->ops != NULL)
+			output->ops->room(output->owner);
+	}
 	if (!output_changes_peers(output)) {
-		output_readable(output->in_fd, LOOP_READ, output);
+		if (output->input_open && output->input_wanted && output->in_watch == NULL)
+			output_readable(output->in_fd, LOOP_READ, output);
 		output_update_watches(output);
 		return;
 	}
 	if (output->attached && output_hung_up(output)) {
 		output_detach(output);
-		if (output->ops != NULL)
-			output->ops->room(output->owner);
 	} else if (!output->attached && output->kind == OUTPUT_PTY && !output_hung_up(output)) {
 		output_attach(output);
 	} else {
@@ -371,9 +383,9 @@ static size_t output_read(struct output *output, size_t most)
 	}
 	if (received < 0 && errno == EAGAIN)
 		return 0;
-	/* The end of input. A stream may go on to take output. */
+	/* The end of input, and of a pty's peer; another's may go on to take output. */
 	output->input_open = false;
-	if (output_changes_peers(output))
+	if (output->kind == OUTPUT_PTY || (output->kind == OUTPUT_LISTENER && output_hung_up(output)))
 		output_detach(output);
 	else
 		output_update_watches(output);

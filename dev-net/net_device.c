@@ -433,6 +433,7 @@ int net_device_configure(struct net_device *device, const struct net_setup *setu
 	device->ops = (struct vhost_user_device_ops){
 		.device_features = device_features(setup),
 		.queue_max = VIRTIO_NET_QUEUES,
+		.single_set = true,
 		.config_size = sizeof(struct virtio_net_config),
 		.set_features = device_set_features,
 		.get_config = device_get_config,
@@ -527,6 +528,7 @@ void net_device_session_stop(struct net_device *device)
 	vhost_user_backend_free(device->session);
 	device->session = NULL;
 	device->tx.error_logged = false;
+	device->rx.too_large_logged = false;
 }
 
 void net_device_set_link(struct net_device *device, bool up)

@@ -51,8 +51,9 @@ struct net_port {
 	int tap_fd;
 	int (*set_offload)(int tap_fd, unsigned flags); /* tap_set_offload() */
 	uint64_t features;				/* VIRTIO_NET_F_* as acked */
-	uint64_t offloads; /* VIRTIO_NET_F_GUEST_* that are in force: what the tap may give us */
-	uint32_t mtu_max;  /* of the tap */
+	uint64_t offloads;	/* VIRTIO_NET_F_GUEST_* that are in force: what the tap may give us */
+	uint32_t mtu_max;	/* of the tap, at the start */
+	uint32_t longest_frame; /* that came and was longer than that */
 	bool link_up;
 	struct net_filter filter;
 	uint64_t counters[NET_COUNTERS];

@@ -13,8 +13,9 @@
 #include "dev-net/net_header.h"
 
 /*
- * One readv takes the header's copy, the window, and one byte more that tells a frame which did not fit. The
- * header's place is the slot before the window: iov[0] stays free for it.
+ * One readv takes the header's copy, the window, and memory of ours for what did not fit: a tap's MTU may be raised at any
+ * time, so that a frame may be longer than any before. The header's place is the slot before the window: iov[0] stays free
+ * for it.
  */
 #define WINDOW_IOVS (IOV_MAX - 2)
 /* The window is moved back to the front when it is this far from there: few enough that little memory is
@@ -174,14 +175,16 @@ void net_rx_drop_held(struct net_rx *rx)
 	rx->held_bytes = 0;
 }
 
-/* Offloads may change between two runs. A frame that is not for segmentation is no longer than the tap's MTU.
- */
+/* Offloads may change between two runs. A frame that is not for segmentation is no longer than the tap's MTU, which shows
+ * in the frames once it was raised. */
 static size_t rx_wanted(const struct net_port *port)
 {
 	const uint64_t segmented = net_guest_offloads & ~(VIRTIO_BIT(VIRTIO_NET_F_GUEST_CSUM) |
 							  VIRTIO_BIT(VIRTIO_NET_F_GUEST_ECN));
 	size_t plain = NET_FRAME_MIN + 2 * 4 + (size_t)port->mtu_max;
 
+	if (plain < port->longest_frame)
+		plain = port->longest_frame;
 	if ((port->offloads & segmented) != 0 || plain > NET_FRAME_MAX)
 		return HELD_ROOM;
 	return NET_HEADER_SIZE + plain;
@@ -302,11 +305,39 @@ static void rx_look(const struct net_rx *rx, uint8_t *look, size_t size)
 	}
 }
 
-/* Reads one frame into the window. MORE: done with it. */
+/* A frame that nothing of the guest's can hold. Said once a session: what follows is counted. */
+static void rx_too_large(struct net_rx *rx, size_t size)
+{
+	net_count(rx->port, NET_COUNTER_RX_DROPPED_TOO_LARGE, 1);
+	if (rx->too_large_logged)
+		return;
+	rx->too_large_logged = true;
+	log_warning("a frame of %zu bytes was dropped, for the guest's receive buffers take less; it and "
+		    "those that "
+		    "follow are counted as rx-dropped-too-large; give the tap an MTU that the guest has too",
+		    size < NET_HEADER_SIZE ? 0 : size - NET_HEADER_SIZE);
+}
+
+/*
+ * A frame that was read into the window, and for the rest into our own memory: longer than was to be expected. All of it is
+ * gathered there.
+ */
+static void rx_gather(struct net_rx *rx, const struct virtio_net_hdr *header, size_t size)
+{
+	size_t in_window = rx->bytes - NET_HEADER_SIZE;
+	uint8_t *to = rx->held + NET_HEADER_SIZE;
+
+	memmove(to + in_window, rx->held, size - rx->bytes);
+	rx_look(rx, to, in_window);
+	memcpy(rx->held, header, sizeof(*header));
+	rx->held_bytes = size;
+}
+
+/* Reads one frame into the window. MORE: done with it, or it is held. */
 static enum net_progress rx_read_direct(struct net_rx *rx)
 {
 	struct iovec *first = rx->iov + rx->iov_first - 1;
-	uint8_t look[NET_FILTER_LOOK], overflow;
+	uint8_t look[NET_FILTER_LOOK];
 	struct virtio_net_hdr header;
 	struct header_place place;
 	bool wanted = false;
@@ -315,10 +346,12 @@ static enum net_progress rx_read_direct(struct net_rx *rx)
 
 	header_place_cut(rx, &place);
 	first[0] = (struct iovec){.iov_base = &header, .iov_len = sizeof(header)};
-	first[1 + rx->iov_count] = (struct iovec){.iov_base = &overflow, .iov_len = 1};
+	first[1 + rx->iov_count] = (struct iovec){.iov_base = rx->held, .iov_len = HELD_ROOM + 1};
 	size = readv(rx->port->tap_fd, first, (int)rx->iov_count + 2);
-	if (size > 0 && (size_t)size > rx->bytes) {
-		net_count(rx->port, NET_COUNTER_RX_DROPPED_TOO_LARGE, 1);
+	if (size > HELD_ROOM || (size > 0 && (size_t)size > rx->bytes && !rx->mergeable)) {
+		rx_too_large(rx, (size_t)size);
+	} else if (size > 0 && (size_t)size > rx->bytes) {
+		rx_gather(rx, &header, (size_t)size);
 	} else if (size > 0) {
 		frame_bytes = size < NET_HEADER_SIZE ? 0 : (size_t)size - NET_HEADER_SIZE;
 		if (!net_filter_open(&rx->port->filter))
@@ -350,6 +383,25 @@ static bool rx_held_wanted(struct net_rx *rx)
 	return true;
 }
 
+/* A frame came into our own memory: it is held, if it is wanted. */
+static void rx_hold(struct net_rx *rx)
+{
+	if (rx_held_wanted(rx))
+		net_count(rx->port, NET_COUNTER_RX_HELD, 1);
+	else
+		rx->held_bytes = 0;
+}
+
+/* A frame is there that was longer than was expected. From now on its length is. */
+static void rx_hold_longer(struct net_rx *rx)
+{
+	size_t frame_bytes = rx->held_bytes - NET_HEADER_SIZE;
+
+	rx_hold(rx);
+	if (rx->held_bytes > 0 && frame_bytes > rx->port->longest_frame)
+		rx->port->longest_frame = (uint32_t)frame_bytes;
+}
+
 /* Reads one frame into our own memory and holds it, if it is wanted. MORE: done with it. */
 static enum net_progress rx_read_held(struct net_rx *rx)
 {
@@ -358,14 +410,11 @@ static enum net_progress rx_read_held(struct net_rx *rx)
 	if (size <= 0)
 		return rx_no_frame(rx, size);
 	if (size > HELD_ROOM) {
-		net_count(rx->port, NET_COUNTER_RX_DROPPED_TOO_LARGE, 1);
+		rx_too_large(rx, (size_t)size);
 		return NET_PROGRESS_MORE;
 	}
 	rx->held_bytes = (size_t)size;
-	if (rx_held_wanted(rx))
-		net_count(rx->port, NET_COUNTER_RX_HELD, 1);
-	else
-		rx->held_bytes = 0;
+	rx_hold(rx);
 	return NET_PROGRESS_MORE;
 }
 
@@ -384,7 +433,7 @@ static enum net_progress rx_deliver_held(struct net_rx *rx)
 		window_write(rx, rx->held, rx->held_bytes);
 		rx_deliver(rx, &header, rx->held_bytes);
 	} else {
-		net_count(rx->port, NET_COUNTER_RX_DROPPED_TOO_LARGE, 1);
+		rx_too_large(rx, rx->held_bytes);
 	}
 	rx->held_bytes = 0;
 	return NET_PROGRESS_MORE;
@@ -400,9 +449,13 @@ static enum net_progress rx_frame(struct net_rx *rx)
 	/* The ring is empty, too. */
 	if (rx->count == 0)
 		return NET_PROGRESS_BLOCKED;
-	if (result == 1 || !rx->mergeable)
-		return rx_read_direct(rx);
-	progress = rx_read_held(rx);
+	if (result == 1 || !rx->mergeable) {
+		progress = rx_read_direct(rx);
+		if (rx->held_bytes > 0)
+			rx_hold_longer(rx);
+	} else {
+		progress = rx_read_held(rx);
+	}
 	if (progress == NET_PROGRESS_MORE && rx->held_bytes > 0)
 		progress = rx_deliver_held(rx);
 	return progress;

@@ -200,8 +200,10 @@ static void client_restart(struct monitor_client *client, const char *id)
 {
 	struct vm_device *device = vm_device_find(client->monitor->vm, id);
 	const char *why = "it has no device of this id; see \"atoll list\"";
+	/* Before the call of client_wait(), for this one sets why. */
+	uint64_t ticket = device != NULL ? vm_device_replace(device, &why) : 0;
 
-	client_wait(client, device != NULL ? vm_device_replace(device, &why) : 0, why);
+	client_wait(client, ticket, why);
 }
 
 static void client_pause(struct monitor_client *client, bool paused)

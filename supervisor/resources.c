@@ -273,6 +273,25 @@ static void open_network(struct opening *opening, unsigned index)
 	}
 }
 
+int resources_renew_tap(struct network_resource *network, const char *name, const char **problem)
+{
+	struct tap tap;
+	int result;
+
+	if (!tap_gone(network->fd))
+		return 0;
+	result = tap_open(name, &tap, problem);
+	if (result < 0)
+		return result;
+	close(network->fd);
+	network->fd = tap.fd;
+	network->interface_index = if_nametoindex(name);
+	network->mtu = tap.mtu;
+	network->link_up = tap.up;
+	network->gone = false;
+	return 0;
+}
+
 /* --- consoles --- */
 
 static int open_pty(struct opening *opening, const struct config_console *console, int *console_fd)

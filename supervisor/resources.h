@@ -2,7 +2,8 @@
  * Host resources: everything of the host that a VM uses, opened here and by nobody else.
  *
  * They are opened once, before any process of the VM exists, live as long as the supervisor, and travel to
- * the processes as descriptors; a process that is started again gets the same ones.
+ * the processes as descriptors; a process that is started again gets the same ones. But a tap may be deleted while the VM
+ * runs, and be made again.
  */
 #ifndef ATOLL_SUPERVISOR_RESOURCES_H
 #define ATOLL_SUPERVISOR_RESOURCES_H
@@ -20,6 +21,7 @@ struct network_resource {
 	unsigned interface_index;
 	uint32_t mtu;
 	bool link_up;
+	bool gone; /* it was deleted, and that was told */
 };
 
 struct resources {
@@ -44,5 +46,11 @@ struct resources {
 void resources_open(const struct config_file *file, const struct runtime_dir *dir,
 		    struct resources *resources, struct problems *problems);
 void resources_close(struct resources *resources);
+
+/*
+ * For who is about to start a process of this network anew: if the tap was deleted, opens the one that has its name now. 0, at
+ * once as long as the tap is there; or as tap_open(), with *problem, and nothing is changed.
+ */
+int resources_renew_tap(struct network_resource *network, const char *name, const char **problem);
 
 #endif

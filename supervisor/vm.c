@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/jail.h"
+#include "common/tap.h"
 #include "supervisor/record.h"
 #include "supervisor/report.h"
 
@@ -590,6 +591,20 @@ void vm_console_resize(struct vm *vm, unsigned columns, unsigned rows)
 	}
 }
 
+/* A tap that is down may be one that was deleted. */
+static void vm_look_for_tap(const struct vm *vm, unsigned index)
+{
+	const struct config_network *network = &vm->config->networks[index];
+	struct network_resource *resource = &vm->resources->networks[index];
+
+	if (resource->gone || !tap_gone(resource->fd))
+		return;
+	resource->gone = true;
+	log_warning(
+		"%s/%s has lost its tap %s, which was deleted; make it again, and then: atoll restart %s %s",
+		vm->config->name, network->id, network->tap, vm->config->name, network->id);
+}
+
 void vm_link_changed(struct vm *vm, unsigned interface_index, bool up)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
@@ -602,7 +617,11 @@ void vm_link_changed(struct vm *vm, unsigned interface_index, bool up)
 	for (unsigned i = 0; i < vm->resources->network_count; i++) {
 		struct network_resource *network = &vm->resources->networks[i];
 
-		if (network->interface_index != interface_index || network->link_up == up)
+		if (network->interface_index != interface_index)
+			continue;
+		if (!up)
+			vm_look_for_tap(vm, i);
+		if (network->link_up == up)
 			continue;
 		network->link_up = up;
 		log_info("the tap of network %s is %s", vm->config->networks[i].id, up ? "up" : "down");

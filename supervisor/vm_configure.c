@@ -112,9 +112,13 @@ static int net_configure(struct vm *vm, const struct vm_device *device, int wire
 {
 	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__NetConfigure configure = ATOLL__CONTROL__NET_CONFIGURE__INIT;
-	const struct network_resource *network = &vm->resources->networks[device->index];
-	int fds[] = {network->fd, wire_fd, network->state_fd};
+	struct network_resource *network = &vm->resources->networks[device->index];
+	int fds[] = {-1, wire_fd, network->state_fd};
+	const char *problem;
 
+	/* After a reset of the machine; a device that has no tap any more is there all the same. */
+	resources_renew_tap(network, vm->config->networks[device->index].tap, &problem);
+	fds[0] = network->fd;
 	configure.vm = vm->config->name;
 	configure.id = (char *)device->id;
 	configure.mac.data = vm->config->networks[device->index].mac_bytes;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/resources.h"
 #include "supervisor/vm.h"
 
 /* A process whose wire has ended is about to end. */
@@ -259,6 +260,25 @@ void vm_device_died(struct vm_device *device, struct child_process *died)
 
 /* --- its successor --- */
 
+/*
+ * A tap that was deleted cannot be served any more, by no successor: one that has its name is taken in its place. 0, or -errno
+ * with device->trouble.
+ */
+static int device_renew(struct vm_device *device)
+{
+	const char *tap, *problem;
+	int result;
+
+	if (device->role != CHILD_ROLE_NET)
+		return 0;
+	tap = device->vm->config->networks[device->index].tap;
+	result = resources_renew_tap(&device->vm->resources->networks[device->index], tap, &problem);
+	if (result < 0)
+		snprintf(device->trouble, sizeof(device->trouble),
+			 "has lost its tap %s, which was deleted: %s", tap, problem);
+	return result;
+}
+
 static void device_start(struct vm_device *device)
 {
 	int result;
@@ -266,6 +286,11 @@ static void device_start(struct vm_device *device)
 	device->state = DEVICE_SUCCEEDING;
 	device->core_serves = false;
 	device->heartbeat = (struct heartbeat){0};
+	if (device_renew(device) < 0) {
+		/* Each further one would be refused, too. */
+		device_fail(device);
+		return;
+	}
 	result = vm_start_device(device->vm, device);
 	if (result == 0) {
 		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
@@ -382,6 +407,11 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 	if (vm->state != VM_RUNNING) {
 		*why = vm->state == VM_STARTING ? "the VM is starting; try again when it runs"
 						: "the VM is ending, or held; its devices stay as they are";
+		return 0;
+	}
+	/* Who serves no tap serves the driver all the same: it stays until there is one. */
+	if ((device->state == DEVICE_RUNNING || device->state == DEVICE_FAILED) && device_renew(device) < 0) {
+		*why = device->trouble;
 		return 0;
 	}
 	if (device->ticket == 0)

@@ -83,3 +83,53 @@ serve() {
 	kill -TERM $pid
 	wait $pid
 }
+
+# E9: 80x24 at first; then 100x40, of which the front end is told.
+@test "E9: atoll-console on a terminal tells its size, and that it changed" {
+	for how in "" --no-sandbox; do
+		within 30 python3 - "$ATOLL_LIBEXEC_DIR/atoll-console" $how <<'PYTHON'
+import array, fcntl, os, pty, signal, socket, struct, sys, termios
+ours, theirs = socket.socketpair()
+os.set_inheritable(theirs.fileno(), True)
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    os.execv(sys.argv[1], ["atoll-console", "--fd=%d" % theirs.fileno(), "--stdio"] + sys.argv[2:])
+theirs.close()
+for end in ours,:
+    end.settimeout(20)
+GET_FEATURES, SET_FEATURES, SET_OWNER, GET_PROTOCOL, SET_PROTOCOL, SET_BACKEND_REQ_FD, GET_CONFIG = 1, 2, 3, 15, 16, 21, 24
+CONFIG, BACKEND_REQ = 1 << 9, 1 << 5
+def send(request, payload=b"", fds=()):
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    ours.sendmsg([struct.pack("III", request, 1, len(payload)) + payload], rights)
+def receive(end):
+    request, flags, size = struct.unpack("III", end.recv(12, socket.MSG_WAITALL))
+    return request, end.recv(size, socket.MSG_WAITALL) if size else b""
+def ask(request, payload=b""):
+    send(request, payload)
+    answer, payload = receive(ours)
+    assert answer == request, answer
+    return payload
+def size():
+    return struct.unpack("HH", ask(GET_CONFIG, struct.pack("III", 0, 4, 0) + bytes(4))[12:16])
+features, = struct.unpack("Q", ask(GET_FEATURES))
+assert features & 1, "VIRTIO_CONSOLE_F_SIZE is not offered"
+send(SET_OWNER)
+offered, = struct.unpack("Q", ask(GET_PROTOCOL))
+assert offered & CONFIG and offered & BACKEND_REQ
+send(SET_PROTOCOL, struct.pack("Q", CONFIG | BACKEND_REQ))
+channel, end = socket.socketpair()
+channel.settimeout(20)
+send(SET_BACKEND_REQ_FD, fds=[end.fileno()])
+assert size() == (80, 24), size()
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+request, payload = receive(channel)
+assert request == 2, "not a CONFIG_CHANGE_MSG but %d" % request
+assert size() == (100, 40), size()
+ours.close()
+_, status = os.waitpid(pid, 0)
+assert status == 0, status
+PYTHON
+	done
+}

@@ -40,3 +40,42 @@ teardown() { guest_teardown; }
 	counter_atoll=$ATOLL
 	guest_steady
 }
+
+device_is() { # STATE
+	[ "$("$ATOLL" list --json | jq -r '.[] | select(.name == "guest") | .processes[] | select(.id == "a") | .state')" = "$1" ]
+}
+
+@test "E10: a tap that was deleted is told, spends no restarts, and the next of its name is taken by a command" {
+	guest_config guest-net "steady=$(amount 2000 1000)" "${networks[@]}"
+	printf '#!/bin/sh\nexec ./in-net "%s" "$@"\n' "$ATOLL" >atoll-in-net
+	chmod +x atoll-in-net
+	ATOLL=$PWD/atoll-in-net vm_start guest vm.yaml
+	vm_expect guest 20 '^# begin'
+	inside() { nsenter -t "$vm_pid_guest" -n "$@"; }
+	inside ip link del t0
+	wait_until 10 grep -q 'guest/a has lost its tap t0, which was deleted; make it again' guest.err
+	# The process that is there goes on to serve the driver.
+	run "$ATOLL" restart guest a
+	echo "$output"
+	[ "$status" != 0 ]
+	[[ $output == *"has lost its tap t0, which was deleted: there is no such interface; make it"* ]]
+	device_is running
+	# Without one it is failed at once, and not after a number of trials.
+	kill -9 "$("$ATOLL" list --json | jq '.[].processes[] | select(.id == "a") | .pid')"
+	wait_until 10 device_is failed
+	grep -q 'guest/a has lost its tap t0, .*; the device is failed, after 1 restarts' guest.err
+	run "$ATOLL" restart guest a
+	[ "$status" != 0 ]
+	[[ $output == *"has lost its tap t0"* ]]
+	inside ip tuntap add t0 mode tap
+	inside ip link set t0 master br0 up
+	"$ATOLL" restart guest a
+	device_is running
+	vm_type guest x
+	vm_expect guest 60 '^# end'
+	vm_type guest x
+	status=0
+	vm_wait guest 20 || status=$?
+	cat guest.out guest.err
+	[ "$status" = 33 ]
+}

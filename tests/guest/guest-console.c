@@ -8,6 +8,9 @@
  *   flood=N     prints N such bytes as fast as the UART takes them
  *   virtio=N    sends N bytes through virtio-console, once the first one came, and receives N, byte i being
  *               i * 7 + i / 256
+ *   serve       answers each byte that comes in by itself until an x comes: ? by "<here>", F by 4 KiB of output, others
+ *               by themselves
+ *   serve-virtio  the same on virtio-console, each output being a chain that is waited for, and F's 512 KiB
  *   modem       tests modem status interrupts, which QEMU's UART has not in loopback
  */
 #include "tests/guest/lib/virtio.h"
@@ -443,6 +446,117 @@ static void virtio_console(uint64_t count)
 	test(got == count && !wrong, "and gave %lu of %lu, %lu wrong", got, count, wrong);
 }
 
+/* --- Serving whoever comes --- */
+
+/* More than the host's buffers take, ours and the kernel's. */
+#define SERVE_FLOOD  (512u * 1024)
+#define SERVE_CHUNK  (32u * 1024)
+#define SERVE_SERIAL 4096u
+
+static struct virtqueue serve_rx, serve_tx;
+static uint8_t *serve_in, *serve_out;
+
+/* As Linux's hvc does it: nothing else happens before the device has given the chain back. */
+static void serve_send(bool virtio, unsigned size)
+{
+	struct segment segment = {serve_out, size};
+	unsigned i;
+
+	if (!virtio) {
+		for (i = 0; i < size; i++)
+			print("%c", serve_out[i]);
+		return;
+	}
+	virtqueue_add(&serve_tx, &segment, 1, 0);
+	virtqueue_kick(&serve_tx);
+	if (virtqueue_wait(&serve_tx, NULL, 60) < 0)
+		guest_fail("virtio-console kept a chain for a minute");
+}
+
+static void serve_flood(bool virtio)
+{
+	unsigned i, left = virtio ? SERVE_FLOOD : SERVE_SERIAL, part = virtio ? SERVE_CHUNK : SERVE_SERIAL;
+
+	for (i = 0; i < part; i++)
+		serve_out[i] = i % 64 == 63 ? '\n' : '.';
+	for (; left; left -= part)
+		serve_send(virtio, part);
+}
+
+/* Answers what came in; returns false at the end. */
+static bool serve_answer(bool virtio, const volatile uint8_t *data, unsigned size)
+{
+	unsigned i, echoed = 0;
+
+	for (i = 0; i < size; i++) {
+		if (data[i] != 'x' && data[i] != '?' && data[i] != 'F') {
+			serve_out[echoed++] = data[i];
+			continue;
+		}
+		if (echoed)
+			serve_send(virtio, echoed);
+		echoed = 0;
+		if (data[i] == 'x')
+			return false;
+		if (data[i] == 'F') {
+			serve_flood(virtio);
+			continue;
+		}
+		memcpy(serve_out, "<here>\n", 7);
+		serve_send(virtio, 7);
+	}
+	if (echoed)
+		serve_send(virtio, echoed);
+	return true;
+}
+
+static void serve_serial(void)
+{
+	uint8_t byte;
+
+	print("# serving\n");
+	do {
+		if (!WAIT_UNTIL(in8(LSR) & LSR_DR, 60))
+			guest_fail("nobody came for a minute");
+		byte = in8(RBR);
+	} while (serve_answer(false, &byte, 1));
+	print("\n");
+}
+
+/* While it answers one buffer of input the device has another: it looks for input all the time, as with a Linux guest. */
+static void serve_virtio(void)
+{
+	static struct virtio_device device;
+	struct segment segments[2] = {{serve_in, SERVE_CHUNK}, {serve_in + SERVE_CHUNK, SERVE_CHUNK}};
+	unsigned turn = 0;
+	uint32_t length;
+
+	if (!virtio_find(VIRTIO_ID_CONSOLE, 0, &device))
+		guest_fail("there is no virtio-console");
+	if (!virtio_negotiate(&device, 0) || !virtqueue_setup(&serve_rx, &device, 0, 2) ||
+	    !virtqueue_setup(&serve_tx, &device, 1, 1))
+		guest_fail("virtio-console does not start");
+	virtio_start(&device);
+	virtqueue_add(&serve_rx, &segments[0], 0, 1);
+	do {
+		virtqueue_add(&serve_rx, &segments[++turn & 1], 0, 1);
+		virtqueue_kick(&serve_rx);
+		if (virtqueue_wait(&serve_rx, &length, 60) < 0)
+			guest_fail("nobody came for a minute");
+	} while (serve_answer(true, segments[~turn & 1].address, length));
+}
+
+static void serve(bool virtio)
+{
+	serve_in = memory_get(2 * SERVE_CHUNK, 4096);
+	serve_out = memory_get(SERVE_CHUNK, 4096);
+	if (virtio)
+		serve_virtio();
+	else
+		serve_serial();
+	test(true, "served to the end");
+}
+
 void guest_main(void)
 {
 	out8(IIR, FCR_CLEAR);
@@ -452,6 +566,10 @@ void guest_main(void)
 		flood(option_number("flood", 1024));
 	} else if (option("virtio")) {
 		virtio_console(option_number("virtio", 65536));
+	} else if (option("serve-virtio")) {
+		serve(true);
+	} else if (option("serve")) {
+		serve(false);
 	} else {
 		test_registers();
 		test_loopback();

@@ -566,6 +566,72 @@ static void test_holds_what_does_not_fit_yet(void **state)
 	expect_received(addresses[0], own, 60, 3);
 }
 
+/* E10: the tap's MTU was raised after the start. No frame is lost, the first one neither; and soon none is copied. */
+static void test_receives_frames_longer_than_the_taps_mtu_was(void **state)
+{
+	static const size_t sizes[] = {2000, 9014, 60, 9014, 1514, NET_FRAME_MAX, 9014};
+
+	(void)state;
+	guest_start(&guest, MERGED, RING);
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		size_t left = NET_HEADER_SIZE + sizes[i], at = 0;
+		uint32_t addresses[RING];
+		unsigned buffers = 0;
+
+		/* More than the longest frame that was expected so far. */
+		for (size_t room = 0; room < NET_HEADER_SIZE + NET_FRAME_MAX; room += 1526)
+			addresses[buffers++] = receive_offer(1526);
+		guest_kick(&guest, RX);
+		guest_settle(&guest);
+		wire_send_plain(own, sizes[i], (uint8_t)(i + 1));
+		frame_make(own, sizes[i], (uint8_t)(i + 1));
+		for (unsigned buffer = 0; left > 0; buffer++) {
+			size_t part = left < 1526 ? left : 1526, header = buffer == 0 ? NET_HEADER_SIZE : 0;
+
+			expect_used(RX, (uint32_t)part);
+			assert_memory_equal(guest.base + addresses[buffer] + header, sent + at,
+					    part - header);
+			at += part - header;
+			left -= part;
+		}
+		expect_nothing_used(RX);
+		guest_stop_queue(&guest, RX);
+		assert_int_equal(guest_start_queue(&guest, RX), 0);
+	}
+	assert_int_equal(counter(NET_COUNTER_RX_PACKETS), COUNT(sizes));
+	assert_int_equal(counter(NET_COUNTER_RX_DROPPED_TOO_LARGE), 0);
+	/* Twice there was a longest one; that of 2,000 bytes fits into the two buffers that were taken for less. */
+	assert_int_equal(counter(NET_COUNTER_RX_HELD), 2);
+}
+
+static unsigned warnings;
+
+static void count_warnings(const struct log_record *record, void *argument)
+{
+	(void)argument;
+	warnings += record->level == LOG_LEVEL_WARNING && strstr(record->text, "frame") != NULL;
+}
+
+/* E10: what no buffer of the guest's can hold is dropped with a word, and one word alone. */
+static void test_says_that_frames_do_not_fit(void **state)
+{
+	uint32_t address;
+
+	(void)state;
+	log_set_level(LOG_LEVEL_WARNING);
+	log_set_sink(count_warnings, NULL);
+	guest_start(&guest, 0, RING);
+	address = receive_offer_now(1526);
+	for (unsigned i = 0; i < 3; i++)
+		wire_send_plain(own, 9014, 1);
+	wire_send_plain(own, 1514, 2);
+	log_set_sink(NULL, NULL);
+	log_set_level(LOG_LEVEL_ERROR);
+	expect_received(address, own, 1514, 2);
+	assert_int_equal(counter(NET_COUNTER_RX_DROPPED_TOO_LARGE), 3);
+	assert_int_equal(warnings, 1);
+}
+
 /* A ring that is too small for a frame loses it, and not the next one. */
 static void test_drops_what_never_fits(void **state)
 {
@@ -679,6 +745,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_drops_frames_that_need_an_offload, teardown),
 		cmocka_unit_test_teardown(test_starves_and_resumes, teardown),
 		cmocka_unit_test_teardown(test_holds_what_does_not_fit_yet, teardown),
+		cmocka_unit_test_teardown(test_receives_frames_longer_than_the_taps_mtu_was, teardown),
+		cmocka_unit_test_teardown(test_says_that_frames_do_not_fit, teardown),
 		cmocka_unit_test_teardown(test_drops_what_never_fits, teardown),
 		cmocka_unit_test_teardown(test_judges_held_frames_again, teardown),
 		cmocka_unit_test_teardown(test_forgets_held_frames, teardown),

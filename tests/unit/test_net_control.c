@@ -771,6 +771,8 @@ static void test_sessions_end(void **state)
 		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets),
 				 0);
 		assert_int_equal(net_device_session_start(&guest.device, sockets[0], session_over, NULL), 0);
+		/* E4: there is one pair of queues. */
+		assert_true(guest.device.ops.single_set);
 		/* A front end that has not asked to be told. */
 		net_device_set_link(&guest.device, i % 2 != 0);
 		if (i == 1)

@@ -470,6 +470,83 @@ static void socket_clients_come_and_go(void **state)
 	close(first);
 }
 
+/* Fills the buffer behind what the host takes. */
+static void fill_up(struct bench *bench)
+{
+	static const char data[4096];
+
+	for (int i = 0; i < 1000 && output_room(bench->output) >= sizeof(data); i++) {
+		output_write(bench->output, data, sizeof(data));
+		console_state_commit(&bench->state);
+		output_flush(bench->output);
+	}
+	assert_true(output_room(bench->output) < sizeof(data));
+}
+
+/* D2: a client that has said all that it has to say waits for what is said to it. */
+static void socket_input_may_end_before_output(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t length = sizeof(address);
+	struct bench *bench = *state;
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int first, second;
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	open_output(bench, OUTPUT_LISTENER, listener, -1);
+	first = connect_to(&address, length);
+	assert_int_equal(write(first, "?", 1), 1);
+	shutdown(first, SHUT_WR);
+	RUN_UNTIL(bench, bench->inputs >= 2);
+	assert_int_equal(bench->input_size, 1);
+	for (int i = 0; i < 5; i++)
+		loop_run_once(bench->loop, 1);
+	/* The end is told once. */
+	assert_int_equal(bench->inputs, 2);
+	write_text(bench, "the answer");
+	expect_text(first, "the answer");
+	assert_int_equal(output_counters(bench->output)->dropped, 0);
+	/* It is seen to go while output waits for it, and who waits for room is told. */
+	fill_up(bench);
+	bench->rooms = 0;
+	close(first);
+	RUN_UNTIL(bench, bench->rooms > 0);
+	assert_int_equal(output_room(bench->output), OUTPUT_BUFFER);
+	/* The next one has its turn. */
+	second = connect_to(&address, length);
+	assert_int_equal(write(second, "2", 1), 1);
+	RUN_UNTIL(bench, bench->input_size == 2);
+	close(second);
+}
+
+/* D2: whoever notices that a peer has gone, the owner that waits for room is told. */
+static void owner_is_told_whoever_notices_the_end(void **state)
+{
+	struct bench *bench = *state;
+	const uint8_t *data;
+	char name[64];
+	int reader;
+
+	open_pty(bench, name);
+	for (unsigned round = 0; round < 3; round++) {
+		reader = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		assert_true(reader >= 0);
+		assert_int_equal(write(reader, "x", 1), 1);
+		RUN_UNTIL(bench, bench->input_size == round + 1);
+		fill_up(bench);
+		bench->rooms = 0;
+		close(reader);
+		if (round == 0) /* who wants input */
+			assert_int_equal(output_input(bench->output, 1, &data), 0);
+		if (round == 1) /* who has output, and knows of no reason why it should not be taken */
+			output_drain(bench->output, 0);
+		RUN_UNTIL(bench, bench->rooms > 0);
+		assert_int_equal(output_room(bench->output), OUTPUT_BUFFER);
+	}
+}
+
 int main(void)
 {
 #define OUTPUT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -488,6 +565,8 @@ int main(void)
 		OUTPUT_TEST(file_on_a_full_medium_does_not_stop_the_guest),
 		OUTPUT_TEST(discard_takes_everything),
 		OUTPUT_TEST(socket_clients_come_and_go),
+		OUTPUT_TEST(socket_input_may_end_before_output),
+		OUTPUT_TEST(owner_is_told_whoever_notices_the_end),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/pty.h"
 #include "common/vfio_user_message.h"
 #include "dev-console/serial.h"
 #include "dev-console/uart16550.h"
@@ -103,7 +105,8 @@ static void ignore_log(const struct log_record *record, void *argument)
 	(void)argument;
 }
 
-static int set_up(void **state)
+/* The host's side is `host`, and what the output has of it `output_fd`. */
+static int set_up_on(void **state, enum output_kind kind, int host, int output_fd)
 {
 	struct vfio_user_version version = {.major = VFIO_USER_VERSION_MAJOR,
 					    .minor = VFIO_USER_VERSION_MINOR};
@@ -111,20 +114,18 @@ static int set_up(void **state)
 					.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
 					.count = 1};
 	struct bench *bench = calloc(1, sizeof(*bench));
-	int host[2], wire[2], small = 4096;
+	int wire[2];
 
 	log_set_sink(ignore_log, NULL);
 	bench->end = 1;
 	bench->loop = loop_new();
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, host), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, wire), 0);
-	setsockopt(host[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	bench->host = host[0];
+	bench->host = host;
 	bench->client = wire[0];
 	bench->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	assert_int_equal(console_state_open(&bench->state, CONSOLE_KIND_SERIAL, -1, false), 0);
-	assert_int_equal(
-		output_new(bench->loop, OUTPUT_STREAM, host[1], host[1], &bench->state, &bench->output), 0);
+	assert_int_equal(output_new(bench->loop, kind, output_fd, output_fd, &bench->state, &bench->output),
+			 0);
 	assert_int_equal(
 		serial_new(bench->loop, bench->output, &bench->state, note_end, bench, &bench->serial), 0);
 	assert_int_equal(serial_start(bench->serial, wire[1]), 0);
@@ -134,6 +135,33 @@ static int set_up(void **state)
 	put(bench, UART16550_FCR, UART16550_FCR_ENABLE | UART16550_FCR_TRIGGER_8);
 	*state = bench;
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	int host[2], small = 4096;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, host), 0);
+	setsockopt(host[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	return set_up_on(state, OUTPUT_STREAM, host[0], host[1]);
+}
+
+static char pty_name[64];
+
+static int open_reader(void)
+{
+	int reader = open(pty_name, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	assert_true(reader >= 0);
+	return reader;
+}
+
+static int set_up_pty(void **state)
+{
+	int master = pty_open(pty_name, sizeof(pty_name));
+
+	assert_true(master >= 0);
+	return set_up_on(state, OUTPUT_PTY, open_reader(), master);
 }
 
 static int tear_down(void **state)
@@ -255,6 +283,67 @@ static void slow_host_makes_the_guest_wait(void **state)
 	}
 	assert_int_equal(interrupts(bench), 1);
 	assert_int_equal(get(bench, UART16550_LSR) & UART16550_LSR_THRE, UART16550_LSR_THRE);
+}
+
+/* Reads what the reader of the pty gets until this character comes; false: none does. */
+static bool reader_gets(struct bench *bench, char wanted)
+{
+	for (int i = 0; i < 2000; i++) {
+		char data[4096];
+		ssize_t got = read(bench->host, data, sizeof(data));
+
+		if (got > 0 && memchr(data, wanted, (size_t)got) != NULL)
+			return true;
+		loop_run_once(bench->loop, 1);
+	}
+	return false;
+}
+
+/* What the reader of the pty has got is of no interest. */
+static bool read_away(struct bench *bench)
+{
+	char data[4096];
+
+	return read(bench->host, data, sizeof(data)) > 0;
+}
+
+/* D2: a reader goes, without having read what there was, or in the middle of its own words; the next one gets answers. */
+static void reader_that_goes_does_not_keep_the_guest(void **state)
+{
+	struct bench *bench = *state;
+
+	put(bench, UART16550_MCR, UART16550_MCR_OUT2 | UART16550_MCR_RTS);
+	put(bench, UART16550_IER, UART16550_IER_ETBEI);
+	for (unsigned round = 0; round < 4; round++) {
+		static const char paste[4096] = {'p'};
+		unsigned written = 0;
+
+		/* It talks, in every other round without end. */
+		while (write(bench->host, round & 1 ? paste : "?", round & 1 ? sizeof(paste) : 1) > 0 &&
+		       round & 1)
+			;
+		RUN_UNTIL(bench, get(bench, UART16550_LSR) & UART16550_LSR_DR);
+		if (!(round & 1))
+			get(bench, UART16550_RBR);
+		while (get(bench, UART16550_LSR) & UART16550_LSR_THRE) {
+			for (int i = 0; i < 16; i++)
+				put(bench, UART16550_THR, '.');
+			assert_true(++written < 100000);
+		}
+		interrupts(bench);
+		close(bench->host);
+		if (round < 2)
+			RUN_UNTIL(bench, get(bench, UART16550_LSR) & UART16550_LSR_THRE);
+		/* The next one comes then, or before anybody has noticed. */
+		bench->host = open_reader();
+		assert_int_equal(write(bench->host, "?", 1), 1);
+		for (int i = 0; i < 100000 && get(bench, UART16550_RBR) != '?'; i++)
+			read_away(bench);
+		RUN_UNTIL(bench, !read_away(bench) && get(bench, UART16550_LSR) & UART16550_LSR_THRE);
+		assert_true(interrupts(bench) > 0);
+		put(bench, UART16550_THR, '!');
+		assert_true(reader_gets(bench, '!'));
+	}
 }
 
 static void stop_takes_the_last_words(void **state)
@@ -440,6 +529,8 @@ int main(void)
 		SERIAL_TEST(interrupt_driven_output_costs_few_interrupts),
 		SERIAL_TEST(output_without_fifos_interrupts_each_character),
 		SERIAL_TEST(slow_host_makes_the_guest_wait),
+		cmocka_unit_test_setup_teardown(reader_that_goes_does_not_keep_the_guest, set_up_pty,
+						tear_down),
 		SERIAL_TEST(stop_takes_the_last_words),
 		SERIAL_TEST(end_of_the_client_keeps_the_last_words),
 		SERIAL_TEST(input_waits_until_the_guest_listens),

@@ -376,6 +376,25 @@ static void start_ring(struct fixture *fixture, uint32_t index)
 
 /* --- A session as it should be --- */
 
+/* E4: a network device's GET_QUEUE_NUM is queues to one front end and pairs to another: none is led to take more than there
+ * are. */
+static void a_device_of_one_set_of_queues_offers_no_choice(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_true(get_u64(fixture, VHOST_USER_GET_PROTOCOL_FEATURES) &
+		    VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ));
+	fixture->ops.single_set = true;
+	assert_false(get_u64(fixture, VHOST_USER_GET_PROTOCOL_FEATURES) &
+		     VIRTIO_BIT(VHOST_USER_PROTOCOL_F_MQ));
+	assert_int_equal(get_u64(fixture, VHOST_USER_GET_QUEUE_NUM), 1);
+	/* All of its queues are there all the same. */
+	negotiate(fixture, get_u64(fixture, VHOST_USER_GET_FEATURES));
+	send_memory(fixture);
+	start_ring(fixture, QUEUES - 1);
+	assert_int_equal(fixture->starts[QUEUES - 1], 1);
+}
+
 static void a_session_from_hello_to_the_end(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1392,6 +1411,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_session_from_hello_to_the_end),
+		TEST(a_device_of_one_set_of_queues_offers_no_choice),
 		TEST(what_a_device_lacks_is_not_offered),
 		TEST(a_ring_starts_in_any_order),
 		TEST(without_protocol_features_rings_need_no_enable),
