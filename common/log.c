@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/escape.h"
+
 static char log_program[32] = "atoll";
 static char log_object[192];
 static enum log_level log_threshold = LOG_LEVEL_NOTICE;
@@ -46,21 +48,9 @@ const char *log_level_name(enum log_level level)
 	return level <= LOG_LEVEL_DEBUG ? names[level] : "unknown";
 }
 
-/* Appends text to line[*used..size), with everything that is no printable ASCII or UTF-8 byte as \xNN. */
-static void log_append_escaped(char *line, size_t size, size_t *used, const char *text)
-{
-	for (const unsigned char *c = (const unsigned char *)text; *c != '\0' && *used + 5 < size; c++) {
-		if (*c < 0x20 || *c == 0x7f)
-			*used += (size_t)snprintf(line + *used, size - *used, "\\x%02x", *c);
-		else
-			line[(*used)++] = (char)*c;
-	}
-}
-
 void log_write_line(int fd, const struct log_record *record)
 {
-	/* Each byte of text may become four. */
-	char line[4 * LOG_TEXT_MAX + 384];
+	char line[ESCAPE_BYTE_MAX * LOG_TEXT_MAX + 384];
 	time_t seconds = (time_t)(record->time_us / 1000000);
 	struct tm utc;
 	size_t used;
@@ -74,7 +64,8 @@ void log_write_line(int fd, const struct log_record *record)
 				 log_level_name(record->level), record->program);
 	if (record->object[0] != '\0')
 		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s: ", record->object);
-	log_append_escaped(line, sizeof(line) - 1, &used, record->text);
+	used += escape_text(record->text, strlen(record->text), ESCAPE_TEXT, line + used,
+			    sizeof(line) - used - 1);
 	line[used++] = '\n';
 	do
 		ignored = write(fd, line, used);
