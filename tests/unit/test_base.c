@@ -24,6 +24,7 @@
 #include "common/child.h"
 #include "common/control_wire.h"
 #include "common/escape.h"
+#include "common/eventfd_wire.h"
 #include "common/fd_passing.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -149,6 +150,34 @@ static void escaped_text_drives_no_terminal(void **state)
 	escape_expect("1234\xe2\x82\xac", 7, ESCAPE_TEXT, 7, "123...");
 	/* The end is where it is said to be. */
 	escape_expect("\xe2\x82\xac", 2, ESCAPE_TEXT, 64, "\\xe2\\x82");
+}
+
+/* --- eventfds that a peer has too --- */
+
+/* A3: with O_NONBLOCK cleared, and whatever the count is, neither call waits. */
+static void eventfds_of_peers_do_not_wait(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	eventfd_t count;
+
+	(void)state;
+	assert_true(fd >= 0);
+	alarm(20);
+	eventfd_drain(fd);
+	eventfd_raise(fd);
+	eventfd_raise(fd);
+	assert_int_equal(eventfd_read(fd, &count), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(eventfd_write(fd, UINT64_MAX - 1), 0);
+	eventfd_raise(fd);
+	/* And what was there is taken: the kernel knows RWF_NOWAIT of eventfds. */
+	eventfd_drain(fd);
+	eventfd_drain(fd);
+	eventfd_raise(fd);
+	assert_int_equal(eventfd_read(fd, &count), 0);
+	assert_int_equal(count, 1);
+	alarm(0);
+	close(fd);
 }
 
 /* --- fd passing --- */
@@ -561,6 +590,7 @@ int main(void)
 		cmocka_unit_test(log_line_escapes_control_characters),
 		cmocka_unit_test(escaped_names_are_ascii),
 		cmocka_unit_test(escaped_text_drives_no_terminal),
+		cmocka_unit_test(eventfds_of_peers_do_not_wait),
 		cmocka_unit_test(log_cuts_long_texts_and_keeps_errno),
 		cmocka_unit_test(fds_more_than_allowed_are_closed),
 		cmocka_unit_test(fds_arrive_in_order_and_close_on_exec),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -398,6 +399,22 @@ static void rings_start_with_the_driver(void **state)
 	assert_int_equal(counter("notify-exits"), 0);
 }
 
+/* A3: who has an eventfd too can clear its O_NONBLOCK, empty it and fill it up. */
+static void peers_flags_hold_up_no_reset(void **state)
+{
+	int kick;
+
+	(void)state;
+	driver_start();
+	kick = fake_ioeventfd_at(f.notify);
+	assert_int_equal(fcntl(kick, F_SETFL, fcntl(kick, F_GETFL) & ~O_NONBLOCK), 0);
+	/* It would wait for ever for a count. */
+	alarm(20);
+	put(COMMON(device_status), 0, 1);
+	alarm(0);
+	assert_int_equal(get(COMMON(device_status), 1), 0);
+}
+
 static void reset_is_done_when_it_reads_zero(void **state)
 {
 	int kick;
@@ -615,6 +632,7 @@ int main(void)
 		WITH_DEVICE(accesses_of_every_size_everywhere),
 		WITH_DEVICE(rings_start_with_the_driver),
 		WITH_DEVICE(reset_is_done_when_it_reads_zero),
+		WITH_DEVICE(peers_flags_hold_up_no_reset),
 		WITH_DEVICE(quiescing_stops_the_rings),
 		WITH_DEVICE(late_changes_reach_the_back_end),
 		WITH_DEVICE(rings_outside_of_ram_stay_off),
