@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/escape.h"
+#include "common/log_line.h"
 
 static char log_program[32] = "atoll";
 static char log_object[192];
@@ -48,25 +48,32 @@ const char *log_level_name(enum log_level level)
 	return level <= LOG_LEVEL_DEBUG ? names[level] : "unknown";
 }
 
-void log_write_line(int fd, const struct log_record *record)
+size_t log_format_line(const struct log_record *record, char line[LOG_LINE_MAX])
 {
-	char line[ESCAPE_BYTE_MAX * LOG_TEXT_MAX + 384];
 	time_t seconds = (time_t)(record->time_us / 1000000);
 	struct tm utc;
 	size_t used;
-	ssize_t ignored;
 
 	if (gmtime_r(&seconds, &utc) == NULL)
 		memset(&utc, 0, sizeof(utc));
-	used = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &utc);
-	used += (size_t)snprintf(line + used, sizeof(line) - used,
+	used = strftime(line, LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &utc);
+	used += (size_t)snprintf(line + used, LOG_LINE_MAX - used,
 				 ".%06uZ %s %s: ", (unsigned)(record->time_us % 1000000),
 				 log_level_name(record->level), record->program);
 	if (record->object[0] != '\0')
-		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s: ", record->object);
+		used += (size_t)snprintf(line + used, LOG_LINE_MAX - used, "%s: ", record->object);
 	used += escape_text(record->text, strlen(record->text), ESCAPE_TEXT, line + used,
-			    sizeof(line) - used - 1);
+			    LOG_LINE_MAX - used - 1);
 	line[used++] = '\n';
+	return used;
+}
+
+void log_write_line(int fd, const struct log_record *record)
+{
+	char line[LOG_LINE_MAX];
+	size_t used = log_format_line(record, line);
+	ssize_t ignored;
+
 	do
 		ignored = write(fd, line, used);
 	while (ignored < 0 && errno == EINTR);

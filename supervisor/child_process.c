@@ -22,6 +22,7 @@
 
 #include "common/jail.h"
 #include "common/jail_violation.h"
+#include "supervisor/log_output.h"
 #include "supervisor/spawn.h"
 
 #define LOG_TOKENS_MAX	  200
@@ -119,7 +120,7 @@ static void child_print(struct child_process *child, enum log_level level, uint6
 				    .text = text};
 
 	if (level <= log_get_level())
-		log_write_line(STDERR_FILENO, &record);
+		log_output_record(&record, NULL);
 }
 
 static void child_print_dropped(struct child_process *child)

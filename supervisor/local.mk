@@ -13,6 +13,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/detach.c supervisor/detach.h \
 	supervisor/heartbeat.c supervisor/heartbeat.h \
 	supervisor/link_watch.c supervisor/link_watch.h \
+	supervisor/log_output.c supervisor/log_output.h \
 	supervisor/monitor.c supervisor/monitor.h \
 	supervisor/monitor_client.c supervisor/monitor_client.h \
 	supervisor/problem.c supervisor/problem.h \

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/escape.h"
+#include "supervisor/log_output.h"
 
 #define REPORT_MAX 2048
 
@@ -17,6 +18,10 @@ void report_line(FILE *stream, const char *text)
 	size_t used = escape_text(text, strlen(text), ESCAPE_TEXT, line, sizeof(line) - 1);
 
 	line[used++] = '\n';
+	if (stream == stderr && log_output_started()) {
+		log_output_write(line, used);
+		return;
+	}
 	fwrite(line, 1, used, stream);
 	fflush(stream);
 }

@@ -233,6 +233,41 @@ pipe_holders() { find /proc/[0-9]*/fd -lname "pipe:\[$1\]" 2>/dev/null | cut -d 
 	nothing_left web
 }
 
+@test "B3: a supervisor whose standard error nobody reads goes on: list, stop and SIGTERM work" {
+	config web b </dev/null
+	for end in "$atoll stop web" "kill -TERM \$pid" "$atoll kill web"; do
+		rm -f err
+		mkfifo err
+		exec 8<>err
+		# Full from the start; its reader has stopped.
+		head -c 65536 /dev/zero >&8
+		within 60 "$atoll" -vv run web.yaml </dev/null 2>err 8<&- &
+		job=$!
+		wait_until 20 running web
+		pid=$(cat run/web/pid)
+		within 10 "$atoll" list >/dev/null
+		within 20 sh -c "pid=$pid; $end"
+		wait $job || [ "$end" = "$atoll kill web" ]
+		exec 8<&-
+		nothing_left web
+	done
+}
+
+@test "B3: nor does a terminal that was stopped (Ctrl-s) hold it up" {
+	config web b </dev/null
+	on_terminal "$atoll -vv run web.yaml </dev/null"
+	wait_until 20 running web
+	pid=$(cat run/web/pid)
+	printf '\023' >&7
+	within 10 "$atoll" list >/dev/null
+	kill -TERM "$pid"
+	wait_until 20 no_process_of web
+	printf '\021' >&7
+	wait_until 10 test -s status
+	terminal_end
+	nothing_left web
+}
+
 # bats test_tags=record
 @test "consoles on a file, a socket and a socket elsewhere" {
 	config web h <<-END
