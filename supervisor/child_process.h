@@ -94,7 +94,7 @@ struct child_process {
 
 	struct loop_watch *control_watch, *pid_watch, *output_watch;
 	struct loop_watch *output_timer; /* output held back */
-	struct loop_watch *timer;	 /* a control wire held back, or one that closed before its process ended */
+	struct loop_watch *timer; /* a control wire held back, or one that closed before its process ended */
 };
 
 TAILQ_HEAD(child_list, child_process);

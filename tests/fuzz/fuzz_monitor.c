@@ -91,7 +91,7 @@ int __wrap_spawn_program(const char *program, const char *title, bool sandbox, i
 {
 	struct process *process = &processes[process_count];
 
-	fuzz_require(sandbox && strncmp(title, program, strlen(program)) == 0);
+	fuzz_require(sandbox && output_fd > STDERR_FILENO && strncmp(title, program, strlen(program)) == 0);
 	*problem = (struct spawn_problem){"step", "remedy"};
 	if (bench.spawn_fails || process_count == PROCESSES_MAX)
 		return -EAGAIN;
