@@ -2,7 +2,9 @@
 noinst_LTLIBRARIES += common/libcommon.la
 
 common_libcommon_la_SOURCES = \
-	common/log.c common/log.h \
+	common/log.c common/log.h common/log_line.h \
+	common/eventfd_wire.c common/eventfd_wire.h \
+	common/escape.c common/escape.h \
 	common/loop.c common/loop.h \
 	common/fd_passing.c common/fd_passing.h \
 	common/control_wire.c common/control_wire.h \

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/log_line.h"
+
 static char log_program[32] = "atoll";
 static char log_object[192];
 static enum log_level log_threshold = LOG_LEVEL_NOTICE;
@@ -46,36 +48,32 @@ const char *log_level_name(enum log_level level)
 	return level <= LOG_LEVEL_DEBUG ? names[level] : "unknown";
 }
 
-/* Appends text to line[*used..size), with everything that is no printable ASCII or UTF-8 byte as \xNN. */
-static void log_append_escaped(char *line, size_t size, size_t *used, const char *text)
+size_t log_format_line(const struct log_record *record, char line[LOG_LINE_MAX])
 {
-	for (const unsigned char *c = (const unsigned char *)text; *c != '\0' && *used + 5 < size; c++) {
-		if (*c < 0x20 || *c == 0x7f)
-			*used += (size_t)snprintf(line + *used, size - *used, "\\x%02x", *c);
-		else
-			line[(*used)++] = (char)*c;
-	}
+	time_t seconds = (time_t)(record->time_us / 1000000);
+	struct tm utc;
+	size_t used;
+
+	if (gmtime_r(&seconds, &utc) == NULL)
+		memset(&utc, 0, sizeof(utc));
+	used = strftime(line, LOG_LINE_MAX, "%Y-%m-%dT%H:%M:%S", &utc);
+	used += (size_t)snprintf(line + used, LOG_LINE_MAX - used,
+				 ".%06uZ %s %s: ", (unsigned)(record->time_us % 1000000),
+				 log_level_name(record->level), record->program);
+	if (record->object[0] != '\0')
+		used += (size_t)snprintf(line + used, LOG_LINE_MAX - used, "%s: ", record->object);
+	used += escape_text(record->text, strlen(record->text), ESCAPE_TEXT, line + used,
+			    LOG_LINE_MAX - used - 1);
+	line[used++] = '\n';
+	return used;
 }
 
 void log_write_line(int fd, const struct log_record *record)
 {
-	/* Each byte of text may become four. */
-	char line[4 * LOG_TEXT_MAX + 384];
-	time_t seconds = (time_t)(record->time_us / 1000000);
-	struct tm utc;
-	size_t used;
+	char line[LOG_LINE_MAX];
+	size_t used = log_format_line(record, line);
 	ssize_t ignored;
 
-	if (gmtime_r(&seconds, &utc) == NULL)
-		memset(&utc, 0, sizeof(utc));
-	used = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &utc);
-	used += (size_t)snprintf(line + used, sizeof(line) - used,
-				 ".%06uZ %s %s: ", (unsigned)(record->time_us % 1000000),
-				 log_level_name(record->level), record->program);
-	if (record->object[0] != '\0')
-		used += (size_t)snprintf(line + used, sizeof(line) - used, "%s: ", record->object);
-	log_append_escaped(line, sizeof(line) - 1, &used, record->text);
-	line[used++] = '\n';
 	do
 		ignored = write(fd, line, used);
 	while (ignored < 0 && errno == EINTR);

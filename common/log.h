@@ -6,8 +6,8 @@
  * A supervised child replaces the sink (child.h) and the record travels to the supervisor, which prints the
  * same line and keeps the last one of each child, so that a process that died has last words.
  *
- * Any thread may log. Text comes from a printf format; control characters in it are written as \xNN, so that
- * bytes of a guest can neither forge a line nor drive a terminal.
+ * Any thread may log. Text comes from a printf format; it is escaped (escape.h), so that bytes of a guest can
+ * neither forge a line nor drive a terminal.
  */
 #ifndef ATOLL_COMMON_LOG_H
 #define ATOLL_COMMON_LOG_H

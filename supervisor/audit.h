@@ -4,6 +4,7 @@
  *
  *   audit_gather.c   asks the supervisor who there is, and the kernel about each: facts, unjudged
  *   audit_fds.c      what each descriptor is for, from who else has its other end
+ *   audit_shares.c   which descriptions two processes have in common
  *   audit_expect.c   the one table of what is written, a row a role
  *   audit_judge.c    compares; a list of checks, each with a verdict
  *   audit_print.c    the list for a person, facts and list for a machine
@@ -58,7 +59,8 @@ struct audit_thread {
 enum audit_fd_kind {
 	AUDIT_FD_OTHER, /* nothing that a process of ours has */
 	AUDIT_FD_NULL,
-	AUDIT_FD_LOG,	   /* 1 and 2 */
+	AUDIT_FD_LOG, /* 1 and 2: of a child a pipe that only the supervisor reads; of the supervisor its own */
+	AUDIT_FD_OUTPUT,   /* the supervisor's end of that pipe */
 	AUDIT_FD_CONTROL,  /* SEQPACKET, between the supervisor and a child */
 	AUDIT_FD_WIRE,	   /* STREAM, between the core and a device */
 	AUDIT_FD_STREAM,   /* STREAM, between the supervisor and a console */
@@ -127,10 +129,18 @@ struct audit_process {
 	size_t check_count;
 };
 
+/* One open file description that two processes have: the index of each, and of the descriptor among its fds. */
+struct audit_share {
+	size_t process[2], fd[2];
+};
+
 struct audit {
 	char vm[64], state[16];
 	struct audit_process *processes; /* the supervisor is the first */
 	size_t process_count;
+	struct audit_share *shares;
+	size_t share_count;
+	int shares_error;
 	struct unix_sockets sockets;
 	int sockets_error;	    /* of the host's network namespace */
 	struct proc_namespaces own; /* the auditor's */
@@ -155,6 +165,11 @@ void audit_clear(struct audit *audit);
 
 /* Finds out what all descriptors of all processes are for. -ENOMEM */
 int audit_name_fds(struct audit *audit);
+
+/* --- audit_shares.c --- */
+
+/* Finds all descriptions that two processes share, or sets shares_error. Needs the rights of ptrace(2) on all. */
+void audit_gather_shares(struct audit *audit);
 
 /* --- audit_judge.c --- */
 

@@ -44,6 +44,7 @@ static const struct audit_fd_rule supervisor_fds[] = {
 	{AUDIT_FD_STREAM, 0, AUDIT_MANY},
 	{AUDIT_FD_CLIENT, 0, AUDIT_MANY},
 	{AUDIT_FD_NETLINK, 0, 1},
+	{AUDIT_FD_OUTPUT, 0, AUDIT_MANY},
 	{AUDIT_FD_PIPE, 0, AUDIT_MANY},
 	{AUDIT_FD_TIMER, 0, AUDIT_MANY},
 	{AUDIT_FD_SIGNALS, 0, 1},

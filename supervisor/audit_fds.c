@@ -15,21 +15,35 @@
 
 const char *audit_fd_kind_name(enum audit_fd_kind kind)
 {
-	static const char *const names[] = {
-		[AUDIT_FD_OTHER] = "other",	  [AUDIT_FD_NULL] = "null",
-		[AUDIT_FD_LOG] = "log",		  [AUDIT_FD_CONTROL] = "control",
-		[AUDIT_FD_WIRE] = "wire",	  [AUDIT_FD_STREAM] = "stream",
-		[AUDIT_FD_LISTENER] = "listener", [AUDIT_FD_CLIENT] = "client",
-		[AUDIT_FD_UNIX] = "unix-socket",  [AUDIT_FD_NETLINK] = "netlink",
-		[AUDIT_FD_PIPE] = "pipe",	  [AUDIT_FD_EVENTFD] = "eventfd",
-		[AUDIT_FD_EPOLL] = "epoll",	  [AUDIT_FD_SHARED_EVENTFD] = "shared-eventfd",
-		[AUDIT_FD_TIMER] = "timer",	  [AUDIT_FD_SIGNALS] = "signals",
-		[AUDIT_FD_PIDFD] = "pidfd",	  [AUDIT_FD_URING] = "io_uring",
-		[AUDIT_FD_KVM] = "kvm",		  [AUDIT_FD_VM] = "kvm-vm",
-		[AUDIT_FD_VCPU] = "kvm-vcpu",	  [AUDIT_FD_RAM] = "guest-memory",
-		[AUDIT_FD_MEMFD] = "memfd",	  [AUDIT_FD_STATE] = "state-page",
-		[AUDIT_FD_FILE] = "file",	  [AUDIT_FD_TAP] = "tap",
-		[AUDIT_FD_PTY] = "pty",		  [AUDIT_FD_TERMINAL] = "terminal"};
+	static const char *const names[] = {[AUDIT_FD_OTHER] = "other",
+					    [AUDIT_FD_NULL] = "null",
+					    [AUDIT_FD_LOG] = "log",
+					    [AUDIT_FD_OUTPUT] = "output",
+					    [AUDIT_FD_CONTROL] = "control",
+					    [AUDIT_FD_WIRE] = "wire",
+					    [AUDIT_FD_STREAM] = "stream",
+					    [AUDIT_FD_LISTENER] = "listener",
+					    [AUDIT_FD_CLIENT] = "client",
+					    [AUDIT_FD_UNIX] = "unix-socket",
+					    [AUDIT_FD_NETLINK] = "netlink",
+					    [AUDIT_FD_PIPE] = "pipe",
+					    [AUDIT_FD_EVENTFD] = "eventfd",
+					    [AUDIT_FD_EPOLL] = "epoll",
+					    [AUDIT_FD_SHARED_EVENTFD] = "shared-eventfd",
+					    [AUDIT_FD_TIMER] = "timer",
+					    [AUDIT_FD_SIGNALS] = "signals",
+					    [AUDIT_FD_PIDFD] = "pidfd",
+					    [AUDIT_FD_URING] = "io_uring",
+					    [AUDIT_FD_KVM] = "kvm",
+					    [AUDIT_FD_VM] = "kvm-vm",
+					    [AUDIT_FD_VCPU] = "kvm-vcpu",
+					    [AUDIT_FD_RAM] = "guest-memory",
+					    [AUDIT_FD_MEMFD] = "memfd",
+					    [AUDIT_FD_STATE] = "state-page",
+					    [AUDIT_FD_FILE] = "file",
+					    [AUDIT_FD_TAP] = "tap",
+					    [AUDIT_FD_PTY] = "pty",
+					    [AUDIT_FD_TERMINAL] = "terminal"};
 
 	_Static_assert(sizeof(names) / sizeof(names[0]) == AUDIT_FD_KIND_COUNT, "one name each");
 	return names[kind];
@@ -177,22 +191,57 @@ static void name_socket(const struct audit *audit, const struct audit_process *p
 
 /* --- others --- */
 
-static void name_pipe(const struct audit *audit, const struct audit_process *process, uint64_t inode,
-		      struct audit_fd *fd)
+static unsigned access_mode(const struct proc_fd *fd)
 {
-	const struct audit_process *other = find_inode(audit, "pipe:[", inode, process).process;
-	unsigned ends = 0;
+	return fd->flags & O_ACCMODE;
+}
+
+/* How many descriptors of the pipe a process has, with this access or with any (-1). */
+static unsigned pipe_ends(const struct audit_process *process, uint64_t inode, int access)
+{
+	unsigned count = 0;
 
 	for (size_t i = 0; i < process->fds.count; i++) {
 		uint64_t number;
 
-		ends += target_inode(process->fds.fds[i].target, "pipe:[", &number) && number == inode;
+		count += target_inode(process->fds.fds[i].target, "pipe:[", &number) && number == inode &&
+			 (access < 0 || (unsigned)access == access_mode(&process->fds.fds[i]));
 	}
-	if (other == NULL && ends == 2)
+	return count;
+}
+
+/* Whether a pipe is a child's output: nobody has it but the child, to write, and the supervisor, to read. */
+static bool is_output(const struct audit *audit, const struct audit_process *child, uint64_t inode)
+{
+	const struct audit_process *supervisor = find_role(audit, "supervisor");
+
+	if (supervisor == NULL || supervisor == child || pipe_ends(supervisor, inode, O_RDONLY) != 1 ||
+	    pipe_ends(supervisor, inode, -1) != 1 ||
+	    pipe_ends(child, inode, O_WRONLY) != pipe_ends(child, inode, -1))
+		return false;
+	for (size_t i = 0; i < audit->process_count; i++) {
+		const struct audit_process *other = &audit->processes[i];
+
+		if (other != supervisor && other != child && pipe_ends(other, inode, -1) > 0)
+			return false;
+	}
+	return true;
+}
+
+static void name_pipe(const struct audit *audit, const struct audit_process *process, uint64_t inode,
+		      struct audit_fd *fd)
+{
+	const struct audit_process *other = find_inode(audit, "pipe:[", inode, process).process;
+
+	if (other == NULL && pipe_ends(process, inode, -1) == 2) {
 		fd->kind = AUDIT_FD_PIPE;
-	else
+	} else if (other != NULL && is_role(process, "supervisor") && is_output(audit, other, inode)) {
+		fd->kind = AUDIT_FD_OUTPUT;
+		snprintf(fd->role, sizeof(fd->role), "output of %s", other->title);
+	} else {
 		snprintf(fd->role, sizeof(fd->role), "pipe with %s",
 			 other != NULL ? other->title : "a process outside");
+	}
 }
 
 /* Who else has the same eventfd. A device may share with the core alone, the core with devices. */
@@ -253,29 +302,19 @@ static void name_resource(const struct audit *audit, const struct proc_fd *own, 
 			 own->interface[0] != '\0' ? ": " : "", own->interface);
 }
 
-/* Whether it is what a process has as its standard error; also if that is not known. */
-static bool is_standard_error(const struct audit_process *process, const struct proc_fd *own)
-{
-	for (size_t i = 0; i < process->fds.count; i++)
-		if (process->fds.fds[i].fd == 2)
-			return same_file(&process->fds.fds[i], own);
-	return true;
-}
-
 /*
- * Descriptors 1 and 2. Children have the supervisor's standard error at their start: of a detached VM that was the
- * command's, which the core still has, and is the log for those that take another's place.
+ * Descriptors 1 and 2. The supervisor's are its own affair, or those of who started it; a child's are the pipe that
+ * the supervisor reads, whatever else has been put there by whom.
  */
 static bool is_log(const struct audit *audit, const struct audit_process *process, const struct proc_fd *own)
 {
-	const struct audit_process *core = find_role(audit, "core"),
-				   *supervisor = find_role(audit, "supervisor");
+	uint64_t inode;
 
 	if (own->fd != 1 && own->fd != 2)
 		return false;
-	if (is_role(process, "supervisor") || core == NULL || supervisor == NULL)
+	if (is_role(process, "supervisor"))
 		return true;
-	return is_standard_error(core, own) || is_standard_error(supervisor, own);
+	return target_inode(own->target, "pipe:[", &inode) && is_output(audit, process, inode);
 }
 
 static void name_fd(const struct audit *audit, const struct audit_process *process, const struct proc_fd *own,
@@ -299,6 +338,11 @@ static void name_fd(const struct audit *audit, const struct audit_process *proce
 	*fd = (struct audit_fd){.seals_error = -ENODATA};
 	if (is_log(audit, process, own)) {
 		fd->kind = AUDIT_FD_LOG;
+		return;
+	}
+	if (strcmp(own->target, "/dev/null") == 0 && !is_role(process, "supervisor") &&
+	    (own->fd != 0 || access_mode(own) != O_RDONLY)) {
+		snprintf(fd->role, sizeof(fd->role), "not to read from as 0");
 		return;
 	}
 	for (size_t i = 0; i < sizeof(anonymous) / sizeof(anonymous[0]); i++) {

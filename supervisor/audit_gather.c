@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/escape.h"
 #include "supervisor/audit.h"
 #include "supervisor/monitor_client.h"
 
@@ -183,14 +184,17 @@ void audit_clear(struct audit *audit)
 {
 	processes_clear(audit);
 	unix_sockets_free(&audit->sockets);
+	free(audit->shares);
+	audit->shares = NULL;
+	audit->share_count = 0;
 }
 
 static void process_name(struct audit_process *process, const char *role, const char *id, const char *state,
 			 pid_t pid)
 {
-	proc_escape(role, strlen(role), process->role, sizeof(process->role));
-	proc_escape(id, strlen(id), process->id, sizeof(process->id));
-	proc_escape(state, strlen(state), process->state, sizeof(process->state));
+	escape_text(role, strlen(role), ESCAPE_NAME, process->role, sizeof(process->role));
+	escape_text(id, strlen(id), ESCAPE_NAME, process->id, sizeof(process->id));
+	escape_text(state, strlen(state), ESCAPE_NAME, process->state, sizeof(process->state));
 	snprintf(process->title, sizeof(process->title), "%s%s%s", process->role, id[0] != '\0' ? " " : "",
 		 process->id);
 	process->pid = pid;
@@ -224,8 +228,8 @@ static int processes_list(struct audit *audit, const Atoll__Control__MonitorRepl
 		process_name(&audit->processes[audit->process_count++], state->role, state->id, state->state,
 			     (pid_t)state->pid);
 	}
-	proc_escape(reply->vm, strlen(reply->vm), audit->vm, sizeof(audit->vm));
-	proc_escape(reply->state, strlen(reply->state), audit->state, sizeof(audit->state));
+	escape_text(reply->vm, strlen(reply->vm), ESCAPE_NAME, audit->vm, sizeof(audit->vm));
+	escape_text(reply->state, strlen(reply->state), ESCAPE_NAME, audit->state, sizeof(audit->state));
 	return 0;
 }
 
@@ -319,6 +323,7 @@ int audit_gather(struct audit *audit, int socket_fd, pid_t supervisor)
 		result = -EAGAIN;
 	if (result == 0) {
 		sockets_gather(audit);
+		audit_gather_shares(audit);
 		result = audit_name_fds(audit);
 	}
 	if (result < 0)

@@ -555,6 +555,8 @@ static void judge_process(const struct audit *audit, struct audit_process *proce
 	judge_namespaces(&judged);
 	judge_root(&judged);
 	judge_fds(audit, process, judged.rule);
+	if (judged.rule->jailed)
+		judge_shares(audit, process);
 	judge_memory(&judged);
 	judge_limits(&judged);
 	if (judged.rule->jailed)

@@ -20,5 +20,6 @@ void judge_filters(const struct audit *audit, struct audit_process *process, con
 		   size_t index);
 /* audit_judge_fds.c */
 void judge_fds(const struct audit *audit, struct audit_process *process, const struct audit_rule *rule);
+void judge_shares(const struct audit *audit, struct audit_process *process);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The open descriptors of a process, counted by what they are for.
+ * The open descriptors of a process, counted by what they are for; and with whom it has descriptions in common.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -111,4 +111,57 @@ void judge_fds(const struct audit *audit, struct audit_process *process, const s
 	}
 	judge_seals(process, AUDIT_FD_RAM, "the guest's memory", check);
 	judge_seals(process, AUDIT_FD_STATE, "a state page", check);
+}
+
+/* --- what it shares --- */
+
+static bool is_role(const struct audit_process *process, const char *role)
+{
+	return strcmp(process->role, role) == 0;
+}
+
+/*
+ * What two processes may have in common: a flag or an offset that one of them changes is changed for the other.
+ * With the supervisor, what it opened for the process and keeps for the next one; between the core and a device,
+ * memory and eventfds. Nothing else, and two devices nothing at all.
+ */
+static bool may_share(const struct audit_process *process, const struct audit_process *other,
+		      enum audit_fd_kind kind)
+{
+	if (is_role(other, "supervisor"))
+		return kind == AUDIT_FD_KVM || kind == AUDIT_FD_FILE || kind == AUDIT_FD_TAP ||
+		       kind == AUDIT_FD_PTY || kind == AUDIT_FD_LISTENER || kind == AUDIT_FD_STATE;
+	return (is_role(process, "core") != is_role(other, "core")) &&
+	       (kind == AUDIT_FD_SHARED_EVENTFD || kind == AUDIT_FD_RAM || kind == AUDIT_FD_MEMFD);
+}
+
+void judge_shares(const struct audit *audit, struct audit_process *process)
+{
+	struct audit_check *check = check_add(process, "shared", 0);
+	unsigned right = 0, told = 0;
+
+	if (!check_read(check, process->fds_error) || !check_read(check, audit->shares_error))
+		return;
+	for (size_t i = 0; i < audit->share_count; i++) {
+		const struct audit_share *share = &audit->shares[i];
+
+		for (unsigned side = 0; side < 2; side++) {
+			const struct audit_process *other = &audit->processes[share->process[!side]];
+			const struct proc_fd *fd = &process->fds.fds[share->fd[side]];
+
+			if (&audit->processes[share->process[side]] != process)
+				continue;
+			if (may_share(process, other, process->fd_roles[share->fd[side]].kind)) {
+				right++;
+				continue;
+			}
+			check_worsen(check, AUDIT_DEVIATES);
+			if (told++ < 4)
+				check_say(check, "%s%d (%s) with %s", told > 1 ? ", " : "", fd->fd,
+					  fd->target, other->title);
+		}
+	}
+	if (told > 0)
+		check_say(check, " (written: not shared); ");
+	check_say(check, "%u descriptions as written", right);
 }

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/escape.h"
 #include "supervisor/audit_proc_text.h"
 
 /* Flags of a thread in /proc/PID/stat: Linux, include/linux/sched.h. */
@@ -25,28 +26,6 @@
 _Static_assert(RLIM_NLIMITS == PROC_LIMITS_COUNT, "limits of this kernel");
 
 /* --- text --- */
-
-void proc_escape(const char *text, size_t length, char *out, size_t size)
-{
-	size_t used = 0, fits = 0; /* fits: where "..." would still have room */
-
-	for (size_t i = 0; i < length; i++) {
-		unsigned char c = (unsigned char)text[i];
-		char piece[5] = {(char)c};
-
-		if (c < 0x20 || c > 0x7e || c == '\\')
-			snprintf(piece, sizeof(piece), "\\x%02x", c);
-		if (used + strlen(piece) >= size) {
-			snprintf(out + fits, size - fits, "...");
-			return;
-		}
-		memcpy(out + used, piece, strlen(piece));
-		used += strlen(piece);
-		if (used + 4 <= size)
-			fits = used;
-	}
-	out[used] = '\0';
-}
 
 int proc_error(int error)
 {
@@ -171,7 +150,7 @@ static int status_take(struct proc_status *status, const char *key, char *value,
 		*seen |= ids == status->uid ? 0x20 : 0x40;
 	}
 	if (strcmp(key, "Name") == 0) {
-		proc_escape(value, strlen(value), status->name, sizeof(status->name));
+		escape_text(value, strlen(value), ESCAPE_NAME, status->name, sizeof(status->name));
 		*seen |= 0x80;
 	} else if (strcmp(key, "State") == 0) {
 		status->state = value[0];
@@ -477,7 +456,7 @@ int proc_read_cgroup(int dir_fd, char *out, size_t size)
 		if (best == NULL || strncmp(line, "0::", 3) == 0)
 			best = line;
 	if (best != NULL)
-		proc_escape(best, strlen(best), out, size);
+		escape_text(best, strlen(best), ESCAPE_NAME, out, size);
 	free(text);
 	return best == NULL ? -EPROTO : 0;
 }

@@ -22,9 +22,6 @@
 
 #define PROC_NAME_MAX 256 /* of any text here, its end included; longer ones end in "..." */
 
-/* Copies text of anybody's choice: printable ASCII as it is, "\" and everything else as \xNN. */
-void proc_escape(const char *text, size_t length, char *out, size_t size);
-
 /* Opens PID's directory below an open /proc. Returns it or -errno. */
 int proc_open(int proc_fd, pid_t pid);
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/escape.h"
 #include "supervisor/audit_proc.h"
 #include "supervisor/audit_proc_text.h"
 
@@ -47,12 +48,12 @@ static int mount_take(struct proc_mounts *mounts, char *line)
 		return -EPROTO;
 	/* Of several on "/" the last covers the others. */
 	if (strcmp(words[4], "/") == 0) {
-		proc_escape(word, strlen(word), mounts->root_type, sizeof(mounts->root_type));
+		escape_text(word, strlen(word), ESCAPE_NAME, mounts->root_type, sizeof(mounts->root_type));
 		mounts->root_readonly = list_has(words[5], "ro");
 	}
 	if (mounts->count < 2)
-		proc_escape(words[4], strlen(words[4]), mounts->count == 0 ? mounts->first : mounts->second,
-			    PROC_NAME_MAX);
+		escape_text(words[4], strlen(words[4]), ESCAPE_NAME,
+			    mounts->count == 0 ? mounts->first : mounts->second, PROC_NAME_MAX);
 	mounts->count++;
 	return 0;
 }
@@ -92,7 +93,8 @@ int proc_read_root(int dir_fd, struct proc_root *root)
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		if (read.entries++ == 0)
-			proc_escape(entry->d_name, strlen(entry->d_name), read.first, sizeof(read.first));
+			escape_text(entry->d_name, strlen(entry->d_name), ESCAPE_NAME, read.first,
+				    sizeof(read.first));
 	}
 	if (errno != 0 || fstat(fd, &root_status) < 0 || fstatat(dir_fd, "cwd", &working_status, 0) < 0)
 		result = proc_error(errno);
@@ -116,7 +118,7 @@ int proc_read_fd_target(int dir_fd, int fd, char *target, size_t size)
 	length = readlinkat(dir_fd, path, raw, sizeof(raw));
 	if (length < 0)
 		return proc_error(errno);
-	proc_escape(raw, (size_t)length, target, size);
+	escape_text(raw, (size_t)length, ESCAPE_NAME, target, size);
 	return 0;
 }
 
@@ -127,7 +129,7 @@ static void fdinfo_take(struct proc_fd *fd, const char *key, char *value)
 
 	value += strspn(value, " \t");
 	if (strcmp(key, "iff") == 0) {
-		proc_escape(value, strlen(value), fd->interface, sizeof(fd->interface));
+		escape_text(value, strlen(value), ESCAPE_NAME, fd->interface, sizeof(fd->interface));
 		return;
 	}
 	word = proc_next_word(&value);
@@ -264,7 +266,7 @@ static int map_take(struct proc_maps *maps, char *line)
 	char whole[PROC_NAME_MAX], *words[5], *name;
 	bool writable, executable, ours;
 
-	proc_escape(line, strlen(line), whole, sizeof(whole));
+	escape_text(line, strlen(line), ESCAPE_NAME, whole, sizeof(whole));
 	for (unsigned i = 0; i < 5; i++) {
 		words[i] = proc_next_word(&line);
 		if (words[i] == NULL)

@@ -4,6 +4,7 @@
  * Records flood control: each process has a bucket of tokens, one for a record. When it is empty, records are
  * dropped and counted, and the wire is read only every HOLD_US from then on, so that a process that does
  * nothing but log costs the supervisor a bounded share of a processor, while what else it says still arrives.
+ * What it writes to its standard output and error draws from the same bucket, a token a line.
  */
 #include "supervisor/child_process.h"
 
@@ -21,15 +22,19 @@
 
 #include "common/jail.h"
 #include "common/jail_violation.h"
+#include "supervisor/log_output.h"
 #include "supervisor/spawn.h"
 
 #define LOG_TOKENS_MAX	  200
 #define LOG_TOKENS_SECOND 50
 #define MESSAGES_AT_ONCE  64
 #define MESSAGES_AT_DEATH 1024
-#define HOLD_US		  100000
-#define CLOSED_WIRE_US	  2000000
-#define COUNTERS_MAX	  256
+#define READS_AT_ONCE	  4
+/* More than the pipe holds: what is read then is there already. */
+#define READS_AT_DEATH 64
+#define HOLD_US	       100000
+#define CLOSED_WIRE_US 2000000
+#define COUNTERS_MAX   256
 /* A record's own time is believed if it is about now. */
 #define LOG_TIME_SLACK_US UINT64_C(10000000)
 
@@ -116,7 +121,7 @@ static void child_print(struct child_process *child, enum log_level level, uint6
 				    .text = text};
 
 	if (level <= log_get_level())
-		log_write_line(STDERR_FILENO, &record);
+		log_output_record(&record, NULL);
 }
 
 static void child_print_dropped(struct child_process *child)
@@ -147,6 +152,18 @@ static bool child_log_allowed(struct child_process *child)
 	return true;
 }
 
+/* text is what it said, at a level and a time. */
+static void child_take_text(struct child_process *child, enum log_level level, uint64_t when_us,
+			    const char *text)
+{
+	if (!child_log_allowed(child)) {
+		child->log_dropped++;
+		return;
+	}
+	child_print_dropped(child);
+	child_print(child, level, when_us, text);
+}
+
 static void child_take_record(struct child_process *child, const Atoll__Control__LogRecord *record)
 {
 	uint64_t now = time_us(CLOCK_REALTIME), when = record->time_us;
@@ -156,12 +173,7 @@ static void child_take_record(struct child_process *child, const Atoll__Control_
 	snprintf(child->last_text, sizeof(child->last_text), "%s", record->text);
 	if (when > now + LOG_TIME_SLACK_US || when + LOG_TIME_SLACK_US < now)
 		when = now;
-	if (!child_log_allowed(child)) {
-		child->log_dropped++;
-		return;
-	}
-	child_print_dropped(child);
-	child_print(child, level, when, child->last_text);
+	child_take_text(child, level, when, child->last_text);
 }
 
 static void child_take_statistics(struct child_process *child, const Atoll__Control__Statistics *statistics)
@@ -320,6 +332,48 @@ static void child_readable(int fd, unsigned events, void *argument)
 	}
 }
 
+/* --- what it writes to its standard output and error --- */
+
+/* Nothing of ours writes there in the order of things: it is the C library's, the loader's, a violation's line. */
+static void child_take_line(void *argument, const char *line)
+{
+	struct child_process *child = argument;
+	char text[LOG_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "stderr: %s", line);
+	/* The reason why a program could not even begin. */
+	if (child->last_text[0] == '\0')
+		memcpy(child->last_text, text, sizeof(text));
+	child_take_text(child, LOG_LEVEL_WARNING, time_us(CLOCK_REALTIME), text);
+}
+
+static void child_output_readable(int fd, unsigned events, void *argument)
+{
+	struct child_process *child = argument;
+	int result = 1;
+
+	(void)fd;
+	(void)events;
+	for (unsigned i = 0; i < READS_AT_ONCE && result == 1; i++)
+		result = child_output_read(&child->output, child_take_line, child);
+	if (result == 1 && child->log_dropped > 0) {
+		loop_watch_set_events(child->output_watch, 0);
+		loop_timer_arm(child->output_timer, HOLD_US);
+	} else if (result != 1 && result != -EAGAIN) {
+		/* It closed both; that is its own affair. */
+		loop_unwatch(child->output_watch);
+		child->output_watch = NULL;
+	}
+}
+
+static void child_output_timer(void *argument)
+{
+	struct child_process *child = argument;
+
+	if (child->output_watch != NULL)
+		loop_watch_set_events(child->output_watch, LOOP_READ);
+}
+
 /* --- its end --- */
 
 static void child_exited(int fd, unsigned events, void *argument)
@@ -334,14 +388,20 @@ static void child_exited(int fd, unsigned events, void *argument)
 		child_receive(child, MESSAGES_AT_DEATH);
 	if (waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
 		return;
+	for (unsigned i = 0; i < READS_AT_DEATH; i++)
+		if (child_output_read(&child->output, child_take_line, child) != 1)
+			break;
+	child_output_close(&child->output, child_take_line, child);
 	child_print_dropped(child);
 	child->wait_code = info.si_code;
 	child->wait_status = info.si_status;
 	child->state = CHILD_DEAD;
 	loop_unwatch(child->pid_watch);
 	loop_unwatch(child->control_watch);
-	child->pid_watch = child->control_watch = NULL;
+	loop_unwatch(child->output_watch);
+	child->pid_watch = child->control_watch = child->output_watch = NULL;
 	loop_timer_disarm(child->timer);
+	loop_timer_disarm(child->output_timer);
 	close(child->control_fd);
 	child->control_fd = -1;
 	child->ops->died(child->owner, child);
@@ -385,7 +445,13 @@ static int child_watch(struct child_process *child)
 		loop_watch_fd(child->loop, child->control_fd, LOOP_READ, child_readable, child);
 	child->pid_watch = loop_watch_fd(child->loop, child->pidfd, LOOP_READ, child_exited, child);
 	child->timer = loop_watch_timer(child->loop, child_timer, child);
-	return child->control_watch != NULL && child->pid_watch != NULL && child->timer != NULL ? 0 : -ENOMEM;
+	child->output_watch =
+		loop_watch_fd(child->loop, child->output.fd, LOOP_READ, child_output_readable, child);
+	child->output_timer = loop_watch_timer(child->loop, child_output_timer, child);
+	return child->control_watch != NULL && child->pid_watch != NULL && child->timer != NULL &&
+			       child->output_watch != NULL && child->output_timer != NULL
+		       ? 0
+		       : -ENOMEM;
 }
 
 int child_process_start(struct loop *loop, enum child_role role, unsigned index, const char *vm,
@@ -394,7 +460,7 @@ int child_process_start(struct loop *loop, enum child_role role, unsigned index,
 {
 	struct child_process *new_child = calloc(1, sizeof(*new_child));
 	char title[192];
-	int sockets[2], result;
+	int sockets[2], output_fd, result;
 
 	*problem = (struct spawn_problem){"cannot make it", "see that memory and files are left"};
 	if (new_child == NULL)
@@ -411,15 +477,23 @@ int child_process_start(struct loop *loop, enum child_role role, unsigned index,
 	snprintf(new_child->id, sizeof(new_child->id), "%s", id);
 	snprintf(new_child->object, sizeof(new_child->object), id[0] != '\0' ? "%s/%s" : "%s%s", vm, id);
 	snprintf(title, sizeof(title), "%s: %s", child_role_program(role), new_child->object);
+	result = child_output_open(&new_child->output, &output_fd);
+	if (result < 0) {
+		free(new_child);
+		return result;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0) {
 		result = -errno;
+		close(output_fd);
+		close(new_child->output.fd);
 		free(new_child);
 		return result;
 	}
 	new_child->control_fd = sockets[0];
-	result = spawn_program(child_role_program(role), title, !no_sandbox, sockets[1], &new_child->pid,
-			       &new_child->pidfd, problem);
+	result = spawn_program(child_role_program(role), title, !no_sandbox, sockets[1], output_fd,
+			       &new_child->pid, &new_child->pidfd, problem);
 	close(sockets[1]);
+	close(output_fd);
 	if (result == 0)
 		result = child_watch(new_child);
 	if (result < 0) {
@@ -435,6 +509,10 @@ void child_process_free(struct child_process *child)
 	loop_unwatch(child->control_watch);
 	loop_unwatch(child->pid_watch);
 	loop_unwatch(child->timer);
+	loop_unwatch(child->output_watch);
+	loop_unwatch(child->output_timer);
+	if (child->output.fd >= 0)
+		close(child->output.fd);
 	if (child->pidfd >= 0 && child->state != CHILD_DEAD) {
 		child_process_kill(child);
 		waitid(P_PIDFD, (id_t)child->pidfd, NULL, WEXITED);

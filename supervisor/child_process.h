@@ -1,5 +1,6 @@
 /*
- * One process of the VM, as the supervisor sees it: its life, its control wire, its last words.
+ * One process of the VM, as the supervisor sees it: its life, its control wire, what it writes to its standard
+ * output and error, its last words.
  *
  * The process may be in the guest's hands, so nothing that it sends is trusted: a message that it may not
  * send, or not now, gets it killed; records beyond a rate are dropped and counted; nothing sent to it ever
@@ -16,6 +17,7 @@
 #include "common/control_wire.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "supervisor/child_output.h"
 #include "supervisor/spawn.h"
 
 enum child_role {
@@ -89,7 +91,10 @@ struct child_process {
 	struct child_counter *counters; /* as last told */
 	size_t counter_count;
 
-	struct loop_watch *control_watch, *pid_watch;
+	struct child_output output;
+
+	struct loop_watch *control_watch, *pid_watch, *output_watch;
+	struct loop_watch *output_timer; /* output held back */
 	struct loop_watch *timer; /* a control wire held back, or one that closed before its process ended */
 };
 

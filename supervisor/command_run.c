@@ -22,6 +22,7 @@
 #include "supervisor/config.h"
 #include "supervisor/detach.h"
 #include "supervisor/link_watch.h"
+#include "supervisor/log_output.h"
 #include "supervisor/monitor.h"
 #include "supervisor/problem.h"
 #include "supervisor/process_title.h"
@@ -254,9 +255,12 @@ static void run_vm_running(void *owner)
 
 	if (run->tell_fd < 0)
 		return;
+	/* Its standard error too, which a second description would keep. */
+	log_output_stop();
 	dup2(run->log_fd, STDERR_FILENO);
 	close(run->log_fd);
 	run->log_fd = -1;
+	log_output_start(run->loop);
 	detach_tell(run->tell_fd, EXIT_STATUS_OK);
 	run->tell_fd = -1;
 }
@@ -387,6 +391,9 @@ static int run_prepare(struct run *run)
 	run->loop = loop_new();
 	if (run->loop == NULL)
 		return -errno;
+	result = log_output_start(run->loop);
+	if (result < 0)
+		return result;
 	result = vm_init(&run->vm, run->loop, run->file.config, &run->resources, &run_vm_ops, run);
 	run->vm.no_sandbox = run->no_sandbox;
 	run->vm.no_sandbox_count = run->no_sandbox_count;
@@ -425,6 +432,7 @@ static void run_clean_up(struct run *run)
 	 * more. */
 	runtime_dir_remove(&run->dir);
 	monitor_free(run->monitor);
+	log_output_stop();
 	loop_free(run->loop);
 	config_file_clear(&run->file);
 	if (run->log_fd >= 0)

@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += supervisor/libsupervisor.la
 bin_PROGRAMS += supervisor/atoll
 
 supervisor_libsupervisor_la_SOURCES = \
+	supervisor/child_output.c supervisor/child_output.h \
 	supervisor/child_process.c supervisor/child_process.h \
 	supervisor/config.c supervisor/config.h \
 	supervisor/config_check.c \
@@ -12,6 +13,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/detach.c supervisor/detach.h \
 	supervisor/heartbeat.c supervisor/heartbeat.h \
 	supervisor/link_watch.c supervisor/link_watch.h \
+	supervisor/log_output.c supervisor/log_output.h \
 	supervisor/monitor.c supervisor/monitor.h \
 	supervisor/monitor_client.c supervisor/monitor_client.h \
 	supervisor/problem.c supervisor/problem.h \
@@ -45,6 +47,7 @@ supervisor_libaudit_la_SOURCES = \
 	supervisor/audit_print.c \
 	supervisor/audit_proc.c supervisor/audit_proc.h \
 	supervisor/audit_proc_files.c supervisor/audit_proc_text.h \
+	supervisor/audit_shares.c \
 	supervisor/audit_sockets.c supervisor/audit_sockets.h \
 	supervisor/audit_trace.c supervisor/audit_trace.h
 supervisor_libaudit_la_LIBADD = policy/libfilters.la supervisor/libsupervisor.la $(JANSSON_LIBS)

@@ -7,21 +7,21 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "common/escape.h"
+#include "supervisor/log_output.h"
+
 #define REPORT_MAX 2048
 
 void report_line(FILE *stream, const char *text)
 {
-	char line[4 * REPORT_MAX + 2];
-	size_t used = 0;
+	char line[ESCAPE_BYTE_MAX * REPORT_MAX + 2];
+	size_t used = escape_text(text, strlen(text), ESCAPE_TEXT, line, sizeof(line) - 1);
 
-	for (const unsigned char *c = (const unsigned char *)text; *c != '\0' && used + 6 < sizeof(line);
-	     c++) {
-		if (*c < 0x20 || *c == 0x7f)
-			used += (size_t)snprintf(line + used, sizeof(line) - used, "\\x%02x", *c);
-		else
-			line[used++] = (char)*c;
-	}
 	line[used++] = '\n';
+	if (stream == stderr && log_output_started()) {
+		log_output_write(line, used);
+		return;
+	}
 	fwrite(line, 1, used, stream);
 	fflush(stream);
 }

@@ -17,10 +17,10 @@ enum exit_status {
 	EXIT_STATUS_PANIC = 4, /* the guest panicked */
 };
 
-/* Prints "atoll: " and the text as one line; control characters in it are written as \xNN. */
+/* Prints "atoll: " and the text as one line; escaped as escape.h says. */
 void report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Writes text to a stream as one line, control characters as \xNN, in one write if the stream is buffered. */
+/* Writes text to a stream as one line, escaped, in one write if the stream is buffered. */
 void report_line(FILE *stream, const char *text);
 
 #endif

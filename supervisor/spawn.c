@@ -30,15 +30,15 @@ void spawn_program_path(const char *program, char *path, size_t size)
 		 program);
 }
 
-/* The order matters: 0 to 2 are always open in us, so control_fd is none of them and is not overwritten. */
-static int spawn_file_actions(posix_spawn_file_actions_t *actions, int control_fd)
+/* The order matters: 0 to 2 are always open in us, so neither of ours is one of them and is overwritten; output_fd may be 3. */
+static int spawn_file_actions(posix_spawn_file_actions_t *actions, int control_fd, int output_fd)
 {
 	int result = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 
 	if (result == 0)
-		result = posix_spawn_file_actions_adddup2(actions, STDERR_FILENO, STDOUT_FILENO);
+		result = posix_spawn_file_actions_adddup2(actions, output_fd, STDOUT_FILENO);
 	if (result == 0)
-		result = posix_spawn_file_actions_adddup2(actions, STDERR_FILENO, STDERR_FILENO);
+		result = posix_spawn_file_actions_adddup2(actions, output_fd, STDERR_FILENO);
 	/* Also when it is 3 already: then this clears its close-on-exec flag. */
 	if (result == 0)
 		result = posix_spawn_file_actions_adddup2(actions, control_fd, SPAWN_CONTROL_FD);
@@ -73,7 +73,8 @@ void spawn_recording(void)
 	spawn_environment[1] = (char *)JAIL_RECORD_ENV "=1";
 }
 
-static int spawn_outside(const char *path, char *const *arguments, int control_fd, pid_t *pid, int *pidfd)
+static int spawn_outside(const char *path, char *const *arguments, int control_fd, int output_fd, pid_t *pid,
+			 int *pidfd)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -86,7 +87,7 @@ static int spawn_outside(const char *path, char *const *arguments, int control_f
 		posix_spawn_file_actions_destroy(&actions);
 		return -ENOMEM;
 	}
-	result = spawn_file_actions(&actions, control_fd);
+	result = spawn_file_actions(&actions, control_fd, output_fd);
 	if (result == 0)
 		result = spawn_attributes(&attributes);
 	if (result == 0)
@@ -110,20 +111,21 @@ static int spawn_outside(const char *path, char *const *arguments, int control_f
 /* --- Into a sandbox --- */
 
 /* The child: descriptors 0 to 3, then the socket to the parent and the program, which the exec closes. */
-static int spawn_arrange_descriptors(struct jail_fork *fork, int control_fd, int program_fd)
+static int spawn_arrange_descriptors(struct jail_fork *fork, int control_fd, int output_fd, int program_fd)
 {
 	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	/* Out of the way of the numbers that are about to be taken. */
 	int link = fcntl(fork->link_fd, F_DUPFD_CLOEXEC, SPAWN_CONTROL_FD + 3);
 	int program = fcntl(program_fd, F_DUPFD_CLOEXEC, SPAWN_CONTROL_FD + 3);
 	int control = fcntl(control_fd, F_DUPFD_CLOEXEC, SPAWN_CONTROL_FD + 3);
+	int output = fcntl(output_fd, F_DUPFD_CLOEXEC, SPAWN_CONTROL_FD + 3);
 
-	if (null_fd < 0 || link < 0 || program < 0 || control < 0)
+	if (null_fd < 0 || link < 0 || program < 0 || control < 0 || output < 0)
 		return -errno;
 	fork->link_fd = link;
-	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 ||
-	    dup2(control, SPAWN_CONTROL_FD) < 0 || dup2(link, SPAWN_CONTROL_FD + 1) < 0 ||
-	    dup2(program, SPAWN_CONTROL_FD + 2) < 0)
+	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
+	    dup2(output, STDERR_FILENO) < 0 || dup2(control, SPAWN_CONTROL_FD) < 0 ||
+	    dup2(link, SPAWN_CONTROL_FD + 1) < 0 || dup2(program, SPAWN_CONTROL_FD + 2) < 0)
 		return -errno;
 	fork->link_fd = SPAWN_CONTROL_FD + 1;
 	if (fcntl(SPAWN_CONTROL_FD + 1, F_SETFD, FD_CLOEXEC) < 0 ||
@@ -134,10 +136,10 @@ static int spawn_arrange_descriptors(struct jail_fork *fork, int control_fd, int
 }
 
 static _Noreturn void spawn_execute(struct jail_fork *fork, char *const *arguments, int control_fd,
-				    int program_fd)
+				    int output_fd, int program_fd)
 {
 	sigset_t none;
-	int result = spawn_arrange_descriptors(fork, control_fd, program_fd);
+	int result = spawn_arrange_descriptors(fork, control_fd, output_fd, program_fd);
 
 	if (result < 0)
 		jail_fork_fail(fork, result);
@@ -148,8 +150,8 @@ static _Noreturn void spawn_execute(struct jail_fork *fork, char *const *argumen
 	jail_fork_fail(fork, -errno);
 }
 
-static int spawn_inside(const char *path, char *const *arguments, int control_fd, pid_t *pid, int *pidfd,
-			struct spawn_problem *problem)
+static int spawn_inside(const char *path, char *const *arguments, int control_fd, int output_fd, pid_t *pid,
+			int *pidfd, struct spawn_problem *problem)
 {
 	struct jail_fork fork;
 	int program_fd = open(path, O_PATH | O_CLOEXEC), result;
@@ -158,7 +160,7 @@ static int spawn_inside(const char *path, char *const *arguments, int control_fd
 		return -errno;
 	result = jail_fork(&fork);
 	if (result == 1)
-		spawn_execute(&fork, arguments, control_fd, program_fd);
+		spawn_execute(&fork, arguments, control_fd, output_fd, program_fd);
 	close(program_fd);
 	if (result == 0)
 		result = jail_fork_wait(&fork);
@@ -172,8 +174,8 @@ static int spawn_inside(const char *path, char *const *arguments, int control_fd
 	return 0;
 }
 
-int spawn_program(const char *program, const char *title, bool sandbox, int control_fd, pid_t *pid,
-		  int *pidfd, struct spawn_problem *problem)
+int spawn_program(const char *program, const char *title, bool sandbox, int control_fd, int output_fd,
+		  pid_t *pid, int *pidfd, struct spawn_problem *problem)
 {
 	char *arguments[] = {(char *)title, NULL};
 	char path[PATH_MAX];
@@ -181,8 +183,8 @@ int spawn_program(const char *program, const char *title, bool sandbox, int cont
 
 	spawn_program_path(program, path, sizeof(path));
 	*problem = (struct spawn_problem){NULL, NULL};
-	result = sandbox ? spawn_inside(path, arguments, control_fd, pid, pidfd, problem)
-			 : spawn_outside(path, arguments, control_fd, pid, pidfd);
+	result = sandbox ? spawn_inside(path, arguments, control_fd, output_fd, pid, pidfd, problem)
+			 : spawn_outside(path, arguments, control_fd, output_fd, pid, pidfd);
 	if (result < 0 && problem->step == NULL) {
 		problem->step = "";
 		problem->remedy = result == -ENOENT ? "install Atoll as a whole, or set ATOLL_LIBEXEC_DIR"

@@ -14,14 +14,14 @@ struct spawn_problem {
 };
 
 /*
- * Starts $ATOLL_LIBEXEC_DIR/program, else the installed one, as argv { title }. It has /dev/null on 0, our
- * stderr on 1 and 2, control_fd on 3, nothing else; ATOLL_CONTROL_FD=3 is all of its environment; no signal
+ * Starts $ATOLL_LIBEXEC_DIR/program, else the installed one, as argv { title }. It has /dev/null on 0,
+ * output_fd on 1 and 2, control_fd on 3, nothing else; ATOLL_CONTROL_FD=3 is all of its environment; no signal
  * is blocked or ignored; it is in a process group of its own, so that keys of a terminal do not reach it.
  * sandbox: in namespaces of its own, as a user of its own (jail_fork() of common/jail.h).
  * Returns 0 with *pid and a *pidfd, or -errno with *problem.
  */
-int spawn_program(const char *program, const char *title, bool sandbox, int control_fd, pid_t *pid,
-		  int *pidfd, struct spawn_problem *problem);
+int spawn_program(const char *program, const char *title, bool sandbox, int control_fd, int output_fd,
+		  pid_t *pid, int *pidfd, struct spawn_problem *problem);
 
 /* What is started from now on records what it calls: JAIL_RECORD_ENV of common/jail_record.h is in its environment. */
 void spawn_recording(void);

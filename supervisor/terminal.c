@@ -27,7 +27,8 @@ void terminal_restore(void)
 
 	if (terminal_raw) {
 		terminal_raw = 0;
-		tcsetattr(terminal_fd, TCSADRAIN, &terminal_saved);
+		/* Now, not when all output is out: a terminal that was stopped would hold us up. */
+		tcsetattr(terminal_fd, TCSANOW, &terminal_saved);
 	}
 	errno = saved_errno;
 }
@@ -48,7 +49,7 @@ static int terminal_make_raw(void)
 	raw.c_oflag |= OPOST;
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
-	if (tcsetattr(terminal_fd, TCSADRAIN, &raw) < 0)
+	if (tcsetattr(terminal_fd, TCSANOW, &raw) < 0)
 		return -errno;
 	terminal_raw = 1;
 	return 0;

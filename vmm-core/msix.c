@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/eventfd_wire.h"
 #include "common/log.h"
 #include "vmm-core/pci_spec.h"
 
@@ -115,12 +116,10 @@ static void msix_update(struct msix *msix, unsigned index)
 static void msix_close_all(struct msix *msix)
 {
 	for (unsigned i = 0; i < msix->count; i++) {
-		eventfd_t count;
-
 		msix->table[i] = (struct msix_entry){.control = PCI_MSIX_ENTRY_MASKED};
 		msix_update(msix, i);
 		irq_router_clear_msi(msix->irqs, msix->vectors[i].gsi);
-		eventfd_read(msix->vectors[i].eventfd, &count);
+		eventfd_drain(msix->vectors[i].eventfd);
 	}
 }
 
@@ -228,5 +227,5 @@ int msix_eventfd(const struct msix *msix, unsigned vector)
 void msix_raise(struct msix *msix, unsigned vector)
 {
 	if (vector < msix->count)
-		eventfd_write(msix->vectors[vector].eventfd, 1);
+		eventfd_raise(msix->vectors[vector].eventfd);
 }

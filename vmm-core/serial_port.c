@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/eventfd_wire.h"
 #include "common/log.h"
 #include "vmm-core/vfio_user_client.h"
 
@@ -259,7 +260,7 @@ static void link_adopt(void *owner)
 	serial->client = serial->successor;
 	serial->successor = NULL;
 	/* An edge may have been lost between the UART's state and the line; one too many is no harm. */
-	eventfd_write(serial->irq_fd, 1);
+	eventfd_raise(serial->irq_fd);
 	device_link_serve(&serial->link);
 	pthread_mutex_unlock(&serial->lock);
 }

@@ -26,6 +26,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "common/eventfd_wire.h"
 #include "common/log.h"
 #include "common/vhost_user_spec.h"
 #include "common/virtio_spec.h"
@@ -56,7 +57,7 @@ static void notify_write(struct virtio_pci *device, uint64_t offset)
 	 * between the registers. */
 	atomic_fetch_add_explicit(&device->notify_exits, 1, memory_order_relaxed);
 	if (index < device->queue_count)
-		eventfd_write(device->queues[index].kick_fd, 1);
+		eventfd_raise(device->queues[index].kick_fd);
 }
 
 static void isr_read(struct virtio_pci *device, uint64_t offset, uint8_t *data, unsigned size)

@@ -27,6 +27,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "common/eventfd_wire.h"
 #include "common/log.h"
 #include "common/virtio_spec.h"
 #include "vmm-core/virtio_pci_spec.h"
@@ -328,7 +329,7 @@ static void rings_wake(const struct virtio_pci *device)
 	for (unsigned i = 0; i < device->queue_count; i++) {
 		if (!device->queues[i].started)
 			continue;
-		eventfd_write(device->queues[i].kick_fd, 1);
+		eventfd_raise(device->queues[i].kick_fd);
 		msix_raise(device->msix, device->queues[i].vector);
 	}
 }

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "common/eventfd_wire.h"
 #include "common/log.h"
 #include "common/virtio_spec.h"
 #include "vmm-core/virtio_pci_spec.h"
@@ -225,7 +226,6 @@ static void transport_reset(struct virtio_pci *device)
 {
 	for (unsigned i = 0; i < device->queue_count; i++) {
 		struct virtio_pci_queue *queue = &device->queues[i];
-		eventfd_t count;
 
 		*queue = (struct virtio_pci_queue){
 			.size = VIRTIO_PCI_QUEUE_SIZE_MAX,
@@ -233,7 +233,7 @@ static void transport_reset(struct virtio_pci *device)
 			.kick_fd = queue->kick_fd,
 		};
 		/* A kick that was meant for the driver's former life must not wake the next one. */
-		eventfd_read(queue->kick_fd, &count);
+		eventfd_drain(queue->kick_fd);
 	}
 	inflight_memory_clear(&device->inflight);
 	device->touched = false;

@@ -107,6 +107,27 @@ deviating() { jq -r '.processes[] | select(.verdict == "deviates") | .role + " "
 	"$atoll" kill hall
 }
 
+@test "F1: a core that has a file on 1 and 2 is named, whatever the supervisor or the core says its log is" {
+	root_only
+	mkdir libexec
+	for role in blk net console; do ln -s "${ATOLL_LIBEXEC_DIR:?}/atoll-$role" libexec/; done
+	echo "root:*:" >shadow
+	cat >libexec/atoll-core <<-END
+		#!/bin/sh
+		exec 1<>$PWD/shadow 2>&1
+		exec $ATOLL_LIBEXEC_DIR/atoll-core
+	END
+	chmod +x libexec/atoll-core
+	ATOLL_LIBEXEC_DIR=$PWD/libexec vm hall --no-sandbox=core
+	audited deviates 1
+	[ "$(deviating)" = "core " ]
+	jq -r '.processes[] | select(.role == "core") | .checks[] | select(.subject == "descriptors" and .verdict == "deviates") | .text' audit.json >text
+	cat text
+	grep -qF "0 log (written: 2)" text
+	grep -qF "other $PWD/shadow" text
+	"$atoll" kill hall
+}
+
 @test "a filter that is another than the compiled one is named, with its thread" {
 	root_only
 	mkdir libexec

@@ -163,7 +163,8 @@ sealed() {
 	cat err log
 	what='main called openat\(0x(ffffffff)?ffffff9c, 0x[0-9a-f]+, 0x0, 0x[0-9a-f]+, 0x[0-9a-f]+, 0x[0-9a-f]+\), which blk\.main\.policy does not allow; see atoll policy explain blk\.main openat'
 	# From the process itself, in the log, and as the reason of the end.
-	grep -qE "^atoll: $what$" err
+	[ ! -s err ]
+	grep -qE "^[^ ]+ warning atoll-blk: jail/root: stderr: atoll: $what$" log
 	grep -qE "^[^ ]+ error atoll-blk: jail/root: $what$" log
 	grep -qE "^[^ ]+ [a-z]+ atoll: jail: atoll-blk: jail/root was ended by its filter: $what; " log
 	running jail

@@ -158,6 +158,117 @@ ends() {
 	nothing_left web
 }
 
+# vm_pids NAME: the supervisor's and its processes'.
+vm_pids() { "$atoll" list --json | jq ".[] | select(.name == \"$1\") | .pid, .processes[].pid"; }
+
+@test "A1: run --detach lets go of what the command had, and so do all processes" {
+	truncate -s 1M image
+	config web h <<<$'disks:\n  - {id: root, path: image}'
+	# A command substitution ends when the last who has the pipe has closed it.
+	within 20 bash -c 'x=$("$0" run --detach web.yaml 2>&1) && [ -z "$x" ]' "$atoll"
+	running web
+	"$atoll" kill web
+	nothing_left web
+	# On a terminal, nobody has it afterwards.
+	on_terminal "tty >tty; $atoll run --detach web.yaml"
+	wait_until 20 test -s status
+	[ "$(cat status)" = status=0 ]
+	for pid in $(vm_pids web); do
+		for fd in /proc/"$pid"/fd/*; do [ "$(readlink "$fd")" != "$(cat tty)" ] || { ls -l "/proc/$pid/fd"; return 1; }; done
+	done
+	terminal_end
+	"$atoll" kill web
+	nothing_left web
+}
+
+# pipe_holders INODE: the processes of this machine that have the pipe.
+pipe_holders() { find /proc/[0-9]*/fd -lname "pipe:\[$1\]" 2>/dev/null | cut -d / -f 3 | sort -un | paste -sd,; }
+
+@test "A2, F1: each process has a pipe of its own on 1 and 2, which the supervisor alone reads, with sandbox and without" {
+	truncate -s 1M image
+	config web h <<<$'disks:\n  - {id: root, path: image}'
+	for option in "" --no-sandbox; do
+		"$atoll" run --detach $option --log-file=log web.yaml
+		supervisor=$(cat run/web/pid)
+		for pid in $(vm_pids web); do
+			[ "$pid" != "$supervisor" ] || continue
+			[ "$(readlink "/proc/$pid/fd/0")" = /dev/null ]
+			grep -q '^flags:.*0$' "/proc/$pid/fdinfo/0"
+			pipe=$(readlink "/proc/$pid/fd/2")
+			[[ $pipe == pipe:* ]]
+			[ "$(readlink "/proc/$pid/fd/1")" = "$pipe" ]
+			inode=${pipe//[^0-9]/}
+			[ "$(pipe_holders "$inode")" = "$(printf '%s\n' "$supervisor" "$pid" | sort -n | paste -sd,)" ]
+			[ "$(find "/proc/$supervisor/fd" -lname "pipe:\[$inode\]" | wc -l)" = 1 ]
+		done
+		# The log is the supervisor's alone.
+		for pid in $(vm_pids web); do
+			found=$(find "/proc/$pid/fd" -lname "$PWD/log" | wc -l)
+			[ "$found" = $((pid == supervisor)) ]
+		done
+		"$atoll" kill web
+		nothing_left web
+	done
+}
+
+@test "A2: what a process writes to its standard error is escaped, bounded and cannot harm the log" {
+	truncate -s 1M image
+	config web h <<<$'disks:\n  - {id: root, path: image}'
+	fake blk=scribble
+	echo "what was there before" >log
+	# What comes before the VM runs is the command's.
+	"$atoll" run --detach --log-file=log web.yaml 2>>log
+	wait_until 20 grep -q "log records dropped: too many in a short time" log
+	running web
+	grep -qx "what was there before" log
+	! grep -q LEAK log
+	! grep -qE '^2026-01-01T00:00:00.000000Z error atoll: web: forged' log
+	grep -qE ' warning atoll-blk: web/root: stderr: 2026-01-01T00:00:00.000000Z error atoll: web: forged$' log
+	grep -qF 'web/root: stderr: \x1b[2Jred \xc2\x9b2J \x9b2J grün' log
+	grep -qE ' warning atoll-blk: web/root: stderr: on the standard output$' log
+	! LC_ALL=C grep -q "$(printf '[\033\233]')" log
+	# 200 at once, and 50 a second.
+	[ "$(grep -c 'stderr: scribble' log)" -lt 1000 ]
+	"$atoll" kill web
+	nothing_left web
+}
+
+@test "B3: a supervisor whose standard error nobody reads goes on: list, stop and SIGTERM work" {
+	config web b </dev/null
+	for end in "$atoll stop web" "kill -TERM \$pid" "$atoll kill web"; do
+		rm -f err
+		mkfifo err
+		exec 8<>err
+		# Full from the start; its reader has stopped.
+		head -c 65536 /dev/zero >&8
+		within 60 "$atoll" -vv run web.yaml </dev/null 2>err 8<&- &
+		job=$!
+		wait_until 20 running web
+		pid=$(cat run/web/pid)
+		within 10 "$atoll" list >/dev/null
+		within 20 sh -c "pid=$pid; $end"
+		wait $job || [ "$end" = "$atoll kill web" ]
+		exec 8<&-
+		nothing_left web
+	done
+}
+
+@test "B3: nor does a terminal that was stopped (Ctrl-s) hold it up" {
+	config web b </dev/null
+	on_terminal "$atoll -vv run web.yaml </dev/null"
+	wait_until 20 running web
+	pid=$(cat run/web/pid)
+	printf '\023' >&7
+	within 10 "$atoll" list >/dev/null
+	kill -TERM "$pid"
+	wait_until 20 no_process_of web
+	# It may be gone already: nothing held it up.
+	(printf '\021' >&7) || :
+	wait_until 10 test -s status
+	terminal_end
+	nothing_left web
+}
+
 # bats test_tags=record
 @test "consoles on a file, a socket and a socket elsewhere" {
 	config web h <<-END

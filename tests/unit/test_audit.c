@@ -139,9 +139,15 @@ static void process_make(struct audit *audit, unsigned index, const char *role, 
 	process->owner = audit_jail_user(process->pid);
 	strcpy(process->cgroup, "0::/");
 	if (jailed) {
+		char pipe[32];
+
+		snprintf(pipe, sizeof(pipe), "pipe:[%u]", 200 + index);
 		fd_make(process, 0, "/dev/null", 3);
-		fd_make(process, 1, "/dev/pts/0", 4);
-		fd_make(process, 2, "/dev/pts/0", 4);
+		for (int fd = 1; fd <= 2; fd++) {
+			fd_make(process, fd, pipe, 200 + index);
+			process->fds.fds[fd].flags = O_WRONLY;
+		}
+		fd_make(&audit->processes[SUPERVISOR], 20 + (int)index, pipe, 200 + index);
 	}
 }
 
@@ -277,6 +283,36 @@ static void unread(struct audit *audit, unsigned process, const char *subject, c
 	assert_int_equal(audit->verdict, AUDIT_UNREAD);
 	only(audit, AUDIT_UNREAD, process, subject, text);
 	audit_clear(audit);
+}
+
+/* Among others. */
+static void deviates_also(struct audit *audit, unsigned process, const char *subject, const char *text)
+{
+	const struct audit_check *check;
+
+	vm_judge(audit);
+	check = check_find(audit, process, subject, 0);
+	assert_int_equal(check->verdict, AUDIT_DEVIATES);
+	if (strstr(check->text, text) == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", check->text, text);
+	audit_clear(audit);
+}
+
+static struct proc_fd *supervisor_fd(struct audit *audit, int number)
+{
+	struct proc_fds *fds = &audit->processes[SUPERVISOR].fds;
+
+	for (size_t i = 0; i < fds->count; i++)
+		if (fds->fds[i].fd == number)
+			return &fds->fds[i];
+	fail_msg("the supervisor has no %d", number);
+	return NULL;
+}
+
+static void fd_set_target(struct proc_fd *fd, const char *target, uint64_t inode)
+{
+	snprintf(fd->target, sizeof(fd->target), "%s", target);
+	fd->inode = inode;
 }
 
 static void test_in_order(void **state)
@@ -674,14 +710,109 @@ static void test_descriptors(void **state)
 	deviates(&audit, BLK, "descriptors", "pipe with a process outside");
 	/* An eventfd that only the core should have with each. */
 	vm_make(&audit);
-	audit.processes[SUPERVISOR].fds.fds[2].eventfd = 9;
+	supervisor_fd(&audit, 4)->eventfd = 9;
 	vm_judge(&audit);
 	assert_int_equal(check_find(&audit, BLK, "descriptors", 0)->verdict, AUDIT_DEVIATES);
 	audit_clear(&audit);
-	/* A log of its own. */
+}
+
+/* F1: what a process has as 0, 1 and 2 says nothing of what it may have there. */
+static void test_standard_descriptors(void **state)
+{
+	struct audit audit;
+	const char *text;
+
+	(void)state;
+	/* What the core has is no measure, whatever it is. */
+	for (unsigned process = CORE; process <= BLK; process++) {
+		vm_make(&audit);
+		for (int fd = 1; fd <= 2; fd++) {
+			strcpy(audit.processes[process].fds.fds[fd].target, "/etc/shadow");
+			audit.processes[process].fds.fds[fd].flags = O_RDWR;
+		}
+		vm_judge(&audit);
+		text = check_find(&audit, process, "descriptors", 0)->text;
+		assert_int_equal(check_find(&audit, process, "descriptors", 0)->verdict, AUDIT_DEVIATES);
+		assert_non_null(strstr(text, "2 other /etc/shadow (not the supervisor's) /etc/shadow"));
+		assert_non_null(strstr(text, "0 log (written: 2)"));
+		audit_clear(&audit);
+	}
+	/* Nor is what the supervisor has: its terminal; its log. */
 	vm_make(&audit);
-	audit.processes[BLK].fds.fds[2].inode = 5;
+	for (int fd = 1; fd <= 2; fd++)
+		fd_set_target(&audit.processes[BLK].fds.fds[fd], "/dev/pts/0", 4);
+	deviates_also(&audit, BLK, "descriptors", "0 log (written: 2)");
+	vm_make(&audit);
+	for (int fd = 1; fd <= 2; fd++)
+		fd_set_target(supervisor_fd(&audit, fd), "/srv/log", 8);
+	fd_set_target(&audit.processes[BLK].fds.fds[2], "/srv/log", 8);
 	deviates(&audit, BLK, "descriptors", "1 log (written: 2)");
+	/* A pipe that is another's too, or that the supervisor could write to, or the process read from. */
+	vm_make(&audit);
+	fd_set_target(&audit.processes[BLK].fds.fds[1], "pipe:[201]", 201);
+	fd_set_target(&audit.processes[BLK].fds.fds[2], "pipe:[201]", 201);
+	vm_judge(&audit);
+	assert_int_equal(check_find(&audit, BLK, "descriptors", 0)->verdict, AUDIT_DEVIATES);
+	assert_int_equal(check_find(&audit, CORE, "descriptors", 0)->verdict, AUDIT_DEVIATES);
+	audit_clear(&audit);
+	vm_make(&audit);
+	supervisor_fd(&audit, 22)->flags = O_RDWR;
+	deviates_also(&audit, BLK, "descriptors", "pipe:[202] (pipe with supervisor)");
+	vm_make(&audit);
+	audit.processes[BLK].fds.fds[2].flags = O_RDWR;
+	deviates_also(&audit, BLK, "descriptors", "0 log (written: 2)");
+	/* 0 is there to read nothing from. */
+	vm_make(&audit);
+	audit.processes[BLK].fds.fds[0].flags = O_RDWR;
+	deviates(&audit, BLK, "descriptors", "0 null (written: 1)");
+	vm_make(&audit);
+	fd_set_target(&audit.processes[BLK].fds.fds[0], "/srv/root.img", 7);
+	deviates(&audit, BLK, "descriptors", "0 null (written: 1)");
+}
+
+static void share_make(struct audit *audit, unsigned a, int a_fd, unsigned b, int b_fd)
+{
+	struct audit_share share = {{a, b}, {0, 0}};
+
+	while (audit->processes[a].fds.fds[share.fd[0]].fd != a_fd)
+		share.fd[0]++;
+	while (audit->processes[b].fds.fds[share.fd[1]].fd != b_fd)
+		share.fd[1]++;
+	audit->shares = realloc(audit->shares, (audit->share_count + 1) * sizeof(share));
+	assert_non_null(audit->shares);
+	audit->shares[audit->share_count++] = share;
+}
+
+/* A1 to A4: no description of a sealed process is anybody's but its own, and that of the peers that need it. */
+static void test_shared(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	share_make(&audit, SUPERVISOR, 6, CORE, 6); /* an eventfd, here: as if */
+	deviates(&audit, CORE, "shared", "6 (anon_inode:[eventfd]) with supervisor (written: not shared)");
+	vm_make(&audit);
+	share_make(&audit, SUPERVISOR, 7, BLK, 8);
+	share_make(&audit, CORE, 6, BLK, 11);
+	share_make(&audit, CORE, 10, BLK, 10);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	assert_string_equal(check_find(&audit, BLK, "shared", 0)->text, "3 descriptions as written");
+	assert_string_equal(check_find(&audit, CORE, "shared", 0)->text, "2 descriptions as written");
+	audit_clear(&audit);
+	/* The image, with the core. */
+	vm_make(&audit);
+	share_make(&audit, CORE, 11, BLK, 8);
+	vm_judge(&audit);
+	assert_int_equal(check_find(&audit, BLK, "shared", 0)->verdict, AUDIT_DEVIATES);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.shares_error = -EACCES;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_UNREAD);
+	assert_int_equal(check_find(&audit, BLK, "shared", 0)->verdict, AUDIT_UNREAD);
+	audit_clear(&audit);
 }
 
 static void test_seals(void **state)
@@ -866,6 +997,8 @@ int main(void)
 		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_memory_and_limits),
 		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_standard_descriptors),
+		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_seals),
 		cmocka_unit_test(test_table_and_filters),
 		cmocka_unit_test(test_unread),

@@ -73,32 +73,6 @@ static void link_make(const char *target, const char *path)
 	assert_int_equal(symlinkat(target, base_fd, path), 0);
 }
 
-/* --- text --- */
-
-static void escape_expect(const char *text, size_t length, size_t size, const char *expected)
-{
-	char out[64];
-
-	memset(out, '#', sizeof(out));
-	proc_escape(text, length, out, size);
-	assert_string_equal(out, expected);
-	if (size < sizeof(out))
-		assert_int_equal(out[size], '#');
-}
-
-static void test_escape(void **state)
-{
-	(void)state;
-	escape_expect("blk root", 8, 64, "blk root");
-	escape_expect("a\nb\033[31m\\", 9, 64, "a\\x0ab\\x1b[31m\\x5c");
-	escape_expect("\xc2\x9b", 2, 64, "\\xc2\\x9b");
-	escape_expect("a\0b", 3, 64, "a\\x00b");
-	escape_expect("1234567", 7, 8, "1234567");
-	escape_expect("12345678", 8, 8, "1234...");
-	escape_expect("\n\n\n", 3, 8, "\\x0a...");
-	escape_expect("", 0, 1, "");
-}
-
 /* --- status --- */
 
 #define STATUS_HEAD \
@@ -576,7 +550,6 @@ static void test_sockets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_escape),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_status_refused),
 		cmocka_unit_test(test_too_much),

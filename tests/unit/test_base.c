@@ -23,6 +23,8 @@
 
 #include "common/child.h"
 #include "common/control_wire.h"
+#include "common/escape.h"
+#include "common/eventfd_wire.h"
 #include "common/fd_passing.h"
 #include "common/log.h"
 #include "common/loop.h"
@@ -52,7 +54,7 @@ static void log_line_escapes_control_characters(void **state)
 		.level = LOG_LEVEL_WARNING,
 		.program = "atoll-blk",
 		.object = "web/root",
-		.text = "a\nb\033[2Jc\177d",
+		.text = "a\nb\033[2Jc\177d\xc2\x9b",
 	};
 	char line[256] = {0};
 	int pipe_fds[2];
@@ -61,8 +63,8 @@ static void log_line_escapes_control_characters(void **state)
 	assert_int_equal(pipe(pipe_fds), 0);
 	log_write_line(pipe_fds[1], &record);
 	assert_true(read(pipe_fds[0], line, sizeof(line) - 1) > 0);
-	assert_string_equal(
-		line, "1970-01-01T00:00:00.000000Z warning atoll-blk: web/root: a\\x0ab\\x1b[2Jc\\x7fd\n");
+	assert_string_equal(line, "1970-01-01T00:00:00.000000Z warning atoll-blk: web/root: "
+				  "a\\x0ab\\x1b[2Jc\\x7fd\\xc2\\x9b\n");
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
 }
@@ -94,6 +96,88 @@ static void log_cuts_long_texts_and_keeps_errno(void **state)
 	log_debug("below the threshold");
 	assert_int_equal(captured_count, 1);
 	log_set_sink(NULL, NULL);
+}
+
+/* --- the escaper --- */
+
+static void escape_expect(const char *text, size_t length, enum escape_as as, size_t size,
+			  const char *expected)
+{
+	char out[64];
+
+	memset(out, '#', sizeof(out));
+	assert_int_equal(escape_text(text, length, as, out, size), strlen(expected));
+	assert_string_equal(out, expected);
+	if (size < sizeof(out))
+		assert_int_equal(out[size], '#');
+}
+
+static void escaped_names_are_ascii(void **state)
+{
+	(void)state;
+	escape_expect("blk root", 8, ESCAPE_NAME, 64, "blk root");
+	escape_expect("a\nb\033[31m\\", 9, ESCAPE_NAME, 64, "a\\x0ab\\x1b[31m\\x5c");
+	escape_expect("\xc2\x9b", 2, ESCAPE_NAME, 64, "\\xc2\\x9b");
+	escape_expect("\xc3\xa4", 2, ESCAPE_NAME, 64, "\\xc3\\xa4");
+	escape_expect("a\0b", 3, ESCAPE_NAME, 64, "a\\x00b");
+	escape_expect("1234567", 7, ESCAPE_NAME, 8, "1234567");
+	escape_expect("12345678", 8, ESCAPE_NAME, 8, "1234...");
+	escape_expect("\n\n\n", 3, ESCAPE_NAME, 8, "\\x0a...");
+	escape_expect("", 0, ESCAPE_NAME, 1, "");
+}
+
+/* A2: U+009B begins a terminal's orders as ESC [ does, and what is no UTF-8 may be anything to a terminal. */
+static void escaped_text_drives_no_terminal(void **state)
+{
+	(void)state;
+	escape_expect("gr\xc3\xbc\xc3\x9f \\ \xe2\x82\xac \xf0\x9f\x8f\x9d", 17, ESCAPE_TEXT, 64,
+		      "gr\xc3\xbc\xc3\x9f \\ \xe2\x82\xac \xf0\x9f\x8f\x9d");
+	escape_expect("a\tb\177", 4, ESCAPE_TEXT, 64, "a\\x09b\\x7f");
+	/* C1, first and last; U+00A0 is none. */
+	escape_expect("\xc2\x80\xc2\x9b[2J\xc2\x9f\xc2\xa0", 11, ESCAPE_TEXT, 64,
+		      "\\xc2\\x80\\xc2\\x9b[2J\\xc2\\x9f\xc2\xa0");
+	/* Not UTF-8: a C1 by itself, a tail, a head without its tail, too long, a surrogate, too large. */
+	escape_expect("\x9b[2J", 4, ESCAPE_TEXT, 64, "\\x9b[2J");
+	escape_expect("\xbf.\xc3.\xc3", 5, ESCAPE_TEXT, 64, "\\xbf.\\xc3.\\xc3");
+	escape_expect("\xc0\x9b\xe0\x82\x9b", 5, ESCAPE_TEXT, 64, "\\xc0\\x9b\\xe0\\x82\\x9b");
+	escape_expect("\xed\xa0\x80\xf4\x90\x80\x80", 7, ESCAPE_TEXT, 64,
+		      "\\xed\\xa0\\x80\\xf4\\x90\\x80\\x80");
+	escape_expect("\xf0\x80\x80\x9b\xff", 5, ESCAPE_TEXT, 64, "\\xf0\\x80\\x80\\x9b\\xff");
+	/* What reorders a line. */
+	escape_expect("\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8", 9, ESCAPE_TEXT, 64,
+		      "\\xe2\\x80\\xae\\xe2\\x81\\xa6\\xe2\\x80\\xa8");
+	/* A character is there as a whole, or not. */
+	escape_expect("1234\xe2\x82\xac", 7, ESCAPE_TEXT, 7, "123...");
+	/* The end is where it is said to be. */
+	escape_expect("\xe2\x82\xac", 2, ESCAPE_TEXT, 64, "\\xe2\\x82");
+}
+
+/* --- eventfds that a peer has too --- */
+
+/* A3: with O_NONBLOCK cleared, and whatever the count is, neither call waits. */
+static void eventfds_of_peers_do_not_wait(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	eventfd_t count;
+
+	(void)state;
+	assert_true(fd >= 0);
+	alarm(20);
+	eventfd_drain(fd);
+	eventfd_raise(fd);
+	eventfd_raise(fd);
+	assert_int_equal(eventfd_read(fd, &count), 0);
+	assert_int_equal(count, 2);
+	assert_int_equal(eventfd_write(fd, UINT64_MAX - 1), 0);
+	eventfd_raise(fd);
+	/* And what was there is taken: the kernel knows RWF_NOWAIT of eventfds. */
+	eventfd_drain(fd);
+	eventfd_drain(fd);
+	eventfd_raise(fd);
+	assert_int_equal(eventfd_read(fd, &count), 0);
+	assert_int_equal(count, 1);
+	alarm(0);
+	close(fd);
 }
 
 /* --- fd passing --- */
@@ -561,6 +645,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(log_line_escapes_control_characters),
+		cmocka_unit_test(escaped_names_are_ascii),
+		cmocka_unit_test(escaped_text_drives_no_terminal),
+		cmocka_unit_test(eventfds_of_peers_do_not_wait),
 		cmocka_unit_test(log_cuts_long_texts_and_keeps_errno),
 		cmocka_unit_test(fds_more_than_allowed_are_closed),
 		cmocka_unit_test(fds_arrive_in_order_and_close_on_exec),

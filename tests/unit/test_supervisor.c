@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "common/loop.h"
+#include "supervisor/log_output.h"
 #include "supervisor/relay.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/terminal.h"
@@ -53,6 +54,56 @@ static void test_keys(void **state)
 	keys_expect(&keys, "x", 1, "", 1, TERMINAL_COMMAND_END);
 	keys_expect(&keys, "x", 1, "x", 1, TERMINAL_COMMAND_NONE);
 	keys_expect(&keys, "", 0, "", 0, TERMINAL_COMMAND_NONE);
+}
+
+/* --- standard error --- */
+
+/* B3: a pipe that nobody reads holds up nobody; what does not fit is counted. */
+static void test_log_output(void **state)
+{
+	static char got[4 * LOG_OUTPUT_ROOM], line[1000];
+	int saved = dup(STDERR_FILENO), ends[2];
+	struct loop *loop = loop_new();
+	size_t used = 0;
+	ssize_t size;
+
+	(void)state;
+	memset(line, 'x', sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	assert_int_equal(log_output_start(loop), 0);
+	/* The description that others have is left as it is. */
+	assert_int_equal(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);
+	alarm(20);
+	for (unsigned i = 0; i < 300; i++)
+		log_output_write(line, sizeof(line));
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	do {
+		size = read(ends[0], got + used, sizeof(got) - used);
+		used += size > 0 ? (size_t)size : 0;
+		loop_run_once(loop, 0);
+	} while (size > 0 || used < 2 * LOG_OUTPUT_ROOM - 2000);
+	log_output_write("the end\n", 8);
+	log_output_stop();
+	size = read(ends[0], got + used, sizeof(got) - used);
+	used += size > 0 ? (size_t)size : 0;
+	alarm(0);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(ends[0]);
+	close(ends[1]);
+	loop_free(loop);
+	/* Whole lines, then how many are missing, then what came later. */
+	size_t whole = 0;
+	while (memcmp(got + whole * sizeof(line), line, sizeof(line)) == 0)
+		whole++;
+	assert_in_range(whole, 2 * LOG_OUTPUT_ROOM / sizeof(line) - 8, 2 * LOG_OUTPUT_ROOM / sizeof(line));
+	char words[64];
+
+	snprintf(words, sizeof(words), " warning atoll: %zu lines dropped: ", 300 - whole);
+	assert_non_null(strstr(got + whole * sizeof(line), words));
+	assert_string_equal(got + used - 8, "the end\n");
 }
 
 /* --- runtime directory --- */
@@ -382,6 +433,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_log_output),
 		cmocka_unit_test_setup_teardown(test_runtime_dir, base_make, base_remove),
 		cmocka_unit_test_setup_teardown(test_runtime_stale, base_make, base_remove),
 		cmocka_unit_test_setup_teardown(test_runtime_race, base_make, base_remove),

@@ -423,6 +423,22 @@ static void rings_start_with_the_driver(void **state)
 	assert_int_equal(counter("notify-exits"), 0);
 }
 
+/* A3: who has an eventfd too can clear its O_NONBLOCK, empty it and fill it up. */
+static void peers_flags_hold_up_no_reset(void **state)
+{
+	int kick;
+
+	(void)state;
+	driver_start();
+	kick = fake_ioeventfd_at(f.notify);
+	assert_int_equal(fcntl(kick, F_SETFL, fcntl(kick, F_GETFL) & ~O_NONBLOCK), 0);
+	/* It would wait for ever for a count. */
+	alarm(20);
+	put(COMMON(device_status), 0, 1);
+	alarm(0);
+	assert_int_equal(get(COMMON(device_status), 1), 0);
+}
+
 static void reset_is_done_when_it_reads_zero(void **state)
 {
 	int kick;
@@ -807,6 +823,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(c2_a_back_end_with_status, set_up_status, tear_down),
 		cmocka_unit_test_setup_teardown(c2_a_back_end_with_neither, set_up_old, tear_down),
 		WITH_DEVICE(c3_bus_mastering_stops_rings_and_interrupts),
+		WITH_DEVICE(peers_flags_hold_up_no_reset),
 		WITH_DEVICE(quiescing_stops_the_rings),
 		WITH_DEVICE(late_changes_reach_the_back_end),
 		WITH_DEVICE(rings_outside_of_ram_stay_off),

@@ -30,6 +30,7 @@
  *   hung        does not answer
  *   stalled     answers that work is open, ever the same
  *   waiting     the same, but that it waits for the host
+ *   scribble    does to its standard output and error what it can: empties it, makes it wait, forges, floods
  * as a device, whose wire to the core the others close:
  *   mute        keeps it and says nothing on it
  *   babbler     keeps it and sends bytes that are no message
@@ -247,8 +248,31 @@ static void misbehave_before_ready(const char *mode)
 		say("one line\n2026-01-01T00:00:00.000000Z error atoll: web: forged \033[31mred", NULL, 0);
 }
 
+/* What is behind 1 and 2 is to be nobody's but ours. */
+static void scribble(void)
+{
+	static const char forged[] =
+		"2026-01-01T00:00:00.000000Z error atoll: web: forged\n\x1b[2Jred \xc2\x9b"
+		"2J \x9b"
+		"2J gr\xc3\xbcn\n";
+	char line[64];
+
+	if (ftruncate(STDERR_FILENO, 0) == 0)
+		say("LEAK: it can be emptied", NULL, 0);
+	fcntl(STDERR_FILENO, F_SETFL, 0);
+	dprintf(STDOUT_FILENO, "on the standard output\n%s", forged);
+	for (unsigned i = 0; i < 5000; i++) {
+		int length = snprintf(line, sizeof(line), "scribble %u\n", i);
+
+		if (write(STDERR_FILENO, line, (size_t)length) < 0)
+			break;
+	}
+}
+
 static void misbehave_when_ready(const char *mode)
 {
+	if (strcmp(mode, "scribble") == 0)
+		scribble();
 	if (strcmp(mode, "deceiver") == 0)
 		tell_device("nobody", 0);
 	if (strcmp(mode, "stuck") == 0)

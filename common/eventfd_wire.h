@@ -1,0 +1,16 @@
+/*
+ * Eventfds that a peer has too. Both have one open file description, so the peer can change its flags, and fill or
+ * empty its count at any moment: nothing here waits, whatever O_NONBLOCK says.
+ *
+ * Any thread. Source: eventfd(2); preadv2(2), RWF_NOWAIT (of eventfds since Linux 5.8).
+ */
+#ifndef ATOLL_COMMON_EVENTFD_WIRE_H
+#define ATOLL_COMMON_EVENTFD_WIRE_H
+
+/* Takes the count, if there is any. */
+void eventfd_drain(int fd);
+
+/* Adds one; a count that is full is as good as one that is one more. */
+void eventfd_raise(int fd);
+
+#endif
