@@ -10,8 +10,10 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/config_tree.c supervisor/config_tree.h \
 	supervisor/config_value.c supervisor/config_value.h \
 	supervisor/detach.c supervisor/detach.h \
+	supervisor/file_claims.c supervisor/file_claims.h \
 	supervisor/heartbeat.c supervisor/heartbeat.h \
 	supervisor/link_watch.c supervisor/link_watch.h \
+	supervisor/log_file.c supervisor/log_file.h \
 	supervisor/monitor.c supervisor/monitor.h \
 	supervisor/monitor_client.c supervisor/monitor_client.h \
 	supervisor/problem.c supervisor/problem.h \

@@ -129,7 +129,7 @@ static void client_reply_state(struct monitor_client *client)
 		count++;
 	reply.vm = vm->config->name;
 	reply.state = (char *)vm_state_name(vm);
-	reply.started_us = vm->started_us;
+	reply.uptime_us = vm_uptime(vm);
 	reply.processes = calloc(count + 1, sizeof(Atoll__Control__ProcessState *));
 	if (reply.processes != NULL) {
 		TAILQ_FOREACH (child, &vm->children, link) {
