@@ -25,6 +25,7 @@
 #include "supervisor/link_watch.h"
 #include "supervisor/log_file.h"
 #include "supervisor/monitor.h"
+#include "supervisor/nearest.h"
 #include "supervisor/problem.h"
 #include "supervisor/process_title.h"
 #include "supervisor/record.h"
@@ -345,6 +346,12 @@ static void run_link_changed(void *owner, unsigned interface_index, bool up)
 
 /* --- run, in its order --- */
 
+static bool run_is_named(const char *id, struct nearest *nearest)
+{
+	nearest_try(nearest, id);
+	return strcmp(id, nearest->word) == 0;
+}
+
 /* Whether each --no-sandbox names a process that the config has. */
 static bool run_check_no_sandbox(const struct run *run)
 {
@@ -352,19 +359,23 @@ static bool run_check_no_sandbox(const struct run *run)
 
 	for (size_t i = 0; i < run->no_sandbox_count; i++) {
 		const char *name = run->no_sandbox[i];
+		struct nearest nearest = nearest_begin(name != NULL ? name : "");
+		char hint[64];
+
 		bool known = name == NULL || strcmp(name, "core") == 0;
 
-		for (unsigned d = 0; !known && d < config->disks_count; d++)
-			known = strcmp(config->disks[d].id, name) == 0;
-		for (unsigned n = 0; !known && n < config->networks_count; n++)
-			known = strcmp(config->networks[n].id, name) == 0;
-		for (unsigned c = 0; !known && c < config->consoles_count; c++)
-			known = strcmp(config->consoles[c].id, name) == 0;
+		nearest_try(&nearest, "core");
+		for (unsigned d = 0; d < config->disks_count; d++)
+			known |= run_is_named(config->disks[d].id, &nearest);
+		for (unsigned n = 0; n < config->networks_count; n++)
+			known |= run_is_named(config->networks[n].id, &nearest);
+		for (unsigned c = 0; c < config->consoles_count; c++)
+			known |= run_is_named(config->consoles[c].id, &nearest);
 		if (known)
 			continue;
-		report_error(
-			"usage: --no-sandbox=%s: the config has no device of that id; name one, or \"core\"",
-			name);
+		report_error("usage: --no-sandbox=%s: the config has no device of that id; %sname one, or "
+			     "\"core\"",
+			     name, nearest_hint(&nearest, hint, sizeof(hint)));
 		return false;
 	}
 	return true;

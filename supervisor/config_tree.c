@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <yaml.h>
 
+#include "supervisor/nearest.h"
 #include "supervisor/report.h"
 
 #define PATH_LENGTH 256
@@ -131,8 +132,19 @@ static void tree_walk_scalar(struct config_tree *tree, const yaml_node_t *node,
 {
 	const char *text = node_text(node);
 	size_t length = node->data.scalar.length;
-	char list[PATH_LENGTH];
+	char list[PATH_LENGTH], hint[64];
+	struct nearest nearest;
 
+	/* What a block (> or |) ends with; config_check() takes it off. */
+	if (strcmp(path, "boot.cmdline") == 0 && node->data.scalar.style != YAML_DOUBLE_QUOTED_SCALAR_STYLE)
+		while (length > 0 && text[length - 1] == '\n')
+			length--;
+	if (memchr(text, '\n', length) != NULL) {
+		problem_add(tree->problems, line, path,
+			    "has a line break; write the value on one line, or fold it with >-");
+		tree_fault(tree);
+		return;
+	}
 	for (size_t i = 0; i < length; i++) {
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
 			problem_add(tree->problems, line, path,
@@ -172,8 +184,11 @@ static void tree_walk_scalar(struct config_tree *tree, const yaml_node_t *node,
 				return;
 		}
 		strings_list(schema, list, sizeof(list));
-		problem_add(tree->problems, line, path, "\"%.64s\" is not a choice here; write %s", text,
-			    list);
+		nearest = nearest_begin(text);
+		for (uint32_t i = 0; i < schema->enumeration.count; i++)
+			nearest_try(&nearest, schema->enumeration.strings[i].str);
+		problem_add(tree->problems, line, path, "\"%.64s\" is not a choice here; %swrite %s", text,
+			    nearest_hint(&nearest, hint, sizeof(hint)), list);
 		tree_fault(tree);
 		return;
 	default:
@@ -194,7 +209,8 @@ static const cyaml_schema_field_t *tree_key(struct config_tree *tree, const yaml
 					    char *key_path)
 {
 	const cyaml_schema_field_t *field = schema->mapping.fields;
-	char list[PATH_LENGTH];
+	char list[PATH_LENGTH], hint[64];
+	struct nearest nearest;
 
 	/* "\0" can stand in a quoted key. */
 	if (key->type != YAML_SCALAR_NODE || key->data.scalar.length == 0 ||
@@ -209,7 +225,11 @@ static const cyaml_schema_field_t *tree_key(struct config_tree *tree, const yaml
 		field++;
 	if (field->key == NULL) {
 		fields_list(schema->mapping.fields, list, sizeof(list));
-		problem_add(tree->problems, node_line(key), key_path, "unknown key; known here: %s", list);
+		nearest = nearest_begin(node_text(key));
+		for (field = schema->mapping.fields; field->key != NULL; field++)
+			nearest_try(&nearest, field->key);
+		problem_add(tree->problems, node_line(key), key_path, "unknown key; %sknown here: %s",
+			    nearest_hint(&nearest, hint, sizeof(hint)), list);
 		return NULL;
 	}
 	if (config_tree_has(tree, key_path)) {

@@ -16,6 +16,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/log_file.c supervisor/log_file.h \
 	supervisor/monitor.c supervisor/monitor.h \
 	supervisor/monitor_client.c supervisor/monitor_client.h \
+	supervisor/nearest.c supervisor/nearest.h \
 	supervisor/problem.c supervisor/problem.h \
 	supervisor/process_title.c supervisor/process_title.h \
 	supervisor/processor.c supervisor/processor.h \

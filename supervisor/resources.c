@@ -226,7 +226,7 @@ static void open_disk(struct opening *opening, unsigned index)
 	const struct config_disk *disk = &opening->config->disks[index];
 	struct image_lock_holder holder = {0};
 	struct disk_image image;
-	const char *problem;
+	const char *problem, *container;
 	char key[64], holder_text[IMAGE_LOCK_TEXT_MAX], what[64];
 	unsigned line;
 	char *path = config_file_path(opening->file, disk->path);
@@ -242,6 +242,16 @@ static void open_disk(struct opening *opening, unsigned index)
 	if (result < 0) {
 		opening_fault(opening, key, path, -result);
 		goto free_path;
+	}
+	/* Before its size, which is odd in many of these. */
+	container = disk->format == CONFIG_FORMAT_AUTO ? disk_image_container(fd) : NULL;
+	if (container != NULL) {
+		problem_add(opening->problems, line, key,
+			    "%s: looks like a %s image, and a guest would write over what makes it one; "
+			    "convert it "
+			    "(qemu-img convert -O raw), or write format: raw",
+			    path, container);
+		goto close_image;
 	}
 	if (disk_image_probe(fd, disk->readonly, &image, &problem) < 0) {
 		problem_add(opening->problems, line, key, "%s: %s", path, problem);

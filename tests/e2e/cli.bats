@@ -64,6 +64,29 @@ usage() {
 	usage reset
 }
 
+# bats test_tags=guest
+@test "small: did you mean, for commands and ids" {
+	usage frobnicate
+	[[ $stderr != *"did you mean"* ]]
+	usage restrat
+	[ "$stderr" = 'atoll: usage: unknown command "restrat"; did you mean "restart"? see atoll --help' ]
+	usage lsit
+	[[ $stderr == *'did you mean "list"? '* ]]
+	truncate -s 1M image
+	config web <<<$'disks:\n  - id: root\n    path: image'
+	usage run --no-sandbox=rot web.yaml
+	[[ $stderr == *'the config has no device of that id; did you mean "root"? name one, or "core"' ]]
+	usage run --no-sandbox=ROOT web.yaml
+	"$atoll" run --detach web.yaml
+	run --separate-stderr "$atoll" restart web roott
+	[ "$status" = 1 ]
+	[ "$stderr" = 'atoll: web: roott: it has no device of this id; did you mean "root"? see "atoll list"' ]
+	run --separate-stderr "$atoll" restart web xyz
+	[ "$stderr" = 'atoll: web: xyz: it has no device of this id; see "atoll list"' ]
+	"$atoll" kill web
+	nothing_left web
+}
+
 @test "a name that does not run is one line and status 1" {
 	for command in stop kill reset; do
 		for name in nobody ../x 'a b' ''; do

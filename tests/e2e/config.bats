@@ -403,6 +403,28 @@ status 3" ]
 }
 
 # bats test_tags=guest
+@test "small: another program's image is no raw one, unless the config says so" {
+	local what
+	for what in "qcow2:0:QFI\\xfb" "VMDK:0:KDMV" "VMDK:0:# Disk DescriptorFile" "VDI:64:\\x7f\\x10\\xda\\xbe" \
+		"VHDX:0:vhdxfile" "VHD:0:conectix"; do
+		rm -f image
+		printf "${what##*:}" | dd of=image bs=1 seek="$(cut -d: -f2 <<<"$what")" status=none
+		# Its size is mostly no multiple of 512.
+		truncate -s 197120 image
+		truncate -s +8 image
+		config web <<<$'disks:\n  - id: root\n    path: image'
+		refused 2 "8: disks\[0\].path: image: looks like a ${what%%:*} image, and *; convert it (qemu-img convert -O raw), or write format: raw"
+		truncate -s -8 image
+		config web o <<<$'disks:\n  - id: root\n    path: image\n    format: raw'
+		run "$atoll" check web.yaml
+		[ "$status" = 0 ]
+	done
+	run within 20 "$atoll" run web.yaml </dev/null
+	[ "$status" = 0 ]
+	nothing_left web
+}
+
+# bats test_tags=guest
 @test "B2: no file is used for two things of which one writes, and none is changed by a VM that is refused" {
 	local name
 	echo precious >image
