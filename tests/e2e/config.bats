@@ -419,6 +419,14 @@ status 3" ]
 		run "$atoll" check web.yaml
 		[ "$status" = 0 ]
 	done
+	# By hand it is what was asked for, with a word about it.
+	"$ATOLL_LIBEXEC_DIR/atoll-blk" --socket-path=sock --blk-file=image 2>err &
+	pid=$!
+	wait_until 5 test -S sock
+	kill $pid
+	wait $pid || true
+	rm -f sock
+	grep -q "image looks like a VHD image; it is served as a raw one" err
 	run within 20 "$atoll" run web.yaml </dev/null
 	[ "$status" = 0 ]
 	nothing_left web

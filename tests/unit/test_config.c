@@ -192,6 +192,34 @@ static void test_types(void **state)
 	       "3: boot.kernel: has a line break; write the value on one line, or fold it with >-");
 }
 
+/* small: values are looked at when the type of others is wrong; nothing is said twice about one. */
+static void test_values_beside_types(void **state)
+{
+	(void)state;
+	parse("cpus: two\nmemory: 512M\nboot:\n  cmdline: 5\n"
+	      "consoles:\n  - {id: a, output: ptty}\n  - {id: b}\n  - 7\n"
+	      "disks:\n  - {id: root, path: p, queues: 99}\n  - {id: root, path: [x]}\n"
+	      "networks: none\nheartbeat: 1us\ndebug-exit: maybe\n",
+	      false);
+	assert_string_equal(
+		told(),
+		"1: cpus: \"two\" is not a whole number; write one, as in 2\n"
+		"1: name: the key is missing; add it\n"
+		"2: memory: \"512M\" has no unit that is known; write 512MiB\n"
+		"3: boot.kernel: the key is missing; add it\n"
+		"6: consoles[0].output: \"ptty\" is not a choice here; did you mean \"pty\"? write stdio, "
+		"pty, file, socket or null\n"
+		"8: consoles[2]: is a single value, not a block of keys; write \"KEY: VALUE\" lines, "
+		"indented below it\n"
+		"10: disks[0].queues: 99 is out of range; write 1 to 32\n"
+		"11: disks[1].path: is a list, not a single value; write one value behind the colon\n"
+		"11: disks[1].id: the id \"root\" is taken, on line 10; give each device an id of its own\n"
+		"12: networks: is a single value, not a list; write items that start with \"- \" below it\n"
+		"13: heartbeat: \"1us\" has no unit that is known; write ms or s right after the number\n"
+		"14: debug-exit: \"maybe\" is neither true nor false; write one of them\n");
+	clear();
+}
+
 /* small: a command line that is folded, as a long one is. */
 static void test_blocks(void **state)
 {
@@ -425,12 +453,19 @@ static void test_mac(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_keys),	cmocka_unit_test(test_types),
-		cmocka_unit_test(test_blocks),	cmocka_unit_test(test_values),
-		cmocka_unit_test(test_devices), cmocka_unit_test(test_too_many_devices),
-		cmocka_unit_test(test_no_yaml), cmocka_unit_test(test_all_at_once),
-		cmocka_unit_test(test_paths),	cmocka_unit_test(test_files),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_values_beside_types),
+		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_too_many_devices),
+		cmocka_unit_test(test_no_yaml),
+		cmocka_unit_test(test_all_at_once),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_mac),
 	};
 
