@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -135,4 +136,29 @@ int disk_image_probe(int fd, bool readonly, struct disk_image *image, const char
 	*image = found;
 	*problem = NULL;
 	return 0;
+}
+
+const char *disk_image_container(int fd)
+{
+	/* Sources: QEMU's docs/interop/qcow2.txt; VMware's "Virtual Disk Format 5.0"; VirtualBox's VDICore.h;
+	 * MS-VHDX 2.2.1; Microsoft's "Virtual Hard Disk Image Format Specification" (a dynamic one begins with a
+	 * copy of its footer). */
+	static const struct {
+		const char *name;
+		size_t offset;
+		const char *magic;
+		size_t size;
+	} containers[] = {{"qcow2", 0, "QFI\xfb", 4},
+			  {"VMDK", 0, "KDMV", 4},
+			  {"VMDK", 0, "# Disk DescriptorFile", 21},
+			  {"VDI", 64, "\x7f\x10\xda\xbe", 4},
+			  {"VHDX", 0, "vhdxfile", 8},
+			  {"VHD", 0, "conectix", 8}};
+	char head[512] = {0};
+	ssize_t size = pread(fd, head, sizeof(head), 0);
+
+	for (size_t i = 0; size > 0 && i < sizeof(containers) / sizeof(containers[0]); i++)
+		if (memcmp(head + containers[i].offset, containers[i].magic, containers[i].size) == 0)
+			return containers[i].name;
+	return NULL;
 }

@@ -39,4 +39,11 @@ int disk_image_open(const char *path, bool readonly, int *fd);
  */
 int disk_image_probe(int fd, bool readonly, struct disk_image *image, const char **problem);
 
+/*
+ * What an image's first bytes say that it is, if it is the container of another program and no raw image: "qcow2",
+ * "VMDK", ...; else NULL. A guest can write such bytes to a raw image, so this says what a file seems to be, at a time
+ * at which somebody can be asked.
+ */
+const char *disk_image_container(int fd);
+
 #endif

@@ -125,7 +125,7 @@ static const char *blk_open_remedy(const struct blk_program *blk, int error)
 static int blk_open_by_hand(void *argument)
 {
 	struct blk_program *blk = argument;
-	const char *problem;
+	const char *problem, *container;
 	char name[256];
 	int fd, result;
 
@@ -141,6 +141,11 @@ static int blk_open_by_hand(void *argument)
 		/* Only what was typed wrongly is bad usage. */
 		return result == -EINVAL ? -ENOTBLK : result;
 	}
+	container = disk_image_container(fd);
+	if (container != NULL)
+		log_warning("%s looks like a %s image; it is served as a raw one, and the guest will see the "
+			    "container",
+			    blk->path, container);
 	result = blk_lock(blk, fd);
 	if (result == 0) {
 		snprintf(name, sizeof(name), "%s", blk->path);

@@ -13,6 +13,7 @@
 #include "supervisor/audit_expect.h"
 #include "supervisor/commands.h"
 #include "supervisor/monitor_client.h"
+#include "supervisor/runtime_dir.h"
 
 /* The VM cannot be asked: that is no verdict on it, so it is not the status of a deviation. */
 static int audit_fail(const char *name, int error)
@@ -30,7 +31,7 @@ static int audit_fail(const char *name, int error)
 	else
 		report_error(
 			"%s: its supervisor cannot be asked: %s; see that the runtime directory is yours",
-			name, strerror(-error));
+			name, runtime_strerror(error));
 	return EXIT_STATUS_HOST;
 }
 

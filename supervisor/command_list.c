@@ -18,13 +18,6 @@
 
 typedef Atoll__Control__MonitorReply Reply;
 
-static uint64_t uptime_seconds(const Reply *reply)
-{
-	uint64_t now = (uint64_t)time(NULL), started = reply->started_us / 1000000;
-
-	return now > started ? now - started : 0;
-}
-
 /* What is remarkable about a process, behind its state. */
 static const char *list_remark(const Atoll__Control__ProcessState *process)
 {
@@ -55,7 +48,7 @@ static void list_print_process(const Atoll__Control__ProcessState *process, cons
 
 static void list_print_text(const Reply *reply, pid_t pid)
 {
-	uint64_t seconds = uptime_seconds(reply);
+	uint64_t seconds = reply->uptime_us / 1000000;
 	char uptime[32];
 
 	if (seconds >= 86400)
@@ -98,7 +91,8 @@ static json_t *list_vm_json(const Reply *reply, pid_t pid)
 	for (size_t i = 0; i < reply->n_processes; i++)
 		json_array_append_new(processes, list_process_json(reply->processes[i]));
 	return json_pack("{s:s, s:i, s:s, s:I, s:o}", "name", reply->vm, "pid", (int)pid, "state",
-			 reply->state, "uptime", (json_int_t)uptime_seconds(reply), "processes", processes);
+			 reply->state, "uptime", (json_int_t)(reply->uptime_us / 1000000), "processes",
+			 processes);
 }
 
 /* One VM; a supervisor that ends or does not answer is left out, with a word about the latter. */
@@ -110,7 +104,8 @@ static void list_vm(const char *name, json_t *json, bool *any)
 
 	if (fd < 0) {
 		if (fd != -ENOENT && fd != -ECONNREFUSED && fd != -ENOTDIR)
-			report_error("%s: %s; see that the runtime directory is yours", name, strerror(-fd));
+			report_error("%s: %s; see that the runtime directory is yours", name,
+				     runtime_strerror(fd));
 		return;
 	}
 	result = monitor_client_ask(fd, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_QUERY, NULL,
@@ -136,20 +131,26 @@ static void list_vm(const char *name, json_t *json, bool *any)
 static int list_all(json_t *json)
 {
 	struct dirent **entries;
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "";
 	bool any = false;
-	int count, result = runtime_base_path(path, sizeof(path));
+	int count = 0, base_fd, result = runtime_base_path(path, sizeof(path));
 
 	if (result < 0) {
 		report_error("list: no runtime directory: XDG_RUNTIME_DIR is not set; set it, or "
 			     "ATOLL_RUNTIME_DIR");
 		return EXIT_STATUS_HOST;
 	}
-	count = scandir(path, &entries, NULL, alphasort);
-	if (count < 0) {
-		if (errno == ENOENT)
-			return EXIT_STATUS_OK;
-		report_error("list: %s: %s; see that the runtime directory is yours", path, strerror(errno));
+	result = runtime_base_open(&base_fd, 0);
+	if (result == 0) {
+		count = scandirat(base_fd, ".", &entries, NULL, alphasort);
+		result = count < 0 ? -errno : 0;
+		close(base_fd);
+	}
+	if (result == -ENOENT)
+		return EXIT_STATUS_OK;
+	if (result < 0) {
+		report_error("list: %s: %s; see that the runtime directory is yours", path,
+			     runtime_strerror(result));
 		return EXIT_STATUS_HOST;
 	}
 	for (int i = 0; i < count; i++) {

@@ -13,6 +13,7 @@
 #include "supervisor/commands.h"
 #include "supervisor/config_value.h"
 #include "supervisor/monitor_client.h"
+#include "supervisor/runtime_dir.h"
 
 #define STOP_TIMEOUT_S	   60
 #define STOP_TIMEOUT_MAX_S 86400
@@ -30,7 +31,7 @@ static int order_connect(const char *name, pid_t *pid)
 		report_error("%s: no VM of this name is running; see \"atoll list\"", name);
 	else if (fd < 0)
 		report_error("%s: cannot reach its supervisor: %s; see that the runtime directory is yours",
-			     name, strerror(-fd));
+			     name, runtime_strerror(fd));
 	return fd;
 }
 

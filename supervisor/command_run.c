@@ -1,9 +1,10 @@
 /*
  * atoll run and atoll check.
  *
- * run, in the order of what it needs: the config; the name, in the runtime directory; the host's resources;
- * the loop with everything that it watches; the terminal; the processes. Everything up to the resources is
- * refused with nothing left behind; from then on the end of the VM is the end of the command.
+ * run, in the order of what it needs: the config; the name, in the runtime directory; the host's resources that
+ * are there; the loop with everything that it watches; the terminal; the files and sockets that are made; the seal;
+ * the processes. Everything up to the seal is refused with nothing left behind and no file changed; from then on
+ * the end of the VM is the end of the command.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -22,8 +23,10 @@
 #include "supervisor/config.h"
 #include "supervisor/detach.h"
 #include "supervisor/link_watch.h"
+#include "supervisor/log_file.h"
 #include "supervisor/log_output.h"
 #include "supervisor/monitor.h"
+#include "supervisor/nearest.h"
 #include "supervisor/problem.h"
 #include "supervisor/process_title.h"
 #include "supervisor/record.h"
@@ -35,6 +38,11 @@
 #include "supervisor/terminal.h"
 #include "supervisor/vm.h"
 
+/* How often it is looked whether the shell has put us into the foreground (fg), which nothing tells of. Only while we are
+ * in the background. */
+#define FOREGROUND_US UINT64_C(250000)
+/* How often it is looked whether the log has become too long. */
+#define LOG_US UINT64_C(2000000)
 /* What SIGTERM gives the guest to power off. */
 #define POWER_OFF_US UINT64_C(30000000)
 #define SIGNALS_MAX  8
@@ -45,19 +53,23 @@ struct run {
 	struct config_file file;
 	struct runtime_dir dir;
 	struct resources resources;
+	struct file_claims claims;
 	struct vm vm;
 	struct loop *loop;
 	struct monitor *monitor;
 	struct link_watch *links;
 	struct loop_watch *signals[SIGNALS_MAX];
 	size_t signal_count;
+	bool terminal; /* stdio is one */
+	struct loop_watch *foreground_timer;
 
 	const char **no_sandbox; /* operands of --no-sandbox; NULL: all */
 	size_t no_sandbox_count;
 	bool detached;
 	const char *log_file;
-	int tell_fd; /* to the command that was typed; -1: it waits for nothing */
-	int log_fd;  /* of a detached VM, until it is its stderr */
+	int tell_fd;	     /* to the command that was typed; -1: it waits for nothing */
+	struct log_file log; /* of a detached VM */
+	struct loop_watch *log_timer;
 	bool stop_asked;
 	int exit_status;
 };
@@ -83,6 +95,10 @@ static void run_name_problem(struct run *run, struct problems *problems, int err
 			problems, line, "name",
 			"\"%s\" is already running; end it with \"atoll stop %s\", or choose another name",
 			name, name);
+	else if (error == -RUNTIME_ERROR_FOREIGN)
+		problem_add(problems, line, "name",
+			    "%s/%s is in the way: %s; move it away, or choose another name", path, name,
+			    runtime_strerror(error));
 	else if (error == -ENOENT && path[0] == '\0')
 		problem_add_host(
 			problems, 1, "host",
@@ -91,7 +107,7 @@ static void run_name_problem(struct run *run, struct problems *problems, int err
 		problem_add_host(
 			problems, 1, "host",
 			"runtime directory %s: %s; make it, or set ATOLL_RUNTIME_DIR to one that is yours",
-			path, strerror(-error));
+			path, runtime_strerror(error));
 }
 
 /* Whether run could make the runtime directory, which is not there. */
@@ -113,10 +129,8 @@ static void check_name(struct run *run, struct problems *problems)
 	if (result == -ENOENT) {
 		result = check_base_parent();
 	} else if (result == 0) {
-		result = runtime_vm_find(base_fd, run->file.config->name, &holder);
-		if (result == 1)
-			result = -EBUSY;
-		else if (result == 0 && faccessat(base_fd, ".", W_OK | X_OK, 0) < 0)
+		result = runtime_dir_look(base_fd, run->file.config->name, &holder);
+		if (result == 0 && faccessat(base_fd, ".", W_OK | X_OK, 0) < 0)
 			result = -errno;
 		close(base_fd);
 	}
@@ -139,7 +153,8 @@ int command_check(int argc, char **argv)
 	config_file_load(argv[optind], false, &run.file, &problems);
 	if (run.file.config != NULL) {
 		check_name(&run, &problems);
-		resources_open(&run.file, NULL, &run.resources, &problems);
+		resources_open(&run.file, NULL, &run.claims, &run.resources, &problems);
+		file_claims_clear(&run.claims);
 		resources_close(&run.resources);
 	}
 	problems_print(&problems, argv[optind], false);
@@ -167,24 +182,37 @@ static void run_terminate(int signal_number, void *argument)
 	vm_power_button(&run->vm, POWER_OFF_US);
 }
 
+/* The terminal is ours in the foreground only: there it is raw and read. */
+static void run_take_terminal(void *argument)
+{
+	struct run *run = argument;
+	bool ours;
+
+	terminal_resume();
+	ours = terminal_is_ours();
+	if (run->vm.relay != NULL)
+		relay_pause(run->vm.relay, !ours);
+	if (!ours)
+		loop_timer_arm(run->foreground_timer, FOREGROUND_US);
+}
+
 static void run_suspend(int signal_number, void *argument)
 {
 	struct run *run = argument;
 
 	(void)signal_number;
-	relay_pause(run->vm.relay, true);
+	if (run->vm.relay != NULL)
+		relay_pause(run->vm.relay, true);
 	terminal_restore();
 	/* We go on here after SIGCONT; the guest was not stopped. */
 	raise(SIGSTOP);
-	terminal_resume();
-	relay_pause(run->vm.relay, false);
+	run_take_terminal(run);
 }
 
 static void run_continue(int signal_number, void *argument)
 {
 	(void)signal_number;
-	(void)argument;
-	terminal_resume();
+	run_take_terminal(argument);
 }
 
 static void run_resize(int signal_number, void *argument)
@@ -193,9 +221,24 @@ static void run_resize(int signal_number, void *argument)
 	unsigned columns, rows;
 
 	(void)signal_number;
+	run_take_terminal(run);
 	terminal_size(STDIN_FILENO, &columns, &rows);
 	if (columns > 0)
 		vm_console_resize(&run->vm, columns, rows);
+}
+
+/* As for every program without a terminal: the log may have been moved away. */
+static void run_hang_up(int signal_number, void *argument)
+{
+	struct run *run = argument;
+
+	/* Passed on by the command that was typed, whose terminal has gone. */
+	if (!run->detached || run->tell_fd >= 0) {
+		run_terminate(signal_number, argument);
+		return;
+	}
+	log_file_reopen(&run->log);
+	log_notice("the log begins here: %s", strsignal(signal_number));
 }
 
 static int run_watch_signal(struct run *run, int signal_number, loop_signal_fn callback)
@@ -210,8 +253,8 @@ static int run_watch_signal(struct run *run, int signal_number, loop_signal_fn c
 
 static int run_watch_signals(struct run *run, bool terminal)
 {
-	static const int ends[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-	int result = 0;
+	static const int ends[] = {SIGTERM, SIGINT, SIGQUIT};
+	int result = run_watch_signal(run, SIGHUP, run_hang_up);
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]) && result == 0; i++)
 		result = run_watch_signal(run, ends[i], run_terminate);
@@ -255,14 +298,18 @@ static void run_vm_running(void *owner)
 
 	if (run->tell_fd < 0)
 		return;
-	/* Its standard error too, which a second description would keep. */
-	log_output_stop();
-	dup2(run->log_fd, STDERR_FILENO);
-	close(run->log_fd);
-	run->log_fd = -1;
-	log_output_start(run->loop);
+	log_file_take(&run->log);
+	loop_timer_arm(run->log_timer, LOG_US);
 	detach_tell(run->tell_fd, EXIT_STATUS_OK);
 	run->tell_fd = -1;
+}
+
+static void run_bound_log(void *argument)
+{
+	struct run *run = argument;
+
+	log_file_bound(&run->log);
+	loop_timer_arm(run->log_timer, LOG_US);
 }
 
 static void run_vm_ended(void *owner, int exit_status)
@@ -300,36 +347,10 @@ static void run_link_changed(void *owner, unsigned interface_index, bool up)
 
 /* --- run, in its order --- */
 
-/* Reports and returns the status, or 0 and everything that the config names is ours. */
-static int run_open(struct run *run, const char *path)
+static bool run_is_named(const char *id, struct nearest *nearest)
 {
-	struct problems problems = {0};
-	pid_t holder;
-	int result, status;
-
-	config_file_load(path, run->detached, &run->file, &problems);
-	/* What else would be refused is asked of the host only when the file itself is in order: run takes
-	 * locks. */
-	if (problems.count == 0) {
-		result = runtime_dir_take(run->file.config->name, &run->dir, &holder);
-		if (result < 0)
-			run_name_problem(run, &problems, result, holder);
-		/* Also without a directory, so that what the host lacks is told at once; what runs already has
-		 * its images. */
-		if (result != -EBUSY)
-			resources_open(&run->file, result < 0 ? NULL : &run->dir, &run->resources, &problems);
-	}
-	if (problems.count == 0 && run->detached) {
-		run->log_fd = detach_open_log(run->log_file, &run->dir);
-		if (run->log_fd < 0)
-			problem_add_host(
-				&problems, 1, "host", "log file %s: %s; name another with --log-file",
-				run->log_file != NULL ? run->log_file : RUNTIME_LOG, strerror(-run->log_fd));
-	}
-	problems_print(&problems, path, true);
-	status = problems_exit_status(&problems);
-	problems_clear(&problems);
-	return status;
+	nearest_try(nearest, id);
+	return strcmp(id, nearest->word) == 0;
 }
 
 /* Whether each --no-sandbox names a process that the config has. */
@@ -339,22 +360,102 @@ static bool run_check_no_sandbox(const struct run *run)
 
 	for (size_t i = 0; i < run->no_sandbox_count; i++) {
 		const char *name = run->no_sandbox[i];
+		struct nearest nearest = nearest_begin(name != NULL ? name : "");
+		char hint[64];
+
 		bool known = name == NULL || strcmp(name, "core") == 0;
 
-		for (unsigned d = 0; !known && d < config->disks_count; d++)
-			known = strcmp(config->disks[d].id, name) == 0;
-		for (unsigned n = 0; !known && n < config->networks_count; n++)
-			known = strcmp(config->networks[n].id, name) == 0;
-		for (unsigned c = 0; !known && c < config->consoles_count; c++)
-			known = strcmp(config->consoles[c].id, name) == 0;
+		nearest_try(&nearest, "core");
+		for (unsigned d = 0; d < config->disks_count; d++)
+			known |= run_is_named(config->disks[d].id, &nearest);
+		for (unsigned n = 0; n < config->networks_count; n++)
+			known |= run_is_named(config->networks[n].id, &nearest);
+		for (unsigned c = 0; c < config->consoles_count; c++)
+			known |= run_is_named(config->consoles[c].id, &nearest);
 		if (known)
 			continue;
-		report_error(
-			"usage: --no-sandbox=%s: the config has no device of that id; name one, or \"core\"",
-			name);
+		report_error("usage: --no-sandbox=%s: the config has no device of that id; %sname one, or "
+			     "\"core\"",
+			     name, nearest_hint(&nearest, hint, sizeof(hint)));
 		return false;
 	}
 	return true;
+}
+
+/* What the VM uses beside what its config names. */
+static void run_claim_files(struct run *run)
+{
+	const char *record = getenv(RECORD_ENV);
+
+	/* A shell's > has emptied them already; but nothing is written over a second time. */
+	if (!run->detached)
+		file_claims_add_fd(&run->claims, STDOUT_FILENO, FILE_LOG, "the standard output");
+	file_claims_add_fd(&run->claims, STDERR_FILENO, FILE_LOG, "the standard error");
+	if (run->detached && log_file_choose(&run->log, run->log_file, run->file.config->name) == 0)
+		file_claims_add_path(&run->claims, run->log.path, FILE_LOG, "the log file");
+	if (record != NULL && *record != '\0')
+		file_claims_add_path(&run->claims, record, FILE_LOG, "the record");
+}
+
+/* Prints them, and returns the status: 0 if there are none. */
+static int run_tell_problems(struct problems *problems, const char *path)
+{
+	int status = problems_exit_status(problems);
+
+	problems_print(problems, path, true);
+	problems_clear(problems);
+	return status;
+}
+
+/* Reports and returns the status, or 0 and everything that the config names and that is there is ours. */
+static int run_open(struct run *run, const char *path)
+{
+	struct problems problems = {0};
+	pid_t holder;
+	int result;
+
+	config_file_load(path, run->detached, &run->file, &problems);
+	if (problems.count == 0 && !run_check_no_sandbox(run))
+		return EXIT_STATUS_USAGE;
+	/* What else would be refused is asked of the host only when the file itself is in order: run takes
+	 * locks. */
+	if (problems.count == 0) {
+		result = runtime_dir_take(run->file.config->name, &run->dir, &holder);
+		if (result < 0)
+			run_name_problem(run, &problems, result, holder);
+		run_claim_files(run);
+		/* Also without a directory, so that what the host lacks is told at once; what runs already has
+		 * its images. */
+		if (result != -EBUSY)
+			resources_open(&run->file, result < 0 ? NULL : &run->dir, &run->claims,
+				       &run->resources, &problems);
+	}
+	return run_tell_problems(&problems, path);
+}
+
+/* The same for what is not there yet: nothing else is in the VM's way now. */
+static int run_make(struct run *run, const char *path)
+{
+	struct problems problems = {0};
+	const char *other = NULL;
+
+	int result;
+
+	if (run->detached) {
+		result = log_file_open(&run->log, &run->dir);
+		if (result < 0)
+			problem_add_host(&problems, 1, "host",
+					 "log file %s: %s; name another with --log-file", run->log.path,
+					 strerror(-result));
+		else
+			other = file_claims_add_fd(&run->claims, run->log.fd, FILE_LOG, "the log file");
+		if (other != NULL)
+			problem_add(&problems, 1, "host",
+				    "log file %s: the same file as %s; name another with --log-file",
+				    run->log.path, other);
+	}
+	resources_make(&run->file, &run->dir, &run->claims, &run->resources, &problems);
+	return run_tell_problems(&problems, path);
 }
 
 static bool run_has_stdio(const struct run *run)
@@ -385,9 +486,10 @@ static int run_prepare_record(struct run *run)
 
 static int run_prepare(struct run *run)
 {
-	bool stdio = run_has_stdio(run), terminal = stdio && isatty(STDIN_FILENO);
+	bool stdio = run_has_stdio(run);
 	int result;
 
+	run->terminal = stdio && isatty(STDIN_FILENO);
 	run->loop = loop_new();
 	if (run->loop == NULL)
 		return -errno;
@@ -404,15 +506,35 @@ static int run_prepare(struct run *run)
 	if (result == 0 && run->resources.network_count > 0)
 		result = link_watch_new(run->loop, run_link_changed, run, &run->links);
 	if (result == 0)
-		result = run_watch_signals(run, terminal);
+		result = run_watch_signals(run, run->terminal);
 	if (result == 0 && stdio)
-		result = relay_new(run->loop, STDIN_FILENO, STDOUT_FILENO, terminal, &run_relay_ops, run,
+		result = relay_new(run->loop, STDIN_FILENO, STDOUT_FILENO, run->terminal, &run_relay_ops, run,
 				   &run->vm.relay);
-	if (result == 0 && terminal) {
+	if (result == 0 && run->terminal) {
+		run->foreground_timer = loop_watch_timer(run->loop, run_take_terminal, run);
+		if (run->foreground_timer == NULL)
+			return -ENOMEM;
 		terminal_size(STDIN_FILENO, &run->vm.columns, &run->vm.rows);
-		result = terminal_take(STDIN_FILENO);
+	}
+	if (result == 0 && run->detached) {
+		run->log_timer = loop_watch_timer(run->loop, run_bound_log, run);
+		if (run->log_timer == NULL)
+			result = -ENOMEM;
 	}
 	return result;
+}
+
+/* The last line of a detached VM's log, whatever else is logged. */
+static void run_log_end(const struct run *run)
+{
+	enum log_level level = log_get_level();
+
+	if (!run->detached || run->tell_fd >= 0)
+		return;
+	log_set_level(LOG_LEVEL_NOTICE);
+	log_notice("the VM has ended, with status %d: %s", run->exit_status,
+		   run->vm.why[0] != '\0' ? run->vm.why : "see the lines above");
+	log_set_level(level);
 }
 
 static void run_clean_up(struct run *run)
@@ -420,6 +542,8 @@ static void run_clean_up(struct run *run)
 	terminal_restore();
 	for (size_t i = 0; i < run->signal_count; i++)
 		loop_unwatch(run->signals[i]);
+	loop_unwatch(run->foreground_timer);
+	loop_unwatch(run->log_timer);
 	relay_free(run->vm.relay);
 	run->vm.relay = NULL;
 	if (run->loop != NULL)
@@ -431,12 +555,14 @@ static void run_clean_up(struct run *run)
 	/* Before the monitor's connections close: who waits for the VM's end there finds nothing of it any
 	 * more. */
 	runtime_dir_remove(&run->dir);
+	run_log_end(run);
 	monitor_free(run->monitor);
 	log_output_stop();
 	loop_free(run->loop);
 	config_file_clear(&run->file);
-	if (run->log_fd >= 0)
-		close(run->log_fd);
+	file_claims_clear(&run->claims);
+	if (run->log.fd >= 0)
+		close(run->log.fd);
 }
 
 static int run_vm(struct run *run, const char *path)
@@ -446,9 +572,6 @@ static int run_vm(struct run *run, const char *path)
 
 	if (status != EXIT_STATUS_OK)
 		return status;
-	if (!run_check_no_sandbox(run))
-		return EXIT_STATUS_USAGE;
-	config_file_forget_lines(&run->file);
 	snprintf(title, sizeof(title), "atoll: %s", run->file.config->name);
 	process_title_set(title);
 	log_identify("atoll", run->file.config->name);
@@ -458,8 +581,26 @@ static int run_vm(struct run *run, const char *path)
 			     run->file.config->name, strerror(-result));
 		return EXIT_STATUS_FAILED;
 	}
+	status = run_make(run, path);
+	if (status != EXIT_STATUS_OK)
+		return status;
+	config_file_forget_lines(&run->file);
+	file_claims_clear(&run->claims);
+	/* Whose folder it was may remove or unmount it. */
+	if (run->detached && (spawn_fix_paths() < 0 || chdir("/") < 0))
+		log_warning("the VM keeps its folder in use: %s", strerror(errno));
 	if (supervisor_seal() < 0)
 		return EXIT_STATUS_FAILED;
+	resources_empty(run->file.config, &run->resources);
+	if (run->terminal) {
+		result = terminal_take(STDIN_FILENO);
+		if (result < 0) {
+			report_error("run: cannot set the terminal: %s; redirect the standard input",
+				     strerror(-result));
+			return EXIT_STATUS_FAILED;
+		}
+		run_take_terminal(run);
+	}
 	vm_launch(&run->vm);
 	/* What parsing took goes back to the host: a supervisor lives long. */
 	malloc_trim(0);
@@ -511,7 +652,7 @@ static char *run_options(struct run *run, int argc, char **argv, int *status)
 
 int command_run(int argc, char **argv)
 {
-	struct run run = {.dir = {.fd = -1}, .tell_fd = -1, .log_fd = -1};
+	struct run run = {.dir = {.fd = -1}, .tell_fd = -1, .log = {.fd = -1}};
 	int status, result;
 	char *path = run_options(&run, argc, argv, &status);
 

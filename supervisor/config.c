@@ -30,13 +30,21 @@ void config_file_parse(const uint8_t *text, size_t size, bool detached, struct c
 {
 	cyaml_data_t *data = NULL;
 	cyaml_err_t result;
-	bool loadable;
+	bool loadable, repaired = false;
 
 	file->config = NULL;
 	file->tree = config_tree_new(text, size, &config_schema, problems, &loadable);
-	if (!loadable)
+	if (!loadable && file->tree != NULL && config_tree_repaired(file->tree) != NULL) {
+		/* Nothing more is said about what is wrong in it already (problem.h). */
+		text = (const uint8_t *)config_tree_repaired(file->tree);
+		size = strlen((const char *)text);
+		repaired = true;
+	} else if (!loadable) {
 		return;
+	}
 	result = cyaml_load_data(text, size, &cyaml_config, &config_schema, &data, NULL);
+	if (result != CYAML_OK && repaired)
+		return;
 	if (result != CYAML_OK) {
 		problem_add(problems, 1, "yaml", "%s; see atoll.yaml(5) for how the file is written",
 			    cyaml_strerror(result));

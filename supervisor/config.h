@@ -44,6 +44,11 @@ enum config_restart_policy {
 	CONFIG_RESTART_NEVER,
 };
 
+enum config_disk_format {
+	CONFIG_FORMAT_AUTO, /* raw, if it does not look like something else */
+	CONFIG_FORMAT_RAW,
+};
+
 struct config_restart {
 	enum config_restart_policy policy;
 	char *backoff;
@@ -62,6 +67,7 @@ struct config_console {
 struct config_disk {
 	char *id;
 	char *path;
+	enum config_disk_format format;
 	bool readonly;
 	unsigned queues;
 	struct config_restart *restart;

@@ -292,10 +292,21 @@ static void config_add_default_console(struct check *check, bool detached)
 	config->consoles_count = 1;
 }
 
+/* The end of a block of YAML's, "cmdline: >", is no part of the line. */
+static void check_cmdline(struct check *check)
+{
+	char *cmdline = check->config->boot.cmdline;
+
+	for (size_t length = cmdline != NULL ? strlen(cmdline) : 0; length > 0 && cmdline[length - 1] == '\n';
+	     length--)
+		cmdline[length - 1] = '\0';
+}
+
 void config_check(struct config_file *file, bool detached, struct problems *problems)
 {
 	struct check check = {file, file->config, problems};
 
+	check_cmdline(&check);
 	check_value(&check, "name", file->config->name, value_check_name(file->config->name));
 	check_range(&check, "cpus", &file->config->cpus, 1, 1, CPUS_MAX);
 	check_memory(&check);

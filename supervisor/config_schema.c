@@ -13,6 +13,7 @@ static const cyaml_strval_t console_outputs[] = {{"stdio", CONFIG_OUTPUT_STDIO},
 						 {"file", CONFIG_OUTPUT_FILE},
 						 {"socket", CONFIG_OUTPUT_SOCKET},
 						 {"null", CONFIG_OUTPUT_NULL}};
+static const cyaml_strval_t disk_formats[] = {{"auto", CONFIG_FORMAT_AUTO}, {"raw", CONFIG_FORMAT_RAW}};
 static const cyaml_strval_t on_resets[] = {{"restart", CONFIG_ON_RESET_RESTART},
 					   {"exit", CONFIG_ON_RESET_EXIT}};
 static const cyaml_strval_t on_panics[] = {
@@ -50,6 +51,7 @@ static const cyaml_schema_value_t console_schema = {
 static const cyaml_schema_field_t disk_fields[] = {
 	TEXT("id", REQUIRED, struct config_disk, id),
 	TEXT("path", REQUIRED, struct config_disk, path),
+	CHOICE("format", struct config_disk, format, disk_formats),
 	CYAML_FIELD_BOOL("readonly", OPTIONAL, struct config_disk, readonly),
 	CYAML_FIELD_UINT("queues", OPTIONAL, struct config_disk, queues),
 	RESTART(struct config_disk),

@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <yaml.h>
 
+#include "supervisor/nearest.h"
 #include "supervisor/report.h"
 
 #define PATH_LENGTH 256
@@ -29,6 +30,8 @@ struct config_tree {
 	yaml_document_t document; /* during the walk */
 	struct problems *problems;
 	bool loadable;
+	bool endless; /* too many keys */
+	char *repaired;
 };
 
 static void tree_add(struct config_tree *tree, const char *path, unsigned line)
@@ -41,6 +44,7 @@ static void tree_add(struct config_tree *tree, const char *path, unsigned line)
 				    "more than %d keys; this is no description of one machine",
 				    TREE_ENTRIES_MAX);
 		tree->loadable = false;
+		tree->endless = true;
 		return;
 	}
 	entries = realloc(tree->entries, (tree->count + 1) * sizeof(*entries));
@@ -131,12 +135,24 @@ static void tree_walk_scalar(struct config_tree *tree, const yaml_node_t *node,
 {
 	const char *text = node_text(node);
 	size_t length = node->data.scalar.length;
-	char list[PATH_LENGTH];
+	char list[PATH_LENGTH], hint[64];
+	struct nearest nearest;
 
+	/* What a block (> or |) ends with; config_check() takes it off. */
+	if (strcmp(path, "boot.cmdline") == 0 && node->data.scalar.style != YAML_DOUBLE_QUOTED_SCALAR_STYLE)
+		while (length > 0 && text[length - 1] == '\n')
+			length--;
+	if (memchr(text, '\n', length) != NULL) {
+		problem_add_shape(tree->problems, line, path,
+				  "has a line break; write the value on one line, or fold it with >-");
+		tree_fault(tree);
+		return;
+	}
 	for (size_t i = 0; i < length; i++) {
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
-			problem_add(tree->problems, line, path,
-				    "has a control character; write the value on one line, without escapes");
+			problem_add_shape(
+				tree->problems, line, path,
+				"has a control character; write the value on one line, without escapes");
 			tree_fault(tree);
 			return;
 		}
@@ -149,8 +165,8 @@ static void tree_walk_scalar(struct config_tree *tree, const yaml_node_t *node,
 		if (length > 0 && strspn(text, "0123456789") == length && (text[0] != '0' || length == 1) &&
 		    strtoull(text, &end, 10) <= UINT32_MAX && errno == 0)
 			return;
-		problem_add(tree->problems, line, path, "\"%.64s\" is not a whole number; write one, as in 2",
-			    text);
+		problem_add_shape(tree->problems, line, path,
+				  "\"%.64s\" is not a whole number; write one, as in 2", text);
 		tree_fault(tree);
 		return;
 	}
@@ -162,8 +178,8 @@ static void tree_walk_scalar(struct config_tree *tree, const yaml_node_t *node,
 			if (strcasecmp(text, words[i]) == 0)
 				return;
 		}
-		problem_add(tree->problems, line, path,
-			    "\"%.64s\" is neither true nor false; write one of them", text);
+		problem_add_shape(tree->problems, line, path,
+				  "\"%.64s\" is neither true nor false; write one of them", text);
 		tree_fault(tree);
 		return;
 	case CYAML_ENUM:
@@ -172,14 +188,17 @@ static void tree_walk_scalar(struct config_tree *tree, const yaml_node_t *node,
 				return;
 		}
 		strings_list(schema, list, sizeof(list));
-		problem_add(tree->problems, line, path, "\"%.64s\" is not a choice here; write %s", text,
-			    list);
+		nearest = nearest_begin(text);
+		for (uint32_t i = 0; i < schema->enumeration.count; i++)
+			nearest_try(&nearest, schema->enumeration.strings[i].str);
+		problem_add_shape(tree->problems, line, path, "\"%.64s\" is not a choice here; %swrite %s",
+				  text, nearest_hint(&nearest, hint, sizeof(hint)), list);
 		tree_fault(tree);
 		return;
 	default:
 		if (length == 0) {
-			problem_add(tree->problems, line, path,
-				    "has no value; write one, or leave the key out");
+			problem_add_shape(tree->problems, line, path,
+					  "has no value; write one, or leave the key out");
 			tree_fault(tree);
 		}
 	}
@@ -194,13 +213,14 @@ static const cyaml_schema_field_t *tree_key(struct config_tree *tree, const yaml
 					    char *key_path)
 {
 	const cyaml_schema_field_t *field = schema->mapping.fields;
-	char list[PATH_LENGTH];
+	char list[PATH_LENGTH], hint[64];
+	struct nearest nearest;
 
 	/* "\0" can stand in a quoted key. */
 	if (key->type != YAML_SCALAR_NODE || key->data.scalar.length == 0 ||
 	    strlen(node_text(key)) != key->data.scalar.length) {
-		problem_add(tree->problems, node_line(key), path[0] != '\0' ? path : "yaml",
-			    "a key must be a word; look for a stray ?, :, [ or {");
+		problem_add_shape(tree->problems, node_line(key), path[0] != '\0' ? path : "yaml",
+				  "a key must be a word; look for a stray ?, :, [ or {");
 		tree_fault(tree);
 		return NULL;
 	}
@@ -209,13 +229,17 @@ static const cyaml_schema_field_t *tree_key(struct config_tree *tree, const yaml
 		field++;
 	if (field->key == NULL) {
 		fields_list(schema->mapping.fields, list, sizeof(list));
-		problem_add(tree->problems, node_line(key), key_path, "unknown key; known here: %s", list);
+		nearest = nearest_begin(node_text(key));
+		for (field = schema->mapping.fields; field->key != NULL; field++)
+			nearest_try(&nearest, field->key);
+		problem_add(tree->problems, node_line(key), key_path, "unknown key; %sknown here: %s",
+			    nearest_hint(&nearest, hint, sizeof(hint)), list);
 		return NULL;
 	}
 	if (config_tree_has(tree, key_path)) {
-		problem_add(tree->problems, node_line(key), key_path,
-			    "the key is there twice, first on line %u; keep one of them",
-			    config_tree_line(tree, key_path));
+		problem_add_shape(tree->problems, node_line(key), key_path,
+				  "the key is there twice, first on line %u; keep one of them",
+				  config_tree_line(tree, key_path));
 		tree_fault(tree);
 		return NULL;
 	}
@@ -242,7 +266,7 @@ static void tree_walk_mapping(struct config_tree *tree, const yaml_node_t *node,
 		snprintf(key_path, sizeof(key_path), "%s%s%s", path, path[0] != '\0' ? "." : "", field->key);
 		if ((field->value.flags & CYAML_FLAG_OPTIONAL) || config_tree_has(tree, key_path))
 			continue;
-		problem_add(tree->problems, line, key_path, "the key is missing; add it");
+		problem_add_shape(tree->problems, line, key_path, "the key is missing; add it");
 		tree_fault(tree);
 	}
 }
@@ -277,10 +301,11 @@ static void tree_walk(struct config_tree *tree, const yaml_node_t *node, const c
 								   : YAML_SCALAR_NODE;
 
 	if (node->type != wanted) {
-		problem_add(tree->problems, line, path, "is %s, not %s; %s", kinds[node->type], kinds[wanted],
-			    wanted == YAML_MAPPING_NODE	   ? "write \"KEY: VALUE\" lines, indented below it"
-			    : wanted == YAML_SEQUENCE_NODE ? "write items that start with \"- \" below it"
-							   : "write one value behind the colon");
+		problem_add_shape(
+			tree->problems, line, path, "is %s, not %s; %s", kinds[node->type], kinds[wanted],
+			wanted == YAML_MAPPING_NODE    ? "write \"KEY: VALUE\" lines, indented below it"
+			: wanted == YAML_SEQUENCE_NODE ? "write items that start with \"- \" below it"
+						       : "write one value behind the colon");
 		tree_fault(tree);
 	} else if (wanted == YAML_MAPPING_NODE) {
 		tree_walk_mapping(tree, node, schema, path, line);
@@ -298,19 +323,170 @@ static void tree_check_end(yaml_parser_t *parser, struct config_tree *tree)
 	yaml_node_t *root;
 
 	if (!yaml_parser_load(parser, &next)) {
-		problem_add(tree->problems, (unsigned)parser->problem_mark.line + 1, "yaml",
-			    "%s; the file goes wrong here or just above",
-			    parser->problem != NULL ? parser->problem : "not YAML");
+		problem_add_shape(tree->problems, (unsigned)parser->problem_mark.line + 1, "yaml",
+				  "%s; the file goes wrong here or just above",
+				  parser->problem != NULL ? parser->problem : "not YAML");
 		tree_fault(tree);
 		return;
 	}
 	root = yaml_document_get_root_node(&next);
 	if (root != NULL) {
-		problem_add(tree->problems, node_line(root), "yaml",
-			    "a second document; write one VM a file, without --- between");
+		problem_add_shape(tree->problems, node_line(root), "yaml",
+				  "a second document; write one VM a file, without --- between");
 		tree_fault(tree);
 	}
 	yaml_document_delete(&next);
+}
+
+/* --- the same with what is wrong left out --- */
+
+/* Aliases can make a small file a large one. */
+#define REPAIRED_MAX (2 << 20)
+
+struct repair {
+	struct config_tree *tree;
+	FILE *out;
+	unsigned placeholders;
+};
+
+/* A value that stands where one is needed. */
+static void repair_write_placeholder(struct repair *repair, const cyaml_schema_value_t *schema)
+{
+	switch (schema->type) {
+	case CYAML_MAPPING:
+		fputc('{', repair->out);
+		for (const cyaml_schema_field_t *field = schema->mapping.fields; field->key != NULL;
+		     field++) {
+			if (field->value.flags & CYAML_FLAG_OPTIONAL)
+				continue;
+			fprintf(repair->out, "\"%s\": ", field->key);
+			repair_write_placeholder(repair, &field->value);
+			fputc(',', repair->out);
+		}
+		fputc('}', repair->out);
+		break;
+	case CYAML_SEQUENCE:
+		fputs("[]", repair->out);
+		break;
+	case CYAML_ENUM:
+		/* The last is the one that has the least to do with others: an output of null. */
+		fprintf(repair->out, "\"%s\"",
+			schema->enumeration.strings[schema->enumeration.count - 1].str);
+		break;
+	case CYAML_UINT:
+		fputs("1", repair->out);
+		break;
+	case CYAML_BOOL:
+		fputs("false", repair->out);
+		break;
+	default:
+		/* An id among others: each is another. */
+		fprintf(repair->out, "placeholder-%u", ++repair->placeholders);
+	}
+}
+
+static void repair_write(struct repair *repair, const yaml_node_t *node, const cyaml_schema_value_t *schema,
+			 const char *path);
+
+static const yaml_node_t *repair_find(const struct repair *repair, const yaml_node_t *node, const char *name)
+{
+	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
+	     pair++) {
+		const yaml_node_t *key = yaml_document_get_node(&repair->tree->document, pair->key);
+
+		if (key->type == YAML_SCALAR_NODE && strcmp(node_text(key), name) == 0)
+			return yaml_document_get_node(&repair->tree->document, pair->value);
+	}
+	return NULL;
+}
+
+static void repair_write_mapping(struct repair *repair, const yaml_node_t *node,
+				 const cyaml_schema_value_t *schema, const char *path)
+{
+	char key_path[PATH_LENGTH];
+
+	fputc('{', repair->out);
+	for (const cyaml_schema_field_t *field = schema->mapping.fields; field->key != NULL; field++) {
+		const yaml_node_t *value = repair_find(repair, node, field->key);
+		bool optional = field->value.flags & CYAML_FLAG_OPTIONAL, wrong;
+
+		snprintf(key_path, sizeof(key_path), "%s%s%s", path, path[0] != '\0' ? "." : "", field->key);
+		wrong = value == NULL || problems_have_shape(repair->tree->problems, key_path);
+		if (wrong && optional && (value == NULL || field->value.type != CYAML_ENUM))
+			continue;
+		fprintf(repair->out, "\"%s\": ", field->key);
+		if (wrong)
+			repair_write_placeholder(repair, &field->value);
+		else
+			repair_write(repair, value, &field->value, key_path);
+		fputc(',', repair->out);
+	}
+	fputc('}', repair->out);
+}
+
+static void repair_write_sequence(struct repair *repair, const yaml_node_t *node,
+				  const cyaml_schema_value_t *schema, const char *path)
+{
+	char item_path[PATH_LENGTH];
+	size_t count = 0;
+
+	fputc('[', repair->out);
+	for (yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top;
+	     item++, count++) {
+		snprintf(item_path, sizeof(item_path), "%s[%zu]", path, count);
+		repair_write(repair, yaml_document_get_node(&repair->tree->document, *item),
+			     schema->sequence.entry, item_path);
+		fputc(',', repair->out);
+	}
+	fputc(']', repair->out);
+}
+
+static void repair_write(struct repair *repair, const yaml_node_t *node, const cyaml_schema_value_t *schema,
+			 const char *path)
+{
+	yaml_node_type_t wanted = schema->type == CYAML_MAPPING	   ? YAML_MAPPING_NODE
+				  : schema->type == CYAML_SEQUENCE ? YAML_SEQUENCE_NODE
+								   : YAML_SCALAR_NODE;
+
+	if (ftell(repair->out) > REPAIRED_MAX)
+		return;
+	if (node->type != wanted || problems_have_shape(repair->tree->problems, path)) {
+		repair_write_placeholder(repair, schema);
+	} else if (wanted == YAML_MAPPING_NODE) {
+		repair_write_mapping(repair, node, schema, path);
+	} else if (wanted == YAML_SEQUENCE_NODE) {
+		repair_write_sequence(repair, node, schema, path);
+	} else {
+		fputc('"', repair->out);
+		for (const char *c = node_text(node); *c != '\0'; c++) {
+			if (*c == '"' || *c == '\\')
+				fputc('\\', repair->out);
+			if (*c != '\n')
+				fputc(*c, repair->out);
+		}
+		fputc('"', repair->out);
+	}
+}
+
+/* So that values are looked at too when the shape of some is wrong. */
+static void tree_repair(struct config_tree *tree, const yaml_node_t *root, const cyaml_schema_value_t *schema)
+{
+	struct repair repair = {.tree = tree};
+	size_t size;
+
+	repair.out = open_memstream(&tree->repaired, &size);
+	if (repair.out == NULL)
+		return;
+	repair_write(&repair, root, schema, "");
+	if (fclose(repair.out) != 0 || size > REPAIRED_MAX) {
+		free(tree->repaired);
+		tree->repaired = NULL;
+	}
+}
+
+const char *config_tree_repaired(const struct config_tree *tree)
+{
+	return tree->repaired;
 }
 
 struct config_tree *config_tree_new(const uint8_t *text, size_t size, const cyaml_schema_value_t *schema,
@@ -345,6 +521,8 @@ struct config_tree *config_tree_new(const uint8_t *text, size_t size, const cyam
 	} else {
 		tree_walk(tree, root, schema, "", node_line(root));
 		tree_check_end(&parser, tree);
+		if (!tree->loadable && !tree->endless)
+			tree_repair(tree, root, schema);
 	}
 	yaml_document_delete(&tree->document);
 	yaml_parser_delete(&parser);
@@ -359,5 +537,6 @@ void config_tree_free(struct config_tree *tree)
 	for (size_t i = 0; i < tree->count; i++)
 		free(tree->entries[i].path);
 	free(tree->entries);
+	free(tree->repaired);
 	free(tree);
 }

@@ -24,6 +24,9 @@ struct config_tree;
  */
 struct config_tree *config_tree_new(const uint8_t *text, size_t size, const cyaml_schema_value_t *schema,
 				    struct problems *problems, bool *loadable);
+/* When it is not loadable: YAML that is, with what is wrong left out or, where something is needed, with something in its
+ * place, so that the rest can be looked at; NULL: there is none. The tree's. */
+const char *config_tree_repaired(const struct config_tree *tree);
 void config_tree_free(struct config_tree *tree);
 
 /* The line of "disks[0].path", or of the nearest parent that exists; counted from 1. */

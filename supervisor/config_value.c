@@ -4,19 +4,51 @@
 #include "supervisor/config_value.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct unit {
 	const char *name;
 	uint64_t factor;
 };
 
+/* Units that people write and that are not ours, with those that they mean. */
+struct meant {
+	const char *written; /* in small letters */
+	const char *unit;
+	unsigned factor;
+};
+
+/* Digits, then something that we know what is meant by: says so. The text stands until the next call. */
+static const char *value_hint(const char *text, const char *unit, const struct meant *meant,
+			      const char *otherwise)
+{
+	static char hint[96];
+	uint64_t value;
+
+	/* "512 MiB" too. */
+	unit += strspn(unit, " ");
+	for (; meant->written != NULL; meant++) {
+		if (strcasecmp(unit, meant->written) != 0)
+			continue;
+		if (sscanf(text, "%" SCNu64, &value) != 1 ||
+		    __builtin_mul_overflow(value, meant->factor, &value))
+			break;
+		snprintf(hint, sizeof(hint), "has no unit that is known; write %" PRIu64 "%s", value,
+			 meant->unit);
+		return hint;
+	}
+	return otherwise;
+}
+
 /* Digits, then one of the units. */
 static const char *value_parse_scaled(const char *text, const struct unit *units, const char *no_number,
-				      const char *no_unit, const char *too_large, uint64_t *result)
+				      const struct meant *meant, const char *no_unit, const char *too_large,
+				      uint64_t *result)
 {
 	uint64_t value = 0;
 	const char *c = text;
@@ -36,7 +68,7 @@ static const char *value_parse_scaled(const char *text, const struct unit *units
 		*result = value;
 		return NULL;
 	}
-	return no_unit;
+	return value_hint(text, c, meant, no_unit);
 }
 
 const char *value_parse_size(const char *text, uint64_t *bytes)
@@ -45,8 +77,14 @@ const char *value_parse_size(const char *text, uint64_t *bytes)
 					    {"MiB", UINT64_C(1) << 20},
 					    {"GiB", UINT64_C(1) << 30},
 					    {NULL, 0}};
+	static const struct meant meant[] = {{"k", "KiB", 1},	 {"kb", "KiB", 1},    {"kib", "KiB", 1},
+					     {"m", "MiB", 1},	 {"mb", "MiB", 1},    {"mib", "MiB", 1},
+					     {"g", "GiB", 1},	 {"gb", "GiB", 1},    {"gib", "GiB", 1},
+					     {"t", "GiB", 1024}, {"tb", "GiB", 1024}, {"tib", "GiB", 1024},
+					     {NULL, NULL, 0}};
 
 	return value_parse_scaled(text, units, "is not a size; write a whole number and a unit, as in 512MiB",
+				  meant,
 				  "has no unit that is known; write KiB, MiB or GiB right after the number",
 				  "is larger than any machine; write a smaller size", bytes);
 }
@@ -54,9 +92,12 @@ const char *value_parse_size(const char *text, uint64_t *bytes)
 const char *value_parse_time(const char *text, uint64_t *us)
 {
 	static const struct unit units[] = {{"ms", 1000}, {"s", 1000000}, {NULL, 0}};
+	static const struct meant meant[] = {{"ms", "ms", 1},  {"msec", "ms", 1},   {"s", "s", 1},
+					     {"sec", "s", 1},  {"seconds", "s", 1}, {"m", "s", 60},
+					     {"min", "s", 60}, {"h", "s", 3600},    {NULL, NULL, 0}};
 
 	return value_parse_scaled(text, units, "is not a time; write a whole number and a unit, as in 50ms",
-				  "has no unit that is known; write ms or s right after the number",
+				  meant, "has no unit that is known; write ms or s right after the number",
 				  "is longer than any run; write a shorter time", us);
 }
 

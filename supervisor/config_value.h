@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Each returns NULL on success, else what is wrong as static text "PROBLEM; REMEDY"; outputs are then
- * untouched. */
+/* Each returns NULL on success, else what is wrong as text "PROBLEM; REMEDY" that stands until the next call; outputs
+ * are then untouched. */
 
 /* "512MiB" */
 const char *value_parse_size(const char *text, uint64_t *bytes);

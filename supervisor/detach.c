@@ -77,15 +77,6 @@ int detach_stdio(void)
 	return result;
 }
 
-int detach_open_log(const char *path, const struct runtime_dir *dir)
-{
-	int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY;
-	int fd = path != NULL ? open(path, flags, 0600)
-			      : openat(dir->fd, RUNTIME_LOG, flags | O_NOFOLLOW, 0600);
-
-	return fd < 0 ? -errno : fd;
-}
-
 void detach_tell(int tell_fd, int exit_status)
 {
 	uint8_t status = (uint8_t)exit_status;

@@ -4,8 +4,6 @@
 #ifndef ATOLL_SUPERVISOR_DETACH_H
 #define ATOLL_SUPERVISOR_DETACH_H
 
-#include "supervisor/runtime_dir.h"
-
 /*
  * Forks; call before anything is opened. In the parent it does not return: it waits for the child's word and
  * ends with that, passing signals on. In the child it returns 0, in a session of its own, with *tell_fd for
@@ -15,9 +13,6 @@ int detach_fork(int *tell_fd);
 
 /* Standard input from /dev/null, and standard output too. */
 int detach_stdio(void);
-
-/* A log to be: opens path, or NAME/log. Returns the descriptor or -errno. */
-int detach_open_log(const char *path, const struct runtime_dir *dir);
 
 /* Ends the parent's wait with this status. */
 void detach_tell(int tell_fd, int exit_status);

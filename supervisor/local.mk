@@ -11,11 +11,14 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/config_tree.c supervisor/config_tree.h \
 	supervisor/config_value.c supervisor/config_value.h \
 	supervisor/detach.c supervisor/detach.h \
+	supervisor/file_claims.c supervisor/file_claims.h \
 	supervisor/heartbeat.c supervisor/heartbeat.h \
 	supervisor/link_watch.c supervisor/link_watch.h \
+	supervisor/log_file.c supervisor/log_file.h \
 	supervisor/log_output.c supervisor/log_output.h \
 	supervisor/monitor.c supervisor/monitor.h \
 	supervisor/monitor_client.c supervisor/monitor_client.h \
+	supervisor/nearest.c supervisor/nearest.h \
 	supervisor/problem.c supervisor/problem.h \
 	supervisor/process_title.c supervisor/process_title.h \
 	supervisor/processor.c supervisor/processor.h \

@@ -224,3 +224,13 @@ void log_output_stop(void)
 	output_close();
 	log_set_sink(NULL, NULL);
 }
+
+void log_output_become(int fd)
+{
+	bool started = output.started;
+
+	log_output_stop();
+	dup2(fd, STDERR_FILENO);
+	if (started)
+		log_output_start(output.loop);
+}

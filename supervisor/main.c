@@ -17,6 +17,7 @@
 
 #include "common/log.h"
 #include "supervisor/commands.h"
+#include "supervisor/nearest.h"
 #include "supervisor/process_title.h"
 
 struct command {
@@ -187,7 +188,8 @@ static int open_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-	char **operands;
+	struct nearest nearest;
+	char **operands, hint[64];
 	int status, count;
 
 	if (open_standard_descriptors() < 0) {
@@ -216,6 +218,10 @@ int main(int argc, char **argv)
 		optind = 0; /* glibc: start anew */
 		return commands[i].run(count, operands);
 	}
-	report_error("usage: unknown command \"%s\"; see atoll --help", operands[0]);
+	nearest = nearest_begin(operands[0]);
+	for (size_t i = 0; i < COMMANDS_COUNT; i++)
+		nearest_try(&nearest, commands[i].name);
+	report_error("usage: unknown command \"%s\"; %ssee atoll --help", operands[0],
+		     nearest_hint(&nearest, hint, sizeof(hint)));
 	return EXIT_STATUS_USAGE;
 }

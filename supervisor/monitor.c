@@ -5,6 +5,7 @@
 #include "supervisor/monitor.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -13,6 +14,7 @@
 
 #include "common/control_wire.h"
 #include "common/log.h"
+#include "supervisor/nearest.h"
 #include "supervisor/report.h"
 
 #define CLIENTS_MAX   32
@@ -129,7 +131,7 @@ static void client_reply_state(struct monitor_client *client)
 		count++;
 	reply.vm = vm->config->name;
 	reply.state = (char *)vm_state_name(vm);
-	reply.started_us = vm->started_us;
+	reply.uptime_us = vm_uptime(vm);
 	reply.processes = calloc(count + 1, sizeof(Atoll__Control__ProcessState *));
 	if (reply.processes != NULL) {
 		TAILQ_FOREACH (child, &vm->children, link) {
@@ -199,10 +201,17 @@ static void client_wait(struct monitor_client *client, uint64_t ticket, const ch
 static void client_restart(struct monitor_client *client, const char *id)
 {
 	struct vm_device *device = vm_device_find(client->monitor->vm, id);
-	const char *why = "it has no device of this id; see \"atoll list\"";
-	/* Before the call of client_wait(), for this one sets why. */
-	uint64_t ticket = device != NULL ? vm_device_replace(device, &why) : 0;
+	struct nearest nearest = nearest_begin(id);
+	char hint[64], unknown[128];
+	const char *why = unknown;
+	uint64_t ticket;
 
+	for (unsigned i = 0; i < client->monitor->vm->device_count; i++)
+		nearest_try(&nearest, client->monitor->vm->devices[i].id);
+	snprintf(unknown, sizeof(unknown), "it has no device of this id; %ssee \"atoll list\"",
+		 nearest_hint(&nearest, hint, sizeof(hint)));
+	/* Before the call of client_wait(), for this one sets why. */
+	ticket = device != NULL ? vm_device_replace(device, &why) : 0;
 	client_wait(client, ticket, why);
 }
 

@@ -13,14 +13,30 @@
 /* Beyond this many nobody reads on; a hostile file must not make a list without end. */
 #define PROBLEMS_MAX 100
 
+enum problem_kind { PROBLEM_PLAIN, PROBLEM_SHAPE, PROBLEM_HOST };
+
+/* Whether the value of the key, or of one that it is part of, is not what the file says. */
+static bool problem_is_muted(const struct problems *problems, const char *key)
+{
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct problem *problem = &problems->list[i];
+		size_t length = strlen(problem->key);
+
+		if (problem->shape && strncmp(key, problem->key, length) == 0 &&
+		    (key[length] == '\0' || key[length] == '.' || key[length] == '['))
+			return true;
+	}
+	return false;
+}
+
 static void __attribute__((format(printf, 5, 0)))
-problem_append(struct problems *problems, bool host, unsigned line, const char *key, const char *format,
-	       va_list arguments)
+problem_append(struct problems *problems, enum problem_kind kind, unsigned line, const char *key,
+	       const char *format, va_list arguments)
 {
 	struct problem *list, *problem;
 	size_t at = problems->count;
 
-	if (problems->count == PROBLEMS_MAX)
+	if (problems->count == PROBLEMS_MAX || (kind != PROBLEM_SHAPE && problem_is_muted(problems, key)))
 		return;
 	list = realloc(problems->list, (problems->count + 1) * sizeof(*list));
 	if (list == NULL)
@@ -32,7 +48,10 @@ problem_append(struct problems *problems, bool host, unsigned line, const char *
 	memmove(&list[at + 1], &list[at], (problems->count - at) * sizeof(*list));
 	problems->count++;
 	problem = &list[at];
-	*problem = (struct problem){.line = line, .host = host, .key = strdup(key)};
+	*problem = (struct problem){.line = line,
+				    .shape = kind == PROBLEM_SHAPE,
+				    .host = kind == PROBLEM_HOST,
+				    .key = strdup(key)};
 	if (problem->key == NULL || vasprintf(&problem->text, format, arguments) < 0)
 		goto no_memory;
 	return;
@@ -47,7 +66,16 @@ void problem_add(struct problems *problems, unsigned line, const char *key, cons
 	va_list arguments;
 
 	va_start(arguments, format);
-	problem_append(problems, false, line, key, format, arguments);
+	problem_append(problems, PROBLEM_PLAIN, line, key, format, arguments);
+	va_end(arguments);
+}
+
+void problem_add_shape(struct problems *problems, unsigned line, const char *key, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	problem_append(problems, PROBLEM_SHAPE, line, key, format, arguments);
 	va_end(arguments);
 }
 
@@ -56,8 +84,16 @@ void problem_add_host(struct problems *problems, unsigned line, const char *key,
 	va_list arguments;
 
 	va_start(arguments, format);
-	problem_append(problems, true, line, key, format, arguments);
+	problem_append(problems, PROBLEM_HOST, line, key, format, arguments);
 	va_end(arguments);
+}
+
+bool problems_have_shape(const struct problems *problems, const char *key)
+{
+	for (size_t i = 0; i < problems->count; i++)
+		if (problems->list[i].shape && strcmp(problems->list[i].key, key) == 0)
+			return true;
+	return false;
 }
 
 void problems_print(const struct problems *problems, const char *file, bool as_reports)

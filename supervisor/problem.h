@@ -16,7 +16,8 @@
 
 struct problem {
 	unsigned line;
-	bool host; /* not the file's fault: the host lacks something, or a right on it */
+	bool shape; /* the value could not be taken: nothing else is said about the key, or those below it */
+	bool host;  /* not the file's fault: the host lacks something, or a right on it */
 	char *key;
 	char *text;
 };
@@ -29,8 +30,14 @@ struct problems {
 /* Adds one; a problem that cannot be stored for want of memory ends the process. */
 void problem_add(struct problems *problems, unsigned line, const char *key, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The same for one after which another value stands in the place of the key's. */
+void problem_add_shape(struct problems *problems, unsigned line, const char *key, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 void problem_add_host(struct problems *problems, unsigned line, const char *key, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* Whether a value of exactly this key could not be taken. */
+bool problems_have_shape(const struct problems *problems, const char *key);
 
 /* Prints all in the order of their lines: as reports on stderr, or else as check's output on stdout, where those of
  * the host are warnings. */

@@ -1,7 +1,8 @@
 /*
  * Opening host resources. Each function opens one kind, and says what is wrong in terms of the config's key.
- * Files that consoles write are made last, and only when everything else was found in order: a refused VM
- * leaves nothing.
+ * In three steps, so that a refused VM leaves nothing and has changed nothing: what is there is opened and
+ * compared with everything else that the VM uses; then what is missing is made; when the VM starts, the files
+ * that consoles write are emptied.
  */
 #include "supervisor/resources.h"
 
@@ -40,6 +41,7 @@ struct opening {
 	const struct config_file *file;
 	const struct config *config;
 	const struct runtime_dir *dir;
+	struct file_claims *claims;
 	struct resources *resources;
 	struct problems *problems;
 };
@@ -86,6 +88,20 @@ static void opening_fault(struct opening *opening, const char *key, const char *
 	else
 		problem_add(opening->problems, line, key, "%s: %s; %s", path, strerror(error),
 			    open_remedy(error));
+}
+
+/* Whether the VM may use an open file (or, with fd -1, what there is or will be at the path) for this too. */
+static bool opening_claim(struct opening *opening, const char *key, const char *path, int fd,
+			  enum file_use use, const char *what)
+{
+	const char *other = fd >= 0 ? file_claims_add_fd(opening->claims, fd, use, what)
+				    : file_claims_add_path(opening->claims, path, use, what);
+
+	if (other == NULL)
+		return true;
+	problem_add(opening->problems, config_file_line(opening->file, "%s", key), key,
+		    "%s: the same file as %s, and it would be written over; name another", path, other);
+	return false;
 }
 
 /* --- KVM and memory --- */
@@ -149,6 +165,10 @@ static int open_boot_file(struct opening *opening, const char *key, const char *
 	}
 	if (fd < 0)
 		opening_fault(opening, key, *path, errno);
+	else if (!opening_claim(opening, key, *path, fd, FILE_READ, key)) {
+		close(fd);
+		return -1;
+	}
 	return fd;
 }
 
@@ -206,8 +226,8 @@ static void open_disk(struct opening *opening, unsigned index)
 	const struct config_disk *disk = &opening->config->disks[index];
 	struct image_lock_holder holder = {0};
 	struct disk_image image;
-	const char *problem;
-	char key[64], holder_text[IMAGE_LOCK_TEXT_MAX];
+	const char *problem, *container;
+	char key[64], holder_text[IMAGE_LOCK_TEXT_MAX], what[64];
 	unsigned line;
 	char *path = config_file_path(opening->file, disk->path);
 	int fd, result;
@@ -223,10 +243,24 @@ static void open_disk(struct opening *opening, unsigned index)
 		opening_fault(opening, key, path, -result);
 		goto free_path;
 	}
+	/* Before its size, which is odd in many of these. */
+	container = disk->format == CONFIG_FORMAT_AUTO ? disk_image_container(fd) : NULL;
+	if (container != NULL) {
+		problem_add(opening->problems, line, key,
+			    "%s: looks like a %s image, and a guest would write over what makes it one; "
+			    "convert it "
+			    "(qemu-img convert -O raw), or write format: raw",
+			    path, container);
+		goto close_image;
+	}
 	if (disk_image_probe(fd, disk->readonly, &image, &problem) < 0) {
 		problem_add(opening->problems, line, key, "%s: %s", path, problem);
 		goto close_image;
 	}
+	/* Before the lock: our own would be in the way, and say less. */
+	snprintf(what, sizeof(what), "the disk \"%s\"", disk->id);
+	if (!opening_claim(opening, key, path, fd, disk->readonly ? FILE_READ : FILE_WRITTEN, what))
+		goto close_image;
 	result = image_lock(fd, disk->readonly ? IMAGE_LOCK_READ : IMAGE_LOCK_WRITE, &holder);
 	if (result == -EBUSY) {
 		image_lock_describe(&holder, holder_text, sizeof(holder_text));
@@ -332,7 +366,7 @@ static int clear_stale_socket(const char *path)
 	return result == -ECONNREFUSED ? 0 : -EADDRINUSE;
 }
 
-/* For check: whether run could make something at the path. */
+/* Whether something can be made at the path. */
 static int check_folder(const char *path)
 {
 	char folder[PATH_MAX];
@@ -342,16 +376,8 @@ static int check_folder(const char *path)
 	return access(dirname(folder), W_OK | X_OK) < 0 ? -errno : 0;
 }
 
-/* For check: whether run could make or write the file. */
-static int check_output_file(const char *path)
-{
-	if (access(path, F_OK) == 0)
-		return access(path, W_OK) < 0 ? -errno : 0;
-	return check_folder(path);
-}
-
 /* A listening socket at a path of the operator's choice, and the link to it where others look. */
-static int open_socket_at(struct opening *opening, unsigned index, const char *path, const char *entry,
+static int make_socket_at(struct opening *opening, unsigned index, const char *path, const char *entry,
 			  int *console_fd)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -360,10 +386,6 @@ static int open_socket_at(struct opening *opening, unsigned index, const char *p
 
 	if (result < 0)
 		return result;
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	if (opening->dir == NULL)
-		return check_folder(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
@@ -374,11 +396,17 @@ static int open_socket_at(struct opening *opening, unsigned index, const char *p
 		close(fd);
 		return result;
 	}
-	opening->resources->console_paths[index] = strdup(path);
-	if (listen(fd, 16) < 0 || realpath(path, absolute) == NULL)
+	/* Absolute: a detached supervisor leaves its folder. */
+	if (realpath(path, absolute) == NULL)
 		result = -errno;
 	else
+		opening->resources->console_paths[index] = strdup(absolute);
+	if (result < 0 || listen(fd, 16) < 0) {
+		result = -errno;
+		unlink(path);
+	} else {
 		result = runtime_dir_link(opening->dir, absolute, entry);
+	}
 	if (result < 0) {
 		close(fd);
 		return result;
@@ -387,67 +415,96 @@ static int open_socket_at(struct opening *opening, unsigned index, const char *p
 	return 0;
 }
 
-static int open_output_file(struct opening *opening, const char *path, int *console_fd)
+static int look_for_socket_at(const char *path)
 {
-	if (opening->dir == NULL)
-		return check_output_file(path);
-	*console_fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-	return *console_fd < 0 ? -errno : 0;
+	struct sockaddr_un address;
+	int result = clear_stale_socket(path);
+
+	if (result == 0 && strlen(path) >= sizeof(address.sun_path))
+		result = -ENAMETOOLONG;
+	return result == 0 ? check_folder(path) : result;
 }
 
-/* One in the runtime folder, which is ours. */
-static int open_socket(struct opening *opening, const char *entry, int *console_fd)
+/* Opens the file if it is there; else it can be made. */
+static int open_output_file(const char *path, int *console_fd)
 {
-	int fd = opening->dir != NULL ? runtime_dir_listen(opening->dir, entry, SOCK_STREAM) : -1;
+	*console_fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (*console_fd >= 0)
+		return 0;
+	return errno == ENOENT ? check_folder(path) : -errno;
+}
 
-	if (opening->dir != NULL && fd < 0)
-		return fd;
-	*console_fd = fd;
+static int make_output_file(struct opening *opening, const char *key, const char *path, int *console_fd)
+{
+	if (*console_fd >= 0)
+		return 0;
+	*console_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+	if (*console_fd < 0)
+		return -errno;
+	/* What was not there by that name may be there by another: the end of a link, made a moment ago. */
+	opening_claim(opening, key, path, *console_fd, FILE_WRITTEN, key);
 	return 0;
 }
 
-static void open_console(struct opening *opening, unsigned index)
+static void console_fault(struct opening *opening, const char *key, const char *path, bool pty, int error)
+{
+	unsigned line = config_file_line(opening->file, "%s", key);
+
+	if (error == EADDRINUSE)
+		problem_add(opening->problems, line, key,
+			    "%s: another program listens there; end it, or choose another path", path);
+	else if (error == EEXIST)
+		problem_add(opening->problems, line, key,
+			    "%s: there is a file that is no socket; remove it, or choose another path", path);
+	else if (pty)
+		problem_add_host(
+			opening->problems, line, key,
+			"no pseudo-terminal can be had: %s; see that /dev/ptmx is there and devpts is "
+			"mounted on /dev/pts",
+			strerror(error));
+	else
+		opening_fault(opening, key, path, error);
+}
+
+/* make: what is missing is made; otherwise it is seen whether it could be. */
+static void open_console(struct opening *opening, unsigned index, bool make)
 {
 	const struct config_console *console = &opening->config->consoles[index];
 	char *path = console->path != NULL ? config_file_path(opening->file, console->path) : NULL;
 	int *fd = &opening->resources->console_fds[index];
-	char key[64], entry[64];
-	unsigned line;
+	char key[64], entry[64], what[64];
 	int result = 0;
 
 	snprintf(entry, sizeof(entry), "console-%s", console->id);
+	snprintf(what, sizeof(what), "the console \"%s\"", console->id);
 	snprintf(key, sizeof(key), "consoles[%u].%s", index, path != NULL ? "path" : "output");
-	line = config_file_line(opening->file, "%s", key);
 	switch (console->output) {
 	case CONFIG_OUTPUT_PTY:
-		result = open_pty(opening, console, fd);
+		result = make ? 0 : open_pty(opening, console, fd);
 		break;
 	case CONFIG_OUTPUT_FILE:
 		/* Without a path there is a problem already. */
-		result = path != NULL ? open_output_file(opening, path, fd) : 0;
+		if (path != NULL && make)
+			result = make_output_file(opening, key, path, fd);
+		else if (path != NULL)
+			result = open_output_file(path, fd);
 		break;
 	case CONFIG_OUTPUT_SOCKET:
-		result = path != NULL ? open_socket_at(opening, index, path, entry, fd)
-				      : open_socket(opening, entry, fd);
+		if (path != NULL)
+			result = make ? make_socket_at(opening, index, path, entry, fd)
+				      : look_for_socket_at(path);
+		else if (make)
+			*fd = result = runtime_dir_listen(opening->dir, entry, SOCK_STREAM);
 		break;
 	case CONFIG_OUTPUT_STDIO:
 	case CONFIG_OUTPUT_NULL:
 		break;
 	}
-	if (result == -EADDRINUSE)
-		problem_add(opening->problems, line, key,
-			    "%s: another program listens there; end it, or choose another path", path);
-	else if (result == -EEXIST)
-		problem_add(opening->problems, line, key,
-			    "%s: there is a file that is no socket; remove it, or choose another path", path);
-	else if (result < 0 && console->output == CONFIG_OUTPUT_PTY)
-		problem_add_host(
-			opening->problems, line, key,
-			"no pseudo-terminal can be had: %s; see that /dev/ptmx is there and devpts is "
-			"mounted on /dev/pts",
-			strerror(-result));
-	else if (result < 0)
-		opening_fault(opening, key, path != NULL ? path : entry, -result);
+	if (result < 0)
+		console_fault(opening, key, path != NULL ? path : entry, console->output == CONFIG_OUTPUT_PTY,
+			      -result);
+	else if (!make && path != NULL)
+		opening_claim(opening, key, path, *fd, FILE_WRITTEN, what);
 	free(path);
 }
 
@@ -503,15 +560,21 @@ static bool resources_allocate(struct resources *resources, const struct config 
 	return true;
 }
 
-void resources_open(const struct config_file *file, const struct runtime_dir *dir,
+void resources_open(const struct config_file *file, const struct runtime_dir *dir, struct file_claims *claims,
 		    struct resources *resources, struct problems *problems)
 {
-	struct opening opening = {file, file->config, dir, resources, problems};
+	struct opening opening = {file, file->config, dir, claims, resources, problems};
 
 	if (!resources_allocate(resources, file->config)) {
 		problem_add_host(problems, 1, "host", "out of memory; free some, and try again");
 		return;
 	}
+	/* Its own file is read no more, and would be lost all the same. */
+	if (file->path != NULL)
+		file_claims_add_path(claims, file->path, FILE_READ, "the config file");
+	if (dir != NULL)
+		file_claims_add_fd(claims, dir->lock_fd, FILE_WRITTEN,
+				   "the runtime directory's file \"pid\"");
 	open_kvm(&opening);
 	check_host_memory(&opening);
 	open_boot(&opening);
@@ -519,12 +582,29 @@ void resources_open(const struct config_file *file, const struct runtime_dir *di
 		open_disk(&opening, i);
 	for (unsigned i = 0; i < resources->network_count; i++)
 		open_network(&opening, i);
-	if (dir != NULL && problems->count > 0)
-		return;
 	for (unsigned i = 0; i < resources->console_count; i++)
-		open_console(&opening, i);
+		open_console(&opening, i, false);
 	if (dir != NULL)
 		open_states(&opening);
+}
+
+void resources_make(const struct config_file *file, const struct runtime_dir *dir, struct file_claims *claims,
+		    struct resources *resources, struct problems *problems)
+{
+	struct opening opening = {file, file->config, dir, claims, resources, problems};
+
+	for (unsigned i = 0; i < resources->console_count && problems->count == 0; i++)
+		open_console(&opening, i, true);
+}
+
+void resources_empty(const struct config *config, const struct resources *resources)
+{
+	for (unsigned i = 0; i < resources->console_count; i++)
+		/* What has no length, a fifo or a device, has nothing to be emptied. */
+		if (config->consoles[i].output == CONFIG_OUTPUT_FILE &&
+		    ftruncate(resources->console_fds[i], 0) < 0 && errno != EINVAL)
+			log_warning("console %s: its file cannot be emptied: %s", config->consoles[i].id,
+				    strerror(errno));
 }
 
 static void fd_close(int fd)

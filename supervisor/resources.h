@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "supervisor/config.h"
+#include "supervisor/file_claims.h"
 #include "supervisor/problem.h"
 #include "supervisor/runtime_dir.h"
 
@@ -39,12 +40,17 @@ struct resources {
 };
 
 /*
- * Opens what the config names; adds to *problems what cannot be. dir: where sockets and links of consoles go;
- * NULL: for `check`, which opens the same and then closes it again, and makes no file. Call resources_close()
- * afterwards in any case.
+ * Opens what the config names, and changes nothing of it; adds to *problems what cannot be. dir: where sockets and
+ * links of consoles go; NULL: for `check`. claims: the VM's other files so far; those of the config are added, and
+ * one that is used twice is a problem. Call resources_close() afterwards in any case.
  */
-void resources_open(const struct config_file *file, const struct runtime_dir *dir,
+void resources_open(const struct config_file *file, const struct runtime_dir *dir, struct file_claims *claims,
 		    struct resources *resources, struct problems *problems);
+/* For `run`, when nothing is in its way: makes files and sockets of consoles that are not there. */
+void resources_make(const struct config_file *file, const struct runtime_dir *dir, struct file_claims *claims,
+		    struct resources *resources, struct problems *problems);
+/* When the VM starts: empties the files that consoles write. */
+void resources_empty(const struct config *config, const struct resources *resources);
 void resources_close(struct resources *resources);
 
 /*

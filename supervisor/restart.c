@@ -28,6 +28,19 @@ unsigned restart_recent(struct restart *restart, uint64_t now_us)
 	return restart->count;
 }
 
+uint64_t restart_pause(uint64_t *next_us, uint64_t first_us)
+{
+	uint64_t pause_us = *next_us;
+
+	if (pause_us == 0)
+		*next_us = first_us;
+	else if (pause_us > RESTART_BACKOFF_MAX_US / 2)
+		*next_us = RESTART_BACKOFF_MAX_US;
+	else
+		*next_us = 2 * pause_us;
+	return pause_us;
+}
+
 bool restart_decide(struct restart *restart, uint64_t now_us, uint64_t served_us, uint64_t *delay_us)
 {
 	if (!restart->always || restart_recent(restart, now_us) >= restart->limit)
@@ -36,13 +49,7 @@ bool restart_decide(struct restart *restart, uint64_t now_us, uint64_t served_us
 	restart->count++;
 	if (served_us >= RESTART_QUIET_BACKOFFS * restart->backoff_us)
 		restart->next_us = 0;
-	*delay_us = restart->next_us;
-	if (restart->next_us == 0)
-		restart->next_us = restart->backoff_us;
-	else if (restart->next_us > RESTART_BACKOFF_MAX_US / 2)
-		restart->next_us = RESTART_BACKOFF_MAX_US;
-	else
-		restart->next_us *= 2;
+	*delay_us = restart_pause(&restart->next_us, restart->backoff_us);
 	return true;
 }
 

@@ -28,6 +28,10 @@ struct restart {
 	unsigned first, count;
 };
 
+/* The pause before something is tried again, from *next_us (0: none); the next one is twice as long, from first_us up to
+ * RESTART_BACKOFF_MAX_US. */
+uint64_t restart_pause(uint64_t *next_us, uint64_t first_us);
+
 /* 0 or -ENOMEM. limit and backoff_us are not 0. */
 int restart_init(struct restart *restart, bool always, unsigned limit, uint64_t backoff_us);
 void restart_clear(struct restart *restart);

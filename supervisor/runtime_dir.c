@@ -1,6 +1,6 @@
 /*
- * The runtime directory. The lock file is the truth; everything else below NAME/ is worth as much as the lock
- * on it.
+ * The runtime directory. The mark says that NAME/ is a VM's, the lock whether the VM lives; everything else below
+ * NAME/ is worth as much as these two.
  */
 #include "supervisor/runtime_dir.h"
 
@@ -17,9 +17,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "supervisor/config_value.h"
 
 #define LOCK_FILE "pid"
+/* The mark: made as soon as the lock is held, removed just before the lock file, or kept where something of others'
+ * keeps NAME/ in place. */
+#define MARK_FILE      "atoll-vm"
+#define CONSOLE_PREFIX "console-"
 /* Attempts to lock a file that others may be removing at the same time. */
 #define LOCK_ATTEMPTS 100
 
@@ -39,17 +44,184 @@ int runtime_base_path(char *path, size_t size)
 	return (size_t)length < size ? 0 : -ENAMETOOLONG;
 }
 
+const char *runtime_strerror(int result)
+{
+	switch (-result) {
+	case RUNTIME_ERROR_OWNER:
+		return "it is another user's";
+	case RUNTIME_ERROR_MODE:
+		return "its group or others can write it (chmod go-w)";
+	case RUNTIME_ERROR_FOREIGN:
+		return "it holds files and is not a VM's";
+	default:
+		return strerror(-result);
+	}
+}
+
 int runtime_base_open(int *base_fd, int create)
 {
 	char path[PATH_MAX];
-	int result = runtime_base_path(path, sizeof(path));
+	struct stat status;
+	int fd, result = runtime_base_path(path, sizeof(path));
 
 	if (result < 0)
 		return result;
 	if (create && mkdir(path, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	*base_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return *base_fd < 0 ? -errno : 0;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* Who else can write it can put anything in our way, between any two of our steps. */
+	if (fstat(fd, &status) < 0)
+		result = -errno;
+	else if (status.st_uid != geteuid() && status.st_uid != 0)
+		result = -RUNTIME_ERROR_OWNER;
+	else if (status.st_mode & (S_IWGRP | S_IWOTH))
+		result = -RUNTIME_ERROR_MODE;
+	if (result < 0)
+		close(fd);
+	else
+		*base_fd = fd;
+	return result;
+}
+
+/* --- what is ours in NAME/ --- */
+
+/* Whether an entry is one that we make, by its name and its kind. */
+static bool entry_is_ours(const char *name, mode_t mode)
+{
+	if (strcmp(name, LOCK_FILE) == 0 || strcmp(name, MARK_FILE) == 0)
+		return S_ISREG(mode);
+	if (strcmp(name, RUNTIME_LOG) == 0)
+		return S_ISREG(mode) || S_ISLNK(mode);
+	if (strcmp(name, RUNTIME_CONTROL_SOCKET) == 0)
+		return S_ISSOCK(mode);
+	return strncmp(name, CONSOLE_PREFIX, strlen(CONSOLE_PREFIX)) == 0 &&
+	       (S_ISSOCK(mode) || S_ISLNK(mode));
+}
+
+static DIR *directory_list(int directory_fd)
+{
+	int list_fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
+
+	if (list == NULL && list_fd >= 0)
+		close(list_fd);
+	return list;
+}
+
+/* The next entry but "." and "..", with its kind; NULL at the end. */
+static const char *directory_next(DIR *list, mode_t *mode)
+{
+	struct dirent *entry;
+	struct stat status;
+
+	while ((entry = readdir(list)) != NULL) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (fstatat(dirfd(list), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		*mode = status.st_mode;
+		return entry->d_name;
+	}
+	return NULL;
+}
+
+/* Something that is not ours, if there is any: its name. One that cannot be looked through counts as such. */
+static bool directory_has_foreign(int directory_fd, char *name, size_t size)
+{
+	DIR *list = directory_list(directory_fd);
+	const char *entry;
+	mode_t mode;
+
+	snprintf(name, size, "?");
+	if (list == NULL)
+		return true;
+	while ((entry = directory_next(list, &mode)) != NULL && entry_is_ours(entry, mode))
+		;
+	if (entry != NULL)
+		snprintf(name, size, "%s", entry);
+	closedir(list);
+	return entry != NULL;
+}
+
+static bool directory_is_marked(int directory_fd)
+{
+	struct stat status;
+
+	return fstatat(directory_fd, MARK_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+}
+
+/* Whether NAME/ can become a VM's: it has the mark, or nothing but what somebody has who is about to set it. */
+static bool directory_is_free(int directory_fd)
+{
+	DIR *list;
+	const char *entry;
+	struct stat status;
+	mode_t mode;
+
+	if (fstat(directory_fd, &status) < 0 || status.st_uid != geteuid() ||
+	    (status.st_mode & (S_IWGRP | S_IWOTH)))
+		return false;
+	if (directory_is_marked(directory_fd))
+		return true;
+	list = directory_list(directory_fd);
+	if (list == NULL)
+		return false;
+	while ((entry = directory_next(list, &mode)) != NULL && strcmp(entry, LOCK_FILE) == 0 &&
+	       fstatat(directory_fd, LOCK_FILE, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(mode) &&
+	       status.st_size == 0)
+		;
+	closedir(list);
+	/* Another may have marked and filled it while we looked. */
+	return entry == NULL || directory_is_marked(directory_fd);
+}
+
+static int directory_mark(int directory_fd)
+{
+	int fd = openat(directory_fd, MARK_FILE, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+/* Unlinks what is ours but the lock file and the mark. */
+static void directory_empty(int directory_fd)
+{
+	DIR *list = directory_list(directory_fd);
+	const char *entry;
+	mode_t mode;
+
+	if (list == NULL)
+		return;
+	while ((entry = directory_next(list, &mode)) != NULL) {
+		if (entry_is_ours(entry, mode) && strcmp(entry, LOCK_FILE) != 0 &&
+		    strcmp(entry, MARK_FILE) != 0)
+			unlinkat(directory_fd, entry, 0);
+	}
+	closedir(list);
+}
+
+/* The lock file goes last: as long as it stands, the directory is ours. */
+static void directory_remove(int base_fd, const char *name, int directory_fd)
+{
+	char foreign[NAME_MAX + 1];
+
+	directory_empty(directory_fd);
+	if (directory_has_foreign(directory_fd, foreign, sizeof(foreign))) {
+		/* Still marked, so that the next VM of the name can have it. */
+		log_warning("the folder %s in the runtime directory stays, because something is in it that "
+			    "is not "
+			    "Atoll's: \"%s\"; move it away",
+			    name, foreign);
+		unlinkat(directory_fd, LOCK_FILE, 0);
+		return;
+	}
+	unlinkat(directory_fd, MARK_FILE, 0);
+	unlinkat(directory_fd, LOCK_FILE, 0);
+	unlinkat(base_fd, name, AT_REMOVEDIR);
 }
 
 /* --- the lock --- */
@@ -93,6 +265,10 @@ static int lock_take(int base_fd, const char *name, bool create, int *directory_
 				continue;
 			return -errno;
 		}
+		if (create ? !directory_is_free(*directory_fd) : !directory_is_marked(*directory_fd)) {
+			close(*directory_fd);
+			return create ? -RUNTIME_ERROR_FOREIGN : -ENOENT;
+		}
 		*lock_fd =
 			openat(*directory_fd, LOCK_FILE,
 			       O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (create ? O_CREAT : 0), 0600);
@@ -114,33 +290,6 @@ static int lock_take(int base_fd, const char *name, bool create, int *directory_
 	return result;
 }
 
-static void directory_empty(int directory_fd)
-{
-	int list_fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
-	struct dirent *entry;
-
-	if (list == NULL) {
-		if (list_fd >= 0)
-			close(list_fd);
-		return;
-	}
-	while ((entry = readdir(list)) != NULL) {
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		    strcmp(entry->d_name, LOCK_FILE) != 0)
-			unlinkat(directory_fd, entry->d_name, 0);
-	}
-	closedir(list);
-}
-
-/* The lock file goes last: as long as it stands, the directory is ours. */
-static void directory_remove(int base_fd, const char *name, int directory_fd)
-{
-	directory_empty(directory_fd);
-	unlinkat(directory_fd, LOCK_FILE, 0);
-	unlinkat(base_fd, name, AT_REMOVEDIR);
-}
-
 int runtime_dir_take(const char *name, struct runtime_dir *dir, pid_t *holder)
 {
 	char base[PATH_MAX];
@@ -157,11 +306,13 @@ int runtime_dir_take(const char *name, struct runtime_dir *dir, pid_t *holder)
 	if (result == 0) {
 		snprintf(dir->name, sizeof(dir->name), "%s", name);
 		snprintf(dir->path, sizeof(dir->path), "%.*s/%s", PATH_MAX - 70, base, name);
+		result = directory_mark(dir->fd);
 		directory_empty(dir->fd);
-		if (ftruncate(dir->lock_fd, 0) < 0 || dprintf(dir->lock_fd, "%d\n", (int)getpid()) < 0) {
+		if (result == 0 &&
+		    (ftruncate(dir->lock_fd, 0) < 0 || dprintf(dir->lock_fd, "%d\n", (int)getpid()) < 0))
 			result = -errno;
+		if (result < 0)
 			runtime_dir_remove(dir);
-		}
 		return result;
 	}
 	close(dir->base_fd);
@@ -237,6 +388,7 @@ int runtime_dir_link(const struct runtime_dir *dir, const char *target, const ch
 int runtime_vm_find(int base_fd, const char *name, pid_t *pid)
 {
 	int directory_fd, lock_fd, result;
+	char foreign[NAME_MAX + 1];
 
 	if (value_check_name(name) != NULL)
 		return 0;
@@ -247,11 +399,27 @@ int runtime_vm_find(int base_fd, const char *name, pid_t *pid)
 		return 0;
 	if (result < 0)
 		return result;
-	/* We hold the lock, so its owner is dead. */
-	directory_remove(base_fd, name, directory_fd);
+	/* We hold the lock, so its owner is dead. Who only looks deletes nothing where others have something. */
+	if (!directory_has_foreign(directory_fd, foreign, sizeof(foreign)))
+		directory_remove(base_fd, name, directory_fd);
 	close(lock_fd);
 	close(directory_fd);
 	return 0;
+}
+
+int runtime_dir_look(int base_fd, const char *name, pid_t *holder)
+{
+	int result = runtime_vm_find(base_fd, name, holder), directory_fd;
+
+	if (result != 0)
+		return result == 1 ? -EBUSY : result;
+	directory_fd = openat(base_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (directory_fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!directory_is_free(directory_fd))
+		result = -RUNTIME_ERROR_FOREIGN;
+	close(directory_fd);
+	return result;
 }
 
 int runtime_vm_connect(int base_fd, const char *name)

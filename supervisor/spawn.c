@@ -30,6 +30,17 @@ void spawn_program_path(const char *program, char *path, size_t size)
 		 program);
 }
 
+int spawn_fix_paths(void)
+{
+	const char *folder = getenv("ATOLL_LIBEXEC_DIR");
+	char absolute[PATH_MAX];
+
+	if (folder == NULL || folder[0] == '\0' || folder[0] == '/')
+		return 0;
+	return realpath(folder, absolute) == NULL || setenv("ATOLL_LIBEXEC_DIR", absolute, 1) < 0 ? -errno
+												  : 0;
+}
+
 /* The order matters: 0 to 2 are always open in us, so neither of ours is one of them and is overwritten; output_fd may be 3. */
 static int spawn_file_actions(posix_spawn_file_actions_t *actions, int control_fd, int output_fd)
 {

@@ -26,6 +26,9 @@ int spawn_program(const char *program, const char *title, bool sandbox, int cont
 /* What is started from now on records what it calls: JAIL_RECORD_ENV of common/jail_record.h is in its environment. */
 void spawn_recording(void);
 
+/* Before the supervisor leaves its folder: where its programs are is no path from there any more. 0 or -errno. */
+int spawn_fix_paths(void);
+
 /* Where the program is looked for. */
 void spawn_program_path(const char *program, char *path, size_t size);
 

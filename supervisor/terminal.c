@@ -67,12 +67,27 @@ int terminal_take(int fd)
 	terminal_fd = fd;
 	for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
 		sigaction(crashes[i], &action, NULL);
-	return terminal_make_raw();
+	return terminal_is_ours() ? terminal_make_raw() : 0;
+}
+
+bool terminal_is_ours(void)
+{
+	pid_t foreground = tcgetpgrp(terminal_fd);
+
+	/* A terminal that is not our controlling one (setsid(1), a serial line) has no background for us. */
+	return foreground < 0 || foreground == getpgrp();
 }
 
 void terminal_resume(void)
 {
-	if (terminal_fd < 0 || terminal_raw || tcgetpgrp(terminal_fd) != getpgrp())
+	if (terminal_fd < 0)
+		return;
+	if (!terminal_is_ours()) {
+		/* Whoever has it now has set it as he wants it. */
+		terminal_raw = 0;
+		return;
+	}
+	if (terminal_raw)
 		return;
 	/* The shell may have changed its settings meanwhile; those are the ones to come back to. */
 	if (tcgetattr(terminal_fd, &terminal_saved) == 0)

@@ -1,5 +1,6 @@
 /*
- * The terminal on stdio: raw while the VM runs, as it was at all other times.
+ * The terminal on stdio: raw while the VM runs and we are in the terminal's foreground, as it was at all other times.
+ * In the background (`atoll run ... &`) it is the shell's: it is neither read nor set.
  *
  * One per process, since a process has one controlling terminal and the handlers of fatal signals have no
  * argument. It is restored on exit(3), before the process stops itself (SIGTSTP), and by the handlers of
@@ -12,11 +13,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Puts the terminal behind fd into raw mode if there is one. Returns 0, -ENOTTY, or -errno. */
+/* Makes fd the terminal, and raw if we are in its foreground. Returns 0, -ENOTTY, or -errno. */
 int terminal_take(int fd);
-/* As it was when it was taken. Safe in a signal handler. */
+/* Whether we are in the foreground of the terminal, or it has no such thing for us. */
+bool terminal_is_ours(void);
+/* As it was when it was made raw. Safe in a signal handler. */
 void terminal_restore(void);
-/* Raw again, after terminal_restore(), if we are in the foreground: what SIGCONT does. */
+/* Raw if we are in the foreground; else left to who is. What SIGCONT does. */
 void terminal_resume(void);
 bool terminal_is_raw(void);
 /* Its size; 0 when unknown. */

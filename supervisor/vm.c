@@ -17,6 +17,7 @@
 #include "common/tap.h"
 #include "supervisor/record.h"
 #include "supervisor/report.h"
+#include "supervisor/restart.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -30,6 +31,10 @@
 #define CORE_GONE_TIMEOUT_US (SECOND * 7 / 10)
 /* For a stdout that nobody reads, once all processes have ended. */
 #define DRAIN_TIMEOUT_US (5 * SECOND)
+/* A guest that ran for so long has not reset "again soon". */
+#define RESET_QUIET_US (10 * SECOND)
+/* The first pause of one that has. */
+#define RESET_BACKOFF_US (SECOND / 10)
 /* One process's death makes others fail; their complaint may be here before the death is. */
 #define CAUSE_US (SECOND / 10)
 
@@ -48,18 +53,53 @@ const char *vm_state_name(const struct vm *vm)
 {
 	static const char *const names[] = {"starting", "running", "held", "stopping"};
 
+	if (vm->state == VM_STOPPING && vm->relaunch)
+		return "restarting";
 	return vm->state == VM_RUNNING && vm->paused ? "paused" : names[vm->state];
+}
+
+static uint64_t clock_read(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
 }
 
 uint64_t vm_now(void)
 {
-	struct timespec now;
+	return clock_read(CLOCK_MONOTONIC);
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
+uint64_t vm_uptime(const struct vm *vm)
+{
+	return vm->started_us != 0 ? clock_read(CLOCK_BOOTTIME) - vm->started_us : 0;
 }
 
 /* --- the end --- */
+
+/* Notes why it ends; the first who wants the end has the word. */
+static void __attribute__((format(printf, 2, 3))) vm_ends_for(struct vm *vm, const char *format, ...)
+{
+	va_list arguments;
+
+	if (vm->state == VM_STOPPING && !vm->relaunch)
+		return;
+	va_start(arguments, format);
+	vsnprintf(vm->why, sizeof(vm->why), format, arguments);
+	va_end(arguments);
+}
+
+/* STOPPING comes to its end after this time at the latest; never later than was said before. */
+static void vm_stop_within(struct vm *vm, uint64_t timeout_us)
+{
+	uint64_t until_us = vm_now() + timeout_us;
+
+	if (vm->stop_us != 0 && vm->stop_us <= until_us)
+		return;
+	vm->stop_us = until_us;
+	loop_timer_arm(vm->stop_timer, timeout_us);
+}
 
 /*
  * Every process is to end. exit_status is what the run ends with if it is not started anew; the first caller
@@ -74,6 +114,7 @@ static void vm_end(struct vm *vm, int exit_status, bool relaunch, uint64_t timeo
 			vm->relaunch = false;
 			vm->exit_status = exit_status;
 		}
+		vm_stop_within(vm, timeout_us);
 	} else {
 		vm->state = VM_STOPPING;
 		vm->exit_status = exit_status;
@@ -81,7 +122,8 @@ static void vm_end(struct vm *vm, int exit_status, bool relaunch, uint64_t timeo
 		loop_timer_disarm(vm->ready_timer);
 		loop_timer_disarm(vm->power_timer);
 		loop_timer_disarm(vm->cause_timer);
-		loop_timer_arm(vm->stop_timer, timeout_us);
+		vm->stop_us = 0;
+		vm_stop_within(vm, timeout_us);
 		if (vm->record != NULL)
 			vm_request_statistics(vm, 0);
 		vm_devices_end(vm, "the VM is ending, and its devices with it");
@@ -103,6 +145,7 @@ static void __attribute__((format(printf, 2, 3))) vm_fail(struct vm *vm, const c
 	va_end(arguments);
 	if (vm->state != VM_STOPPING || vm->relaunch)
 		report_error("%s: %s", vm->config->name, text);
+	vm_ends_for(vm, "%s", text);
 	vm_end(vm, EXIT_STATUS_FAILED, false,
 	       core != NULL && core->state == CHILD_DEAD ? CORE_GONE_TIMEOUT_US : STOP_TIMEOUT_US);
 }
@@ -170,13 +213,19 @@ static void vm_settle(struct vm *vm)
 	vm->console_fd = -1;
 	if (vm->relay != NULL && relay_busy(vm->relay)) {
 		/* vm_console_drained() comes next, or the timer. */
-		loop_timer_arm(vm->stop_timer, DRAIN_TIMEOUT_US);
+		if (!vm->draining) {
+			vm->draining = true;
+			vm->stop_us = 0;
+			vm_stop_within(vm, vm->hurried ? KILL_TIMEOUT_US : DRAIN_TIMEOUT_US);
+		}
 		return;
 	}
 	loop_timer_disarm(vm->stop_timer);
 	if (vm->relaunch) {
+		uint64_t now_us = vm_now();
+
 		/* Not from here: a process that has just died is still in its callback. */
-		loop_timer_arm(vm->ready_timer, 0);
+		loop_timer_arm(vm->ready_timer, vm->relaunch_us > now_us ? vm->relaunch_us - now_us : 0);
 		return;
 	}
 	vm->over = true;
@@ -231,6 +280,7 @@ static void vm_child_ready(void *owner, struct child_process *child)
 		return;
 	}
 	vm->state = VM_RUNNING;
+	vm->ran_us = vm_now();
 	vm_devices_run(vm);
 	log_info("all processes are ready; the guest starts");
 	if (!vm->was_running) {
@@ -239,12 +289,32 @@ static void vm_child_ready(void *owner, struct child_process *child)
 	}
 }
 
+/* The guest's own doing starts the VM anew, with a pause if it has done so soon after its start, again and again. */
+static void vm_relaunch(struct vm *vm, int exit_status, const char *what)
+{
+	uint64_t now_us = vm_now(), pause_us;
+
+	if (vm->ran_us != 0 && now_us - vm->ran_us >= RESET_QUIET_US)
+		vm->reset_pause_us = 0;
+	pause_us = restart_pause(&vm->reset_pause_us, RESET_BACKOFF_US);
+	vm->relaunch_us = now_us + pause_us;
+	if (pause_us > 0)
+		log_notice("%s, soon after its start and not for the first time; the VM starts anew in %u ms",
+			   what, (unsigned)(pause_us / 1000));
+	else
+		log_notice("%s; the VM starts anew", what);
+	vm_end(vm, exit_status, true, STOP_TIMEOUT_US);
+}
+
 static void vm_guest_reset(struct vm *vm, const char *what)
 {
-	bool again = vm->config->on_reset == CONFIG_ON_RESET_RESTART;
-
-	log_notice("%s; the VM %s", what, again ? "starts anew" : "ends (on-reset: exit)");
-	vm_end(vm, EXIT_STATUS_OK, again, STOP_TIMEOUT_US);
+	if (vm->config->on_reset == CONFIG_ON_RESET_RESTART) {
+		vm_relaunch(vm, EXIT_STATUS_OK, what);
+		return;
+	}
+	log_notice("%s; the VM ends (on-reset: exit)", what);
+	vm_ends_for(vm, "%s (on-reset: exit)", what);
+	vm_end(vm, EXIT_STATUS_OK, false, STOP_TIMEOUT_US);
 }
 
 static void vm_guest_panicked(struct vm *vm)
@@ -252,11 +322,11 @@ static void vm_guest_panicked(struct vm *vm)
 	switch (vm->config->on_panic) {
 	case CONFIG_ON_PANIC_EXIT:
 		report_error("%s: the guest panicked; see its console for the reason", vm->config->name);
+		vm_ends_for(vm, "the guest panicked");
 		vm_end(vm, EXIT_STATUS_PANIC, false, STOP_TIMEOUT_US);
 		return;
 	case CONFIG_ON_PANIC_RESTART:
-		log_notice("the guest panicked; the VM starts anew (on-panic: restart)");
-		vm_end(vm, EXIT_STATUS_PANIC, true, STOP_TIMEOUT_US);
+		vm_relaunch(vm, EXIT_STATUS_PANIC, "the guest panicked (on-panic: restart)");
 		return;
 	case CONFIG_ON_PANIC_HOLD:
 		log_notice(
@@ -279,6 +349,7 @@ static void vm_guest_event(void *owner, struct child_process *child, const Atoll
 	switch (event->kind) {
 	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF:
 		log_info("the guest powered off");
+		vm_ends_for(vm, "the guest powered off");
 		vm_end(vm, EXIT_STATUS_OK, false, STOP_TIMEOUT_US);
 		return;
 	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET:
@@ -294,6 +365,7 @@ static void vm_guest_event(void *owner, struct child_process *child, const Atoll
 		if (!vm->config->debug_exit)
 			break;
 		log_info("the guest ended through its debug-exit port with status %u", event->status & 0xff);
+		vm_ends_for(vm, "the guest ended it through its debug-exit port");
 		vm_end(vm, (int)(event->status & 0xff), false, STOP_TIMEOUT_US);
 		return;
 	case ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE:
@@ -416,15 +488,14 @@ static const struct child_process_ops vm_child_ops = {
 void vm_launch(struct vm *vm)
 {
 	struct child_process *child;
-	struct timespec now;
 
 	vm_free_processes(vm);
 	vm_devices_launch(vm);
-	clock_gettime(CLOCK_REALTIME, &now);
 	if (vm->started_us == 0)
-		vm->started_us = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
+		vm->started_us = clock_read(CLOCK_BOOTTIME);
 	vm->state = VM_STARTING;
-	vm->relaunch = vm->paused = false;
+	vm->relaunch = vm->paused = vm->draining = vm->hurried = false;
+	vm->ran_us = 0;
 	vm->cause_weight = 0;
 	loop_timer_arm(vm->ready_timer, READY_TIMEOUT_US);
 	/* What went wrong has been reported. */
@@ -432,6 +503,7 @@ void vm_launch(struct vm *vm)
 		/* Those that were started wait for words that will not come. */
 		TAILQ_FOREACH (child, &vm->children, link)
 			child_process_kill(child);
+		vm_ends_for(vm, "its processes could not be started");
 		vm_end(vm, EXIT_STATUS_FAILED, false, KILL_TIMEOUT_US);
 	}
 }
@@ -507,8 +579,10 @@ void vm_release(struct vm *vm)
 
 void vm_kill(struct vm *vm, int exit_status, const char *why)
 {
-	if (vm->state != VM_STOPPING)
-		log_notice("the VM is ended: %s", why);
+	if (!vm->hurried)
+		log_notice("the VM is ended%s: %s", vm->state == VM_STOPPING ? " at once" : "", why);
+	vm->hurried = true;
+	vm_ends_for(vm, "%s", why);
 	vm_end(vm, exit_status, false, KILL_TIMEOUT_US);
 }
 
@@ -523,6 +597,7 @@ void vm_power_button(struct vm *vm, uint64_t timeout_us)
 		return;
 	}
 	if (vm->state == VM_STOPPING) {
+		vm_ends_for(vm, "it was stopped while it started anew");
 		vm_end(vm, EXIT_STATUS_OK, false, STOP_TIMEOUT_US);
 		return;
 	}
@@ -533,6 +608,12 @@ void vm_power_button(struct vm *vm, uint64_t timeout_us)
 
 int vm_reset(struct vm *vm)
 {
+	/* Whoever asks for it knows what he does: no pause. */
+	vm->relaunch_us = vm->reset_pause_us = 0;
+	if (vm->state == VM_STOPPING && vm->relaunch) {
+		vm_settle(vm);
+		return 0;
+	}
 	if (vm->state == VM_STOPPING)
 		return -EBUSY;
 	log_notice("the VM is reset");

@@ -7,7 +7,8 @@
  *   STOPPING  every process has the order to shut down; what does not end in time is killed
  *
  * From STOPPING, once all are reaped and the console's last bytes are out, the run is over or, after a reset,
- * the next one starts, with processes that are all new and the same host resources.
+ * the next one starts, with processes that are all new and the same host resources. A guest that resets again and
+ * again soon after it has started is given pauses in between, as a device's process is (restart.h).
  */
 #ifndef ATOLL_SUPERVISOR_VM_H
 #define ATOLL_SUPERVISOR_VM_H
@@ -52,7 +53,13 @@ struct vm {
 	void *owner;
 
 	enum vm_state state;
-	uint64_t started_us;	    /* CLOCK_REALTIME */
+	uint64_t started_us;	    /* CLOCK_BOOTTIME, which nobody can set */
+	uint64_t ran_us;	    /* when the vCPUs of this run were started; 0: not yet */
+	uint64_t relaunch_us;	    /* when the next run may start */
+	uint64_t reset_pause_us;    /* before the next one that the guest asks for */
+	uint64_t stop_us;	    /* when stop_timer fires, in STOPPING */
+	bool draining;		    /* STOPPING waits for nothing but the relay */
+	bool hurried;		    /* by vm_kill() */
 	struct child_list children; /* the core is the first */
 	struct vm_device *devices;
 	unsigned device_count;
@@ -71,6 +78,7 @@ struct vm {
 	struct record *record; /* NULL: nothing is recorded. The owner's. */
 
 	int exit_status;
+	char why[256]; /* it ends, in a line; "": nothing was said */
 	bool relaunch, was_running, over;
 	/* Something went wrong: the likeliest cause so far, while others may still show. */
 	char *cause;
@@ -88,7 +96,7 @@ int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struc
 void vm_launch(struct vm *vm);
 void vm_release(struct vm *vm);
 
-/* Ends it without asking the guest. exit_status: what `run` ends with. */
+/* Ends it without asking the guest, and hastens an end that is under way. exit_status: what `run` ends with. */
 void vm_kill(struct vm *vm, int exit_status, const char *why);
 /* Presses the power button; after timeout_us (0: never) kills it. */
 void vm_power_button(struct vm *vm, uint64_t timeout_us);
@@ -109,6 +117,9 @@ unsigned vm_request_statistics(struct vm *vm, uint64_t serial);
 void vm_console_drained(struct vm *vm);
 
 const char *vm_state_name(const struct vm *vm);
+
+/* Microseconds since the VM was started. */
+uint64_t vm_uptime(const struct vm *vm);
 
 /* CLOCK_MONOTONIC, in microseconds. */
 uint64_t vm_now(void);

@@ -402,6 +402,104 @@ status 3" ]
 	[ "$(cat file)" = precious ]
 }
 
+# bats test_tags=guest
+@test "small: another program's image is no raw one, unless the config says so" {
+	local what
+	for what in "qcow2:0:QFI\\xfb" "VMDK:0:KDMV" "VMDK:0:# Disk DescriptorFile" "VDI:64:\\x7f\\x10\\xda\\xbe" \
+		"VHDX:0:vhdxfile" "VHD:0:conectix"; do
+		rm -f image
+		printf "${what##*:}" | dd of=image bs=1 seek="$(cut -d: -f2 <<<"$what")" status=none
+		# Its size is mostly no multiple of 512.
+		truncate -s 197120 image
+		truncate -s +8 image
+		config web <<<$'disks:\n  - id: root\n    path: image'
+		refused 2 "8: disks\[0\].path: image: looks like a ${what%%:*} image, and *; convert it (qemu-img convert -O raw), or write format: raw"
+		truncate -s -8 image
+		config web o <<<$'disks:\n  - id: root\n    path: image\n    format: raw'
+		run "$atoll" check web.yaml
+		[ "$status" = 0 ]
+	done
+	# By hand it is what was asked for, with a word about it.
+	"$ATOLL_LIBEXEC_DIR/atoll-blk" --socket-path=sock --blk-file=image 2>err &
+	pid=$!
+	wait_until 5 test -S sock
+	kill $pid
+	wait $pid || true
+	rm -f sock
+	grep -q "image looks like a VHD image; it is served as a raw one" err
+	run within 20 "$atoll" run web.yaml </dev/null
+	[ "$status" = 0 ]
+	nothing_left web
+}
+
+# bats test_tags=guest
+@test "B2: no file is used for two things of which one writes, and none is changed by a VM that is refused" {
+	local name
+	echo precious >image
+	truncate -s 1M image
+	ln image other
+	ln -s image link
+	cp image before
+	disk=$'disks:\n  - id: root\n    path: image'
+	for name in image other link; do
+		config web <<<"$disk"$'\nconsoles:\n  - id: a\n    output: file\n    path: '$name
+		refused 2 "12: consoles\[0\].path: $name: the same file as the disk \"root\", and it would be written over; *"
+		config web <<<"$disk"$'\n  - id: data\n    path: '$name
+		refused 2 "10: disks\[1\].path: $name: the same file as the disk \"root\", and *"
+	done
+	# What boots, and the config itself.
+	cp kernel kernel.before
+	config web <<<$'consoles:\n  - id: a\n    output: file\n    path: kernel'
+	refused 2 "9: consoles\[0\].path: kernel: the same file as boot.kernel, and *"
+	cmp kernel kernel.before
+	config web <<<$'consoles:\n  - id: a\n    output: file\n    path: ./web.yaml'
+	refused 2 "9: consoles\[0\].path: ./web.yaml: the same file as the config file, and *"
+	# Two that are not there yet, under two names.
+	config web <<<$'consoles:\n  - {id: a, output: file, path: new}\n  - {id: b, output: file, path: ./new}'
+	refused 2 "8: consoles\[1\].path: ./new: the same file as the console \"a\", and *"
+	config web <<<$'consoles:\n  - {id: a, output: file, path: new}\n  - {id: b, output: socket, path: ./new}'
+	refused 2 "8: consoles\[1\].path: ./new: the same file as the console \"a\", and *"
+	# The log, which only run has.
+	config web <<<"$disk"
+	run "$atoll" run --detach --log-file=other web.yaml
+	[ "$status" = 2 ]
+	[[ $(but_kvm "$output") == "atoll: web.yaml:8: disks[0].path: image: the same file as the log file, and "* ]]
+	run sh -c "'$atoll' run web.yaml 2>>image"
+	[ "$status" = 2 ]
+	cmp -n 100 image before
+	# To read one twice, and to write /dev/null twice, is no harm.
+	config web o <<<$'consoles:\n  - {id: a, output: file, path: /dev/null}\n  - {id: b, output: file, path: /dev/null}
+disks:\n  - {id: c, path: before, readonly: true}\n  - {id: d, path: before, readonly: true}'
+	run "$atoll" check web.yaml
+	[ "$status" = 0 ]
+	run within 20 "$atoll" run web.yaml </dev/null
+	[ "$status" = 0 ]
+	nothing_left web
+}
+
+# bats test_tags=guest
+@test "B2: a start-up check that fails leaves consoles' files and sockets as they were" {
+	echo precious >file
+	config web <<<$'consoles:\n  - {id: a, output: file, path: file}\n  - {id: b, output: file, path: new}\n  - {id: c, output: socket, path: sock}'
+	run within 10 "$atoll" run --no-sandbox=roott web.yaml
+	[ "$status" = 2 ]
+	run within 10 "$atoll" run --detach --log-file=no/where web.yaml
+	[ "$status" = 3 ]
+	run within 10 env ATOLL_POLICY_RECORD=no/where "$atoll" run web.yaml
+	[ "$status" != 0 ]
+	[ "$(cat file)" = precious ]
+	[ ! -e new ]
+	[ ! -e sock ]
+	nothing_left web
+	# And one that starts begins with empty ones.
+	sed -i 's/cmdline: h/cmdline: o/' web.yaml
+	run within 20 "$atoll" run web.yaml
+	[ "$status" = 0 ]
+	[ ! -s file ]
+	[ -e new ]
+	nothing_left web
+}
+
 @test "check tells all problems, in the order of lines" {
 	cat >web.yaml <<-END
 		name: Web

@@ -4,7 +4,7 @@
 # guest_setup: call it first.
 guest_setup() {
 	cd "$BATS_TEST_TMPDIR"
-	export ATOLL_RUNTIME_DIR=$BATS_TEST_TMPDIR/run
+	export ATOLL_RUNTIME_DIR=$BATS_TEST_TMPDIR/run ATOLL_LOG_DIR=$BATS_TEST_TMPDIR/logs
 	guests=${ATOLL_GUEST_DIR:?}
 	export ATOLL_POLICY_TEST=$BATS_TEST_DESCRIPTION # for a record (atoll policy cover)
 }

@@ -152,7 +152,10 @@ ends() {
 	[ "$(ps -o sid= -p "$pid" | tr -d ' ')" = "$pid" ]
 	[ "$(readlink /proc/$pid/fd/0)" = /dev/null ]
 	[ "$(readlink /proc/$pid/fd/1)" = /dev/null ]
-	[ "$(readlink /proc/$pid/fd/2)" = "$(realpath run)/web/log" ]
+	[ "$(readlink /proc/$pid/fd/2)" = "$(realpath "$ATOLL_LOG_DIR")/web.log" ]
+	[ "$(readlink run/web/log)" = "$ATOLL_LOG_DIR/web.log" ]
+	# B6: nor is the folder that it was started in kept in use.
+	[ "$(readlink /proc/$pid/cwd)" = / ]
 	[ -c "$(readlink run/web/console-serial)" ]
 	"$atoll" kill web
 	nothing_left web
@@ -289,6 +292,71 @@ pipe_holders() { find /proc/[0-9]*/fd -lname "pipe:\[$1\]" 2>/dev/null | cut -d 
 	[ ! -e sock ]
 }
 
+# --- the log of a detached VM ---
+
+# bats test_tags=record
+@test "small: the log outlives the VM, and its last line has the reason of the end" {
+	config web h </dev/null
+	"$atoll" run --detach web.yaml
+	kill -9 "$("$atoll" list --json | jq '.[0].processes[] | select(.role == "core") | .pid')"
+	wait_until 10 no_process_of web
+	cat "$ATOLL_LOG_DIR/web.log"
+	nothing_left web
+	[[ $(tail -n 1 "$ATOLL_LOG_DIR/web.log") == *" the VM has ended, with status 1: atoll-core: web"*"was killed by signal 9"* ]]
+	[ "$(stat -c %a "$ATOLL_LOG_DIR/web.log")" = 600 ]
+	# Also of one that logs nothing else, and behind what was there.
+	config web b </dev/null
+	"$atoll" run -qq --detach web.yaml
+	within 10 "$atoll" stop web
+	[[ $(tail -n 1 "$ATOLL_LOG_DIR/web.log") == *" the VM has ended, with status 0: the guest powered off" ]]
+	[ "$(grep -c " the VM has ended" "$ATOLL_LOG_DIR/web.log")" = 2 ]
+}
+
+@test "small: the log is bounded, with one that was before; it is nobody else's file" {
+	mkdir -m 700 "$ATOLL_LOG_DIR"
+	yes "2026-01-01T00:00:00.000000Z notice atoll: web: old" | head -c 1100000 >"$ATOLL_LOG_DIR/web.log"
+	config web h </dev/null
+	"$atoll" run --detach web.yaml
+	wait_until 10 test -e "$ATOLL_LOG_DIR/web.log.1"
+	wait_until 5 test -e "$ATOLL_LOG_DIR/web.log"
+	[ "$(stat -c %s "$ATOLL_LOG_DIR/web.log.1")" -ge 1100000 ]
+	"$atoll" kill web
+	[ "$(stat -c %s "$ATOLL_LOG_DIR/web.log")" -lt 2000 ]
+	[[ $(tail -n 1 "$ATOLL_LOG_DIR/web.log") == *"with status 1: killed by a command" ]]
+	# A link is not followed; the VM runs all the same, and says that its log goes with it.
+	echo precious >precious
+	ln -sf "$PWD/precious" "$ATOLL_LOG_DIR/web.log"
+	run --separate-stderr "$atoll" run --detach web.yaml
+	[ "$status" = 0 ]
+	[[ $stderr == *"the log is kept no longer than the VM runs: $ATOLL_LOG_DIR/web.log: "*"; set ATOLL_LOG_DIR, or give --log-file"* ]]
+	[ -f run/web/log ]
+	"$atoll" kill web
+	nothing_left web
+	[ "$(cat precious)" = precious ]
+}
+
+@test "B6: SIGHUP opens a detached VM's log anew, and does not press its power button" {
+	config web b </dev/null
+	"$atoll" run --detach --log-file=log web.yaml
+	mv log log.1
+	kill -HUP "$(cat run/web/pid)"
+	wait_until 5 grep -q "the log begins here: Hangup" log
+	running web
+	# Where there is none to be had the old one goes on.
+	rm log
+	mkdir log
+	mv log.1 log.2
+	kill -HUP "$(cat run/web/pid)"
+	running web
+	rmdir log
+	kill -HUP "$(cat run/web/pid)"
+	wait_until 5 test -s log
+	within 10 "$atoll" kill web
+	[[ $(tail -n 1 log) == *" the VM has ended, with status 1: killed by a command" ]]
+	[ ! -s log.2 ] || ! grep -q "has ended" log.2
+	nothing_left web
+}
+
 # --- the terminal ---
 
 # on_terminal COMMAND: runs it with a terminal that script(1) makes; keys come from the pipe "keys".
@@ -353,6 +421,61 @@ terminal_end() {
 	wait_until 5 grep -q '^State:.T' "/proc/$pid/status"
 	stty -a -F "$tty" | grep -qe ' icanon'
 	kill -CONT "$pid"
+	wait_until 5 sh -c "stty -a -F '$tty' | grep -qe '-icanon'"
+	printf '\001x' >&7
+	wait_until 10 test -s status
+	terminal_end
+	nothing_left web
+}
+
+@test "B6: a VM in the background leaves the terminal to the shell, until it is in the foreground" {
+	config web h </dev/null
+	cat >job <<-END
+		set -m
+		"$atoll" run web.yaml &
+		while ! [ -S run/web/control ]; do sleep 0.1; done
+		while ! "$atoll" list | grep -q running; do sleep 0.1; done
+		stty -a >during
+		read -r word
+		echo "\$word" >word
+		fg
+	END
+	on_terminal "bash job"
+	wait_until 30 test -s during
+	diff before during
+	echo hello >&7
+	wait_until 10 test -s word
+	[ "$(cat word)" = hello ]
+	tty=$(readlink "/proc/$(cat run/web/pid)/fd/0")
+	wait_until 5 sh -c "stty -a -F '$tty' | grep -qe '-icanon'"
+	printf '\001x' >&7
+	wait_until 10 test -s status
+	terminal_end
+	nothing_left web
+}
+
+@test "B6: a VM that is stopped and goes on in the background does not touch the terminal" {
+	config web h </dev/null
+	cat >job <<-END
+		set -m
+		"$atoll" run web.yaml
+		bg
+		while ! grep -q '^State:.S' /proc/\$(cat run/web/pid)/status; do sleep 0.1; done
+		sleep 0.5
+		stty -a >during
+		read -r word
+		echo "\$word" >word
+		fg
+	END
+	on_terminal "bash job"
+	wait_until 30 running web
+	kill -TSTP "$(cat run/web/pid)"
+	wait_until 30 test -s during
+	diff before during
+	echo hello >&7
+	wait_until 10 test -s word
+	[ "$(cat word)" = hello ]
+	tty=$(readlink "/proc/$(cat run/web/pid)/fd/0")
 	wait_until 5 sh -c "stty -a -F '$tty' | grep -qe '-icanon'"
 	printf '\001x' >&7
 	wait_until 10 test -s status
@@ -485,5 +608,50 @@ misbehaves() {
 	"$atoll" run --detach --log-file=log web.yaml
 	wait_until 10 sh -c '[ $(grep -c "starts anew" log) -gt 5 ]'
 	within 10 "$atoll" kill web
+	nothing_left web
+}
+
+@test "B6: a guest that resets again and again is started with pauses that grow; a command does not wait for them" {
+	fake core=reset
+	config web </dev/null
+	"$atoll" run --detach --log-file=log web.yaml
+	wait_until 20 grep -q "starts anew in 1600 ms" log
+	for pause in 100 200 400 800; do
+		[ "$(grep -c "the guest reset the machine, soon after its start and not for the first time; the VM starts anew in $pause ms" log)" = 1 ]
+	done
+	wait_until 5 running web restarting
+	"$atoll" reset web
+	# At once, and with its pauses forgotten.
+	wait_until 5 sh -c '[ "$(grep -c "starts anew in 100 ms" log)" = 2 ]'
+	wait_until 20 grep -q "starts anew in 3200 ms" log
+	within 2 "$atoll" kill web
+	nothing_left web
+}
+
+# seconds_of LINE: the time of a log line.
+seconds_of() { date -d "${1%% *}" +%s; }
+
+@test "small: kill during a stop shortens it" {
+	fake console=stuck core=off
+	config web </dev/null
+	"$atoll" run web.yaml </dev/null 2>err &
+	pid=$!
+	wait_until 10 running web stopping
+	within 20 "$atoll" kill web
+	wait $pid || :
+	cat err
+	asked=$(grep "the VM is ended at once: killed by a command" err)
+	killed=$(grep "atoll-console: web/serial did not end in time and is killed" err)
+	# By the supervisor's clock: two seconds of its own bound, not ten.
+	[ $(($(seconds_of "$killed") - $(seconds_of "$asked"))) -le 5 ]
+	nothing_left web
+}
+
+@test "small: the uptime is right after the host's clock was set back" {
+	config web h </dev/null
+	"$atoll" run --detach web.yaml
+	wait_until 10 sh -c "LD_PRELOAD='$ATOLL_HELPER_DIR/clock_back.so' '$atoll' list --json | jq -e '.[0].uptime | . >= 1 and . < 3600'"
+	LD_PRELOAD="$ATOLL_HELPER_DIR/clock_back.so" "$atoll" list | grep -qE '^web .* 0m [1-9][0-9]*s$'
+	"$atoll" kill web
 	nothing_left web
 }

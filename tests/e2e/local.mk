@@ -28,6 +28,13 @@ E2E_HELPERS += tests/e2e/helpers/fake_child
 tests_e2e_helpers_fake_child_SOURCES = tests/e2e/helpers/fake_child.c
 tests_e2e_helpers_fake_child_LDADD = policy/libfilters.la common/libcommon.la
 
+# A host whose clock was set back, for who is started with it.
+EXTRA_DIST += tests/e2e/helpers/clock_back.c
+CLEANFILES += tests/e2e/helpers/clock_back.so
+e2e-helpers: tests/e2e/helpers/clock_back.so
+tests/e2e/helpers/clock_back.so: tests/e2e/helpers/clock_back.c
+	$(AM_V_GEN)$(MKDIR_P) tests/e2e/helpers && $(CC) -shared -fPIC -O2 -o $@ $<
+
 # Bare-metal guests under atoll run.
 EXTRA_DIST += tests/e2e/paths.bats
 EXTRA_DIST += tests/e2e/guest.bash tests/e2e/guest-blk.bats tests/e2e/guest-console.bats tests/e2e/guest-net.bats \

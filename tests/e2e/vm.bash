@@ -5,7 +5,7 @@
 vm_setup() {
 	mkdir "$BATS_TEST_TMPDIR/work"
 	cd "$BATS_TEST_TMPDIR/work"
-	export ATOLL_RUNTIME_DIR=$PWD/run
+	export ATOLL_RUNTIME_DIR=$PWD/run ATOLL_LOG_DIR=$BATS_TEST_TMPDIR/logs
 	atoll=${ATOLL:?}
 	export ATOLL_POLICY_TEST=$BATS_TEST_DESCRIPTION # for a record (atoll policy cover)
 	cp "${ATOLL_HELPER_DIR:?}/end_guest" kernel

@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_config/flow \
 	tests/fuzz/corpus/fuzz_config/least \
 	tests/fuzz/corpus/fuzz_config/two-documents \
+	tests/fuzz/corpus/fuzz_config/types-and-values \
 	tests/fuzz/corpus/fuzz_config/wrong-shapes \
 	tests/fuzz/corpus/fuzz_config/wrong-values \
 	tests/fuzz/corpus/fuzz_monitor/broken-words \

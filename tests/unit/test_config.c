@@ -141,7 +141,13 @@ static void test_keys(void **state)
 				      "consoles, disks, networks, restart, heartbeat, "
 				      "on-reset, on-panic, debug-exit");
 	expect(HEAD "disks:\n  - id: a\n    paht: x\n    path: x\n",
-	       "6: disks[0].paht: unknown key; known here: id, path, readonly, queues, restart");
+	       "6: disks[0].paht: unknown key; did you mean \"path\"? known here: id, path, format, "
+	       "readonly, "
+	       "queues, restart");
+	expect(HEAD "onreset: exit\n",
+	       "4: onreset: unknown key; did you mean \"on-reset\"? known here: name, cpus, "
+	       "memory, boot, consoles, disks, networks, restart, heartbeat, "
+	       "on-reset, on-panic, debug-exit");
 	expect(HEAD "cpus: 1\ncpus: 2\n",
 	       "5: cpus: the key is there twice, first on line 4; keep one of them");
 	expect("boot:\n  kernel: k\n", "1: name: the key is missing; add it");
@@ -172,6 +178,8 @@ static void test_types(void **state)
 	       "4: debug-exit: \"off\" is neither true nor false; write one of them");
 	expect(HEAD "on-reset: reboot\n",
 	       "4: on-reset: \"reboot\" is not a choice here; write restart or exit");
+	expect(HEAD "on-reset: Restrat\n", "4: on-reset: \"Restrat\" is not a choice here; did you mean "
+					   "\"restart\"? write restart or exit");
 	expect(HEAD "disks: x\n",
 	       "4: disks: is a single value, not a list; write items that start with \"- \" below it");
 	expect("name: web\nboot: k\n", "2: boot: is a single value, not a block of keys; write \"KEY: "
@@ -181,7 +189,60 @@ static void test_types(void **state)
 	expect("name: web\nboot:\n  kernel: \"a\\0b\"\n",
 	       "3: boot.kernel: has a control character; write the value on one line, without escapes");
 	expect("name: web\nboot:\n  kernel: \"a\\nb\"\n",
-	       "3: boot.kernel: has a control character; write the value on one line, without escapes");
+	       "3: boot.kernel: has a line break; write the value on one line, or fold it with >-");
+}
+
+/* small: values are looked at when the type of others is wrong; nothing is said twice about one. */
+static void test_values_beside_types(void **state)
+{
+	(void)state;
+	parse("cpus: two\nmemory: 512M\nboot:\n  cmdline: 5\n"
+	      "consoles:\n  - {id: a, output: ptty}\n  - {id: b}\n  - 7\n"
+	      "disks:\n  - {id: root, path: p, queues: 99}\n  - {id: root, path: [x]}\n"
+	      "networks: none\nheartbeat: 1us\ndebug-exit: maybe\n",
+	      false);
+	assert_string_equal(
+		told(),
+		"1: cpus: \"two\" is not a whole number; write one, as in 2\n"
+		"1: name: the key is missing; add it\n"
+		"2: memory: \"512M\" has no unit that is known; write 512MiB\n"
+		"3: boot.kernel: the key is missing; add it\n"
+		"6: consoles[0].output: \"ptty\" is not a choice here; did you mean \"pty\"? write stdio, "
+		"pty, file, socket or null\n"
+		"8: consoles[2]: is a single value, not a block of keys; write \"KEY: VALUE\" lines, "
+		"indented below it\n"
+		"10: disks[0].queues: 99 is out of range; write 1 to 32\n"
+		"11: disks[1].path: is a list, not a single value; write one value behind the colon\n"
+		"11: disks[1].id: the id \"root\" is taken, on line 10; give each device an id of its own\n"
+		"12: networks: is a single value, not a list; write items that start with \"- \" below it\n"
+		"13: heartbeat: \"1us\" has no unit that is known; write ms or s right after the number\n"
+		"14: debug-exit: \"maybe\" is neither true nor false; write one of them\n");
+	clear();
+}
+
+/* small: a command line that is folded, as a long one is. */
+static void test_blocks(void **state)
+{
+	static const char *const blocks[] = {">\n    a=b\n    c\n", ">-\n    a=b\n    c\n", "|\n    a=b c\n",
+					     ">+\n    a=b\n    c\n\n\n"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+		char text[128];
+
+		snprintf(text, sizeof(text), HEAD "  cmdline: %s", blocks[i]);
+		parse(text, false);
+		assert_string_equal(told(), "");
+		assert_string_equal(file.config->boot.cmdline, "a=b c");
+		clear();
+	}
+	expect(HEAD "  cmdline: |\n    a=b\n    c\n",
+	       "4: boot.cmdline: has a line break; write the value on one line, or fold it with >-");
+	expect(HEAD "  cmdline: \"a\\n\"\n",
+	       "4: boot.cmdline: has a line break; write the value on one line, or fold it with >-");
+	expect(HEAD "  cmdline: \"a\\tb\"\n",
+	       "4: boot.cmdline: has a control character; write the value on one line, without escapes");
+	expect(HEAD "  cmdline: >\n\n", "4: boot.cmdline: has no value; write one, or leave the key out");
 }
 
 static void test_values(void **state)
@@ -195,8 +256,15 @@ static void test_values(void **state)
 	expect(HEAD "cpus: 255\n", "4: cpus: 255 is out of range; write 1 to 254");
 	expect(HEAD "memory: 512\n",
 	       "4: memory: \"512\" has no unit that is known; write KiB, MiB or GiB right after the number");
-	expect(HEAD "memory: 512MB\n", "4: memory: \"512MB\" has no unit that is known; write KiB, MiB or "
-				       "GiB right after the number");
+	/* small: the unit that is meant is told. */
+	expect(HEAD "memory: 512MB\n", "4: memory: \"512MB\" has no unit that is known; write 512MiB");
+	expect(HEAD "memory: 512M\n", "4: memory: \"512M\" has no unit that is known; write 512MiB");
+	expect(HEAD "memory: 2 g\n", "4: memory: \"2 g\" has no unit that is known; write 2GiB");
+	expect(HEAD "memory: 2T\n", "4: memory: \"2T\" has no unit that is known; write 2048GiB");
+	expect(HEAD "memory: 18446744073709551615T\n", "4: memory: \"18446744073709551615T\" has no unit "
+						       "that is known; write KiB, MiB or GiB right after the "
+						       "number");
+	expect(HEAD "heartbeat: 2m\n", "4: heartbeat: \"2m\" has no unit that is known; write 120s");
 	expect(HEAD "memory: lots\n",
 	       "4: memory: \"lots\" is not a size; write a whole number and a unit, as in 512MiB");
 	expect(HEAD "memory: -1MiB\n",
@@ -211,7 +279,9 @@ static void test_values(void **state)
 	expect(HEAD "memory: 4097KiB\n",
 	       "4: memory: \"4097KiB\" is not a whole number of pages; write a multiple of 4KiB");
 	expect(HEAD "restart:\n  backoff: 1h\n",
-	       "5: restart.backoff: \"1h\" has no unit that is known; write ms or s right after the number");
+	       "5: restart.backoff: \"1h\" has no unit that is known; write 3600s");
+	expect(HEAD "restart:\n  backoff: 1d\n",
+	       "5: restart.backoff: \"1d\" has no unit that is known; write ms or s right after the number");
 	expect(HEAD "restart:\n  backoff: 6s\n",
 	       "5: restart.backoff: \"6s\" is out of range; write 1ms to 5s");
 	expect(HEAD "restart:\n  limit: 0\n", "5: restart.limit: 0 is out of range; write 1 to 1000");
@@ -387,6 +457,8 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_values_beside_types),
+		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_too_many_devices),

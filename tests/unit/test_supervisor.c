@@ -209,6 +209,131 @@ static void test_runtime_stale(void **state)
 	assert_int_equal(access(path, F_OK), -1);
 }
 
+static void file_make(const char *name, const char *text)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", base, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static bool file_is_there(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", base, name);
+	return access(path, F_OK) == 0;
+}
+
+static void file_remove(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", base, name);
+	assert_int_equal(remove(path), 0);
+}
+
+/* B1: a folder with files that is no VM's is neither taken, nor emptied by who only looks. */
+static void test_runtime_foreign(void **state)
+{
+	struct runtime_dir dir;
+	char path[128];
+	pid_t holder;
+	int base_fd;
+
+	(void)state;
+	assert_int_equal(runtime_base_open(&base_fd, 0), 0);
+	snprintf(path, sizeof(path), "%s/web", base);
+	assert_int_equal(mkdir(path, 0700), 0);
+	file_make("web/pid", "12345\n");
+	file_make("web/image", "precious");
+	assert_int_equal(runtime_vm_find(base_fd, "web", &holder), 0);
+	assert_int_equal(runtime_dir_look(base_fd, "web", &holder), -RUNTIME_ERROR_FOREIGN);
+	assert_int_equal(runtime_dir_take("web", &dir, &holder), -RUNTIME_ERROR_FOREIGN);
+	assert_true(file_is_there("web/image") && file_is_there("web/pid"));
+	file_remove("web/image");
+	/* Some daemon's. */
+	assert_int_equal(runtime_dir_take("web", &dir, &holder), -RUNTIME_ERROR_FOREIGN);
+	file_make("web/pid", "");
+	/* As of one that was about to take it. */
+	assert_int_equal(runtime_dir_take("web", &dir, &holder), 0);
+	runtime_dir_remove(&dir);
+	assert_false(file_is_there("web"));
+	/* Others can write NAME/. */
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(chmod(path, 0777), 0);
+	assert_int_equal(runtime_dir_take("web", &dir, &holder), -RUNTIME_ERROR_FOREIGN);
+	assert_int_equal(rmdir(path), 0);
+	/* Not through a link either. */
+	assert_int_equal(symlink("/", path), 0);
+	assert_true(runtime_dir_take("web", &dir, &holder) < 0);
+	assert_int_equal(runtime_vm_find(base_fd, "web", &holder), 0);
+	assert_int_equal(unlink(path), 0);
+	close(base_fd);
+}
+
+/* B1: what was put beside a VM's own files stays, and is in nobody's way afterwards. */
+static void test_runtime_beside(void **state)
+{
+	struct runtime_dir dir;
+	pid_t holder;
+	int base_fd, fd;
+
+	(void)state;
+	assert_int_equal(runtime_base_open(&base_fd, 0), 0);
+	assert_int_equal(runtime_dir_take("web", &dir, &holder), 0);
+	file_make("web/image", "precious");
+	/* The name is like ours, the kind is not. */
+	file_make("web/console-root", "precious");
+	assert_int_equal(runtime_dir_link(&dir, "/dev/null", "console-a"), 0);
+	runtime_dir_remove(&dir);
+	assert_true(file_is_there("web/image") && file_is_there("web/console-root"));
+	assert_false(file_is_there("web/console-a") || file_is_there("web/pid"));
+	assert_int_equal(runtime_vm_find(base_fd, "web", &holder), 0);
+	assert_int_equal(runtime_dir_take("web", &dir, &holder), 0);
+	fd = runtime_dir_listen(&dir, RUNTIME_CONTROL_SOCKET, SOCK_SEQPACKET);
+	assert_true(fd >= 0);
+	close(fd);
+	/* Killed: who looks deletes nothing, not what is ours either. */
+	close(dir.lock_fd);
+	assert_int_equal(runtime_vm_find(base_fd, "web", &holder), 0);
+	assert_true(file_is_there("web/image") && file_is_there("web/control"));
+	file_remove("web/image");
+	file_remove("web/console-root");
+	assert_int_equal(runtime_vm_find(base_fd, "web", &holder), 0);
+	assert_false(file_is_there("web"));
+	close(dir.fd);
+	close(dir.base_fd);
+	close(base_fd);
+}
+
+/* B1: a directory that others can write, or that is another's. */
+static void test_runtime_base(void **state)
+{
+	struct runtime_dir dir;
+	pid_t holder;
+	int base_fd;
+
+	(void)state;
+	for (mode_t mode = 0720; mode != 0; mode = mode == 0720 ? 0702 : mode == 0702 ? 01777 : 0) {
+		assert_int_equal(chmod(base, mode), 0);
+		assert_int_equal(runtime_base_open(&base_fd, 1), -RUNTIME_ERROR_MODE);
+		assert_int_equal(runtime_dir_take("web", &dir, &holder), -RUNTIME_ERROR_MODE);
+	}
+	assert_int_equal(chmod(base, 0755), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(base, 65534, 65534), 0);
+		assert_int_equal(runtime_base_open(&base_fd, 0), -RUNTIME_ERROR_OWNER);
+		assert_int_equal(chown(base, 0, 0), 0);
+	}
+	assert_int_equal(runtime_base_open(&base_fd, 0), 0);
+	close(base_fd);
+}
+
 /* Only ever one of many that try at once has it. */
 static void test_runtime_race(void **state)
 {
@@ -436,6 +561,9 @@ int main(void)
 		cmocka_unit_test(test_log_output),
 		cmocka_unit_test_setup_teardown(test_runtime_dir, base_make, base_remove),
 		cmocka_unit_test_setup_teardown(test_runtime_stale, base_make, base_remove),
+		cmocka_unit_test_setup_teardown(test_runtime_foreign, base_make, base_remove),
+		cmocka_unit_test_setup_teardown(test_runtime_beside, base_make, base_remove),
+		cmocka_unit_test_setup_teardown(test_runtime_base, base_make, base_remove),
 		cmocka_unit_test_setup_teardown(test_runtime_race, base_make, base_remove),
 		cmocka_unit_test(test_relay_files),
 		cmocka_unit_test(test_relay_pipes),
