@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,8 +156,14 @@ static void record_readable(int fd, unsigned events, void *argument)
 {
 	struct record_listener *listener = argument;
 	struct record *record = listener->record;
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
 	(void)events;
+	/* When the last thread has ended the listener hangs up, and kernels before 6.6 let who asks it then wait for ever. */
+	if (poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLIN) == 0) {
+		record_listener_free(listener);
+		return;
+	}
 	memset(record->notice, 0, record->sizes.seccomp_notif);
 	if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, record->notice) < 0) {
 		/* ENOENT: the thread ended, or was interrupted. Without any thread left the listener hangs up. */
