@@ -531,14 +531,14 @@ static void d6_child_answers_heartbeats_when_all_is_settled(void **state)
 	for (uint64_t serial = 8; serial < 100; serial++)
 		fixture_beat(&fixture, serial);
 	child_answer_heartbeats(fixture.child);
-	assert_int_equal(control_receive(fixture.supervisor_fd, &message), -EAGAIN);
+	assert_int_equal(control_receive_timeout(fixture.supervisor_fd, 0, &message), -ETIMEDOUT);
 	fixture.unsettled = false;
 	child_answer_heartbeats(fixture.child);
 	for (uint64_t serial = 8; serial < 100; serial++)
 		fixture_expect_answer(&fixture, serial);
 	/* Once. */
 	child_answer_heartbeats(fixture.child);
-	assert_int_equal(control_receive(fixture.supervisor_fd, &message), -EAGAIN);
+	assert_int_equal(control_receive_timeout(fixture.supervisor_fd, 0, &message), -ETIMEDOUT);
 	/* Those that still wait are nobody's at the end. */
 	fixture.unsettled = true;
 	fixture_beat(&fixture, 100);
