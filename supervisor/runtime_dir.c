@@ -71,10 +71,10 @@ int runtime_base_open(int *base_fd, int create)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	/* Who else can write it can put anything in our way, between any two of our steps. */
+	/* Who else can write it can put anything in our way, between any two of our steps. Root may look at a user's VMs. */
 	if (fstat(fd, &status) < 0)
 		result = -errno;
-	else if (status.st_uid != geteuid() && status.st_uid != 0)
+	else if (status.st_uid != geteuid() && status.st_uid != 0 && (create || geteuid() != 0))
 		result = -RUNTIME_ERROR_OWNER;
 	else if (status.st_mode & (S_IWGRP | S_IWOTH))
 		result = -RUNTIME_ERROR_MODE;
@@ -385,6 +385,13 @@ int runtime_dir_link(const struct runtime_dir *dir, const char *target, const ch
 
 /* --- other processes' VMs --- */
 
+static bool directory_is_own(int directory_fd)
+{
+	struct stat status;
+
+	return fstat(directory_fd, &status) == 0 && status.st_uid == geteuid();
+}
+
 int runtime_vm_find(int base_fd, const char *name, pid_t *pid)
 {
 	int directory_fd, lock_fd, result;
@@ -400,7 +407,7 @@ int runtime_vm_find(int base_fd, const char *name, pid_t *pid)
 	if (result < 0)
 		return result;
 	/* We hold the lock, so its owner is dead. Who only looks deletes nothing where others have something. */
-	if (!directory_has_foreign(directory_fd, foreign, sizeof(foreign)))
+	if (directory_is_own(directory_fd) && !directory_has_foreign(directory_fd, foreign, sizeof(foreign)))
 		directory_remove(base_fd, name, directory_fd);
 	close(lock_fd);
 	close(directory_fd);
