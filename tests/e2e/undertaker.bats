@@ -55,13 +55,11 @@ begin() {
 	done
 	[ "$(of root counters.refused undertaker)" -gt 50 ]
 	[ "$(of lan counters.refused undertaker)" = 2 ]
-	"$ATOLL" audit guest
 	for id in root lan hvc; do
 		"$ATOLL" restart guest $id
 		is $id state running
 		[ -z "$(of $id pid undertaker)" ]
 	done
-	"$ATOLL" audit guest
 	vm_type guest x
 	status=0
 	vm_wait guest 40 || status=$?
@@ -73,6 +71,7 @@ begin() {
 @test "E7: an undertaker that ends, or hangs, has a successor; one that ends again and again is given up" {
 	begin
 	fail_all
+	"$ATOLL" audit guest
 	pid=$(of root pid undertaker)
 	kill -9 "$pid"
 	wait_until 10 sh -c "[ \$(grep -c 'atoll-undertaker: guest/root answers for the failed device' guest.err) = 2 ]"
@@ -89,6 +88,7 @@ begin() {
 	# Revived all the same.
 	for id in root lan hvc; do "$ATOLL" restart guest $id; done
 	is root state running
+	"$ATOLL" audit guest
 	vm_type guest x
 	status=0
 	vm_wait guest 40 || status=$?
