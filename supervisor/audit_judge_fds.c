@@ -130,7 +130,8 @@ static bool may_share(const struct audit_process *process, const struct audit_pr
 {
 	if (is_role(other, "supervisor"))
 		return kind == AUDIT_FD_KVM || kind == AUDIT_FD_FILE || kind == AUDIT_FD_TAP ||
-		       kind == AUDIT_FD_PTY || kind == AUDIT_FD_LISTENER || kind == AUDIT_FD_STATE;
+		       kind == AUDIT_FD_PTY || kind == AUDIT_FD_LISTENER || kind == AUDIT_FD_STATE ||
+		       kind == AUDIT_FD_STREAM;
 	return (is_role(process, "core") != is_role(other, "core")) &&
 	       (kind == AUDIT_FD_SHARED_EVENTFD || kind == AUDIT_FD_RAM || kind == AUDIT_FD_MEMFD);
 }

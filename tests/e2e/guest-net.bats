@@ -42,7 +42,7 @@ teardown() { guest_teardown; }
 }
 
 device_is() { # STATE
-	[ "$("$ATOLL" list --json | jq -r '.[] | select(.name == "guest") | .processes[] | select(.id == "a") | .state')" = "$1" ]
+	[ "$("$ATOLL" list --json | jq -r '.[] | select(.name == "guest") | .processes[] | select(.id == "a" and .role == "net") | .state')" = "$1" ]
 }
 
 @test "E10: a tap that was deleted is told, spends no restarts, and the next of its name is taken by a command" {
