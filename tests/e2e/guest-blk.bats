@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # virtio-blk, driven by hand from a bare-metal guest.
-# bats file_tags=guest,user
+# bats file_tags=guest
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
@@ -15,7 +15,7 @@ teardown() {
 	! mountpoint -q full || umount -l full
 }
 
-# bats test_tags=quick,record
+# bats test_tags=quick,record,user
 @test "every request, every ring feature, bad requests, interrupts; and the host finds what was written" {
 	guest_disk frozen.img
 	guest_config guest-blk "id=root many=$(amount 20000 3000)" "${disks[@]}" '  - {id: frozen, path: frozen.img, readonly: true}'
@@ -29,12 +29,14 @@ teardown() {
 	cmp <(head -c 4194304 root.img) <(seq -f '%015.0f' 0 262143)
 }
 
+# bats test_tags=user
 @test "the ring's indices wrap around" {
 	guest_config guest-blk "many=$(amount 40000 34000)" "${disks[@]}"
 	guest_run
 	guest_passed
 }
 
+# bats test_tags=user
 @test "each violation of the ring's rules stops that disk only, until its reset" {
 	for abuse in loop next head jump address hole length indirect nested writable-first; do
 		guest_config guest-blk "abuse=$abuse" "${disks[@]}"
@@ -47,6 +49,7 @@ teardown() {
 	done
 }
 
+# bats test_tags=user
 @test "40,000 requests make no exit to the core" {
 	guest_config guest-blk "steady=$(amount 40000 4000)" "${disks[@]}"
 	guest_steady
