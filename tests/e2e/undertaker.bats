@@ -35,6 +35,14 @@ fail_all() {
 	done
 }
 
+# Kills root's undertaker, if there is one; whether it has been given up.
+given_up_when_killed() {
+	local pid
+	pid=$(of root pid undertaker)
+	[ "${pid:-0}" = 0 ] || kill -9 "$pid" 2>/dev/null || :
+	grep -q 'nobody answers the guest for this device' guest.err
+}
+
 begin() {
 	guest_config guest-undertaker '' 'restart: {policy: never}' 'disks:' '  - {id: root, path: disk.img}' \
 		'networks:' '  - {id: lan, tap: t0}' 'consoles:' '  - {id: com, type: serial}' \
@@ -78,13 +86,7 @@ begin() {
 	grep -q 'atoll-undertaker: guest/root was killed by signal 9 (Killed); another takes its place' guest.err
 	vm_type guest x
 	vm_expect guest 40 '^# failed'
-	for _ in 1 2 3 4 5 6 7 8; do
-		pid=$(of root pid undertaker)
-		[ "${pid:-0}" = 0 ] || kill -9 "$pid" 2>/dev/null || :
-		! grep -q 'nobody answers the guest for this device' guest.err || break
-		read -r -t 0.3 <> <(:) || :
-	done
-	wait_until 10 grep -q 'nobody answers the guest for this device' guest.err
+	wait_until 20 given_up_when_killed
 	# Revived all the same.
 	for id in root lan hvc; do "$ATOLL" restart guest $id; done
 	is root state running
