@@ -56,7 +56,7 @@ tests_e2e_helpers_swapped_blk_SOURCES = dev-blk/main.c tests/e2e/helpers/swapped
 tests_e2e_helpers_swapped_blk_CPPFLAGS = $(AM_CPPFLAGS)
 tests_e2e_helpers_swapped_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
 
-EXTRA_DIST += tests/e2e/restart.bats tests/e2e/runner.bats
+EXTRA_DIST += tests/e2e/restart.bats tests/e2e/runner.bats tests/e2e/undertaker.bats
 EXTRA_DIST += tests/e2e/restart-console.bats
 
 # A disk's process that dies where it is told to.
