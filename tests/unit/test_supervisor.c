@@ -334,7 +334,11 @@ static void test_runtime_base(void **state)
 	assert_int_equal(chmod(base, 0755), 0);
 	if (geteuid() == 0) {
 		assert_int_equal(chown(base, 65534, 65534), 0);
-		assert_int_equal(runtime_base_open(&base_fd, 0), -RUNTIME_ERROR_OWNER);
+		assert_int_equal(runtime_base_open(&base_fd, 1), -RUNTIME_ERROR_OWNER);
+		assert_int_equal(runtime_dir_take("web", &dir, &holder), -RUNTIME_ERROR_OWNER);
+		/* Root may look at it. */
+		assert_int_equal(runtime_base_open(&base_fd, 0), 0);
+		close(base_fd);
 		assert_int_equal(chown(base, 0, 0), 0);
 	}
 	assert_int_equal(runtime_base_open(&base_fd, 0), 0);
