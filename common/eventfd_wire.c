@@ -5,18 +5,18 @@
  */
 #include "common/eventfd_wire.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 
-void eventfd_drain(int fd)
+int eventfd_drain(int fd)
 {
 	uint64_t count;
 	struct iovec iov = {&count, sizeof(count)};
 
-	/* An older kernel leaves the count: one wake too many, which everybody bears. */
-	(void)!preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+	return preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno != EAGAIN ? -errno : 0;
 }
 
 void eventfd_raise(int fd)

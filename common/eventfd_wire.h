@@ -7,8 +7,9 @@
 #ifndef ATOLL_COMMON_EVENTFD_WIRE_H
 #define ATOLL_COMMON_EVENTFD_WIRE_H
 
-/* Takes the count, if there is any. */
-void eventfd_drain(int fd);
+/* Takes the count, if there is any. 0; or -errno (-EOPNOTSUPP) on a kernel that cannot do so without waiting, which leaves
+ * it. */
+int eventfd_drain(int fd);
 
 /* Adds one; a count that is full is as good as one that is one more. */
 void eventfd_raise(int fd);

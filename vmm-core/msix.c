@@ -119,7 +119,7 @@ static void msix_close_all(struct msix *msix)
 		msix->table[i] = (struct msix_entry){.control = PCI_MSIX_ENTRY_MASKED};
 		msix_update(msix, i);
 		irq_router_clear_msi(msix->irqs, msix->vectors[i].gsi);
-		eventfd_drain(msix->vectors[i].eventfd);
+		(void)eventfd_drain(msix->vectors[i].eventfd);
 	}
 }
 

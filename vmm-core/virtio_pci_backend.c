@@ -24,7 +24,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "common/eventfd_wire.h"
@@ -191,13 +190,10 @@ static void backend_config_changed(void *owner)
 static void ring_error(int fd, unsigned events, void *argument)
 {
 	struct virtio_pci *device = argument;
-	eventfd_t count;
-	struct iovec iov = {.iov_base = &count, .iov_len = sizeof(count)};
 
 	(void)events;
-	/* The back end has it too, and may empty it, or have cleared O_NONBLOCK: we must not wait. On a kernel that
-	 * cannot promise that, the first error is heard, and no other. */
-	if (preadv2(fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno != EAGAIN)
+	/* On a kernel that cannot empty it without waiting the first error is heard, and no other. */
+	if (eventfd_drain(fd) < 0)
 		loop_watch_set_events(device->error_watch, 0);
 	atomic_store(&device->ring_broken, true);
 	if (pthread_mutex_trylock(&device->lock) == 0)

@@ -199,7 +199,7 @@ static int rings_go_on(struct virtio_pci *device)
 			return result;
 		/* A kick meanwhile was for nobody. */
 		if (queue->started)
-			eventfd_write(queue->kick_fd, 1);
+			eventfd_raise(queue->kick_fd);
 	}
 	return 0;
 }
@@ -233,7 +233,7 @@ static void transport_reset(struct virtio_pci *device)
 			.kick_fd = queue->kick_fd,
 		};
 		/* A kick that was meant for the driver's former life must not wake the next one. */
-		eventfd_drain(queue->kick_fd);
+		(void)eventfd_drain(queue->kick_fd);
 	}
 	inflight_memory_clear(&device->inflight);
 	device->touched = false;

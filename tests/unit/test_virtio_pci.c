@@ -439,6 +439,24 @@ static void peers_flags_hold_up_no_reset(void **state)
 	assert_int_equal(get(COMMON(device_status), 1), 0);
 }
 
+/* A3: nor what wakes the rings when the function becomes a bus master again. */
+static void peers_flags_hold_up_no_bus_master(void **state)
+{
+	int kick;
+
+	(void)state;
+	driver_start();
+	kick = fake_ioeventfd_at(f.notify);
+	guest_config_write(&f.core, SLOT, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	assert_int_equal(fcntl(kick, F_SETFL, fcntl(kick, F_GETFL) & ~O_NONBLOCK), 0);
+	assert_int_equal(eventfd_write(kick, UINT64_MAX - 1), 0);
+	/* It would wait for ever for room. */
+	alarm(20);
+	guest_config_write(&f.core, SLOT, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	alarm(0);
+	assert_true(f.backend.rings[0].enabled);
+}
+
 static void reset_is_done_when_it_reads_zero(void **state)
 {
 	int kick;
@@ -824,6 +842,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(c2_a_back_end_with_neither, set_up_old, tear_down),
 		WITH_DEVICE(c3_bus_mastering_stops_rings_and_interrupts),
 		WITH_DEVICE(peers_flags_hold_up_no_reset),
+		WITH_DEVICE(peers_flags_hold_up_no_bus_master),
 		WITH_DEVICE(quiescing_stops_the_rings),
 		WITH_DEVICE(late_changes_reach_the_back_end),
 		WITH_DEVICE(rings_outside_of_ram_stay_off),
