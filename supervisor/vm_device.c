@@ -69,19 +69,18 @@ device_answer_trouble(struct vm_device *device, const char *format, ...)
 
 /* --- a process ended --- */
 
-/* Why, as an operator reads it behind the program's name, into device->trouble. */
-static void device_describe_end(struct vm_device *device)
+/* Why, as an operator reads it behind the program's name. */
+static void describe_end(const struct child_process *child, char *text, size_t size)
 {
-	const struct child_process *child = device->child;
 	char how[320];
 
 	child_process_describe_end(child, how, sizeof(how));
 	if (child->violation[0] != '\0')
-		snprintf(device->trouble, sizeof(device->trouble), "%s: %.600s", how, child->violation);
+		snprintf(text, size, "%s: %.600s", how, child->violation);
 	else if (child->broken == NULL && child_process_signal(child) == 0 && child->last_text[0] != '\0')
-		snprintf(device->trouble, sizeof(device->trouble), "%s: \"%.600s\"", how, child->last_text);
+		snprintf(text, size, "%s: \"%.600s\"", how, child->last_text);
 	else
-		snprintf(device->trouble, sizeof(device->trouble), "%s", how);
+		snprintf(text, size, "%s", how);
 }
 
 static void device_tell_core_failed(struct vm_device *device)
@@ -183,10 +182,10 @@ static void undertaker_died(struct vm_device *device)
 	const struct child_process *child = device->undertaker;
 	const char *program = child_role_program(CHILD_ROLE_UNDERTAKER), *vm = device->vm->config->name;
 	uint64_t now = vm_now(), delay;
-	char how[320];
+	char how[LOG_TEXT_MAX];
 
 	loop_timer_disarm(device->timer);
-	child_process_describe_end(child, how, sizeof(how));
+	describe_end(child, how, sizeof(how));
 	if (device->state == DEVICE_DRAINING) {
 		if (child->killed || child->wait_status != 0)
 			log_warning("%s: %s/%s %s while the device was being revived", program, vm,
@@ -197,36 +196,14 @@ static void undertaker_died(struct vm_device *device)
 	}
 	if (!restart_decide(&device->undertaker_restart, now,
 			    device->core_serves ? now - device->serving_us : 0, &delay)) {
-		log_error("%s: %s/%s %s%s%s, once too often; nobody answers the guest for this device",
-			  program, vm, device->id, how, child->violation[0] != '\0' ? ": " : "",
-			  child->violation);
+		log_error("%s: %s/%s %s, once too often; nobody answers the guest for this device; revive it "
+			  "with \"atoll restart %s %s\"",
+			  program, vm, device->id, how, vm, device->id);
 		device_tell_core_failed(device);
 		return;
 	}
-	log_warning("%s: %s/%s %s%s%s; another takes its place", program, vm, device->id, how,
-		    child->violation[0] != '\0' ? ": " : "", child->violation);
+	log_warning("%s: %s/%s %s; another takes its place", program, vm, device->id, how);
 	loop_timer_arm(device->timer, delay);
-}
-
-/* A timer of FAILED. */
-static void undertaker_timer(struct vm_device *device)
-{
-	struct child_process *child = device->undertaker;
-
-	if (child == NULL || child->state == CHILD_DEAD) {
-		device_bury(device);
-		return;
-	}
-	if (child_process_has_ended(child))
-		return;
-	if (process_is_stopped(child->pid))
-		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
-	else if (device->wire_ended)
-		child_process_break(child, "it closed its wire to the core and went on");
-	else
-		child_process_break(child, child->state == CHILD_RUNNING
-						   ? "the core could not set it up in time"
-						   : "it was not ready in time");
 }
 
 /* --- its end, and what comes of it --- */
@@ -242,7 +219,7 @@ void vm_device_died(struct vm_device *device, struct child_process *died)
 		return;
 	}
 	loop_timer_disarm(device->timer);
-	device_describe_end(device);
+	describe_end(device->child, device->trouble, sizeof(device->trouble));
 	if (before == DEVICE_DRAINING) {
 		if (child->killed || child->wait_status != 0)
 			log_warning("%s: %s/%s %s while it was being replaced", device_program(device),
@@ -332,30 +309,32 @@ void vm_device_ready(struct vm_device *device)
 static void device_timer(void *argument)
 {
 	struct vm_device *device = argument;
+	struct child_process *process;
 
 	if (device->state == DEVICE_WAITING) {
 		device_start(device);
 		return;
 	}
-	if (device->state == DEVICE_FAILED) {
-		undertaker_timer(device);
+	process = device_process(device);
+	if (device->state == DEVICE_FAILED && process->state == CHILD_DEAD) {
+		device_bury(device);
 		return;
 	}
-	if (child_process_has_ended(device_process(device)))
+	if (child_process_has_ended(process))
 		return;
-	if (process_is_stopped(device_process(device)->pid)) {
+	if (process_is_stopped(process->pid)) {
 		/* By a debugger, who has time. */
 		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
 		return;
 	}
 	if (device->wire_ended)
-		child_process_break(device_process(device), "it closed its wire to the core and went on");
+		child_process_break(process, "it closed its wire to the core and went on");
 	else if (device->state == DEVICE_DRAINING)
-		child_process_break(device_process(device), "it did not finish in time");
-	else if (device->state == DEVICE_SUCCEEDING)
-		child_process_break(device->child, device->child->state == CHILD_RUNNING
-							   ? "the core could not set it up in time"
-							   : "it was not ready in time");
+		child_process_break(process, "it did not finish in time");
+	else if (device->state == DEVICE_SUCCEEDING || device->state == DEVICE_FAILED)
+		child_process_break(process, process->state == CHILD_RUNNING
+						     ? "the core could not set it up in time"
+						     : "it was not ready in time");
 }
 
 bool vm_device_told(struct vm *vm, uint64_t wire, const Atoll__Control__DeviceState *state)
