@@ -55,6 +55,14 @@ guest_passed() {
 	[ "$status" = 33 ] && grep -q '^1\.\.[1-9]' <<<"$output" && ! grep -qE '^(not ok|Bail out)' <<<"$output"
 }
 
+# guest_finished [SECONDS]: the VM "guest" ends as a guest does whose tests all passed, within so many seconds (20).
+guest_finished() {
+	local status=0
+	vm_wait guest "${1:-20}" || status=$?
+	cat guest.out guest.err
+	[ $status = 33 ] && grep -q '^1\.\.[1-9]' guest.out && ! grep -qE '^(not ok|Bail out)' guest.out
+}
+
 # counter ROLE NAME: a counter of the running VM, summed over the processes of that role.
 counter() {
 	"$ATOLL" list --json | jq "[.[] | select(.name == \"guest\") | .processes[] | select(.role == \"$1\") | .counters.\"$2\"] | add"

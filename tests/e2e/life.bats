@@ -428,6 +428,23 @@ terminal_end() {
 	nothing_left web
 }
 
+# shell_has_terminal_until_fg: the job of on_terminal has left the VM in the background, where the terminal is as "before" and
+# what is typed is the shell's; then it says fg, and the VM has it raw, until it is ended by its keys.
+shell_has_terminal_until_fg() {
+	local tty
+	wait_until 30 test -s during
+	diff before during
+	echo hello >&7
+	wait_until 10 test -s word
+	[ "$(cat word)" = hello ]
+	tty=$(readlink "/proc/$(cat run/web/pid)/fd/0")
+	wait_until 5 sh -c "stty -a -F '$tty' | grep -qe '-icanon'"
+	printf '\001x' >&7
+	wait_until 10 test -s status
+	terminal_end
+	nothing_left web
+}
+
 @test "B6: a VM in the background leaves the terminal to the shell, until it is in the foreground" {
 	config web h </dev/null
 	cat >job <<-END
@@ -441,17 +458,7 @@ terminal_end() {
 		fg
 	END
 	on_terminal "bash job"
-	wait_until 30 test -s during
-	diff before during
-	echo hello >&7
-	wait_until 10 test -s word
-	[ "$(cat word)" = hello ]
-	tty=$(readlink "/proc/$(cat run/web/pid)/fd/0")
-	wait_until 5 sh -c "stty -a -F '$tty' | grep -qe '-icanon'"
-	printf '\001x' >&7
-	wait_until 10 test -s status
-	terminal_end
-	nothing_left web
+	shell_has_terminal_until_fg
 }
 
 @test "B6: a VM that is stopped and goes on in the background does not touch the terminal" {
@@ -470,17 +477,7 @@ terminal_end() {
 	on_terminal "bash job"
 	wait_until 30 running web
 	kill -TSTP "$(cat run/web/pid)"
-	wait_until 30 test -s during
-	diff before during
-	echo hello >&7
-	wait_until 10 test -s word
-	[ "$(cat word)" = hello ]
-	tty=$(readlink "/proc/$(cat run/web/pid)/fd/0")
-	wait_until 5 sh -c "stty -a -F '$tty' | grep -qe '-icanon'"
-	printf '\001x' >&7
-	wait_until 10 test -s status
-	terminal_end
-	nothing_left web
+	shell_has_terminal_until_fg
 }
 
 # --- processes that misbehave ---

@@ -306,13 +306,9 @@ static void test_registers(void)
 	test(!bad, "queues at impossible places hurt nobody, and a reset cures the disk: %u", bad);
 }
 
-static void test_msix(void)
+/* The disk's queue, with its interrupts on VECTOR. */
+static void start_with_interrupts(struct virtio_device *device)
 {
-	struct segment segment = {buffer, SECTOR};
-	struct virtio_device *device = &disk.device;
-	uint32_t before[3];
-	unsigned i, all;
-
 	interrupts_enable();
 	virtio_negotiate(device, FEATURES & ~VIRTIO_BIT(VIRTIO_F_EVENT_IDX));
 	virtqueue_setup(&disk.queue, device, 0, 64);
@@ -320,6 +316,16 @@ static void test_msix(void)
 	virtio_vector(device, 0, 1);
 	virtio_start(device);
 	virtqueue_interrupts(&disk.queue, true);
+}
+
+static void test_msix(void)
+{
+	struct segment segment = {buffer, SECTOR};
+	struct virtio_device *device = &disk.device;
+	uint32_t before[3];
+	unsigned i, all;
+
+	start_with_interrupts(device);
 	test(mmio_read32(device->msix_table + 16) == (uint32_t)MSI_ADDRESS &&
 		     mmio_read32(device->msix_table + 24) == VECTOR &&
 		     mmio_read32(device->msix_table + 28) == 0,
@@ -378,13 +384,7 @@ static void test_bus_master(void)
 	unsigned slot = device->slot, i;
 	uint32_t before;
 
-	interrupts_enable();
-	virtio_negotiate(device, FEATURES & ~VIRTIO_BIT(VIRTIO_F_EVENT_IDX));
-	virtqueue_setup(&disk.queue, device, 0, 64);
-	msix_set(device, 1, VECTOR);
-	virtio_vector(device, 0, 1);
-	virtio_start(device);
-	virtqueue_interrupts(&disk.queue, true);
+	start_with_interrupts(device);
 	test(works(&disk), "a disk that is a bus master works");
 	before = interrupt_counts[VECTOR];
 	pci_write(slot, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);

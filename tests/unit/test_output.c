@@ -426,19 +426,28 @@ static int connect_to(const struct sockaddr_un *address, socklen_t length)
 	return fd;
 }
 
-static void socket_clients_come_and_go(void **state)
+/* Makes a listening output, at a name of the kernel's choosing; the length of its address. */
+static socklen_t listen_output(struct bench *bench, struct sockaddr_un *address)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	socklen_t length = sizeof(address);
-	struct bench *bench = *state;
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int first, second;
+	socklen_t length = sizeof(*address);
 
-	/* A name of the kernel's choosing. */
-	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	assert_int_equal(bind(listener, (struct sockaddr *)address, sizeof(sa_family_t)), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)address, &length), 0);
 	assert_int_equal(listen(listener, 4), 0);
 	open_output(bench, OUTPUT_LISTENER, listener, -1);
+	return length;
+}
+
+static void socket_clients_come_and_go(void **state)
+{
+	struct sockaddr_un address;
+	struct bench *bench = *state;
+	socklen_t length;
+	int first, second;
+
+	length = listen_output(bench, &address);
 	write_text(bench, "unheard");
 	assert_int_equal(output_counters(bench->output)->dropped, 7);
 
@@ -486,16 +495,12 @@ static void fill_up(struct bench *bench)
 /* D2: a client that has said all that it has to say waits for what is said to it. */
 static void socket_input_may_end_before_output(void **state)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	socklen_t length = sizeof(address);
+	struct sockaddr_un address;
 	struct bench *bench = *state;
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t length;
 	int first, second;
 
-	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
-	assert_int_equal(listen(listener, 4), 0);
-	open_output(bench, OUTPUT_LISTENER, listener, -1);
+	length = listen_output(bench, &address);
 	first = connect_to(&address, length);
 	assert_int_equal(write(first, "?", 1), 1);
 	shutdown(first, SHUT_WR);
