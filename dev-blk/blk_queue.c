@@ -111,6 +111,7 @@ struct blk_queue {
 	struct blk_request_list batch; /* popped, or with a next operation; to be submitted */
 	struct blk_request_list done;  /* to be pushed */
 	bool broken;
+	bool woken; /* the last round took a wake up: what is wanted is looked at once more before a sleep */
 	bool may_poll;		/* there is another processor for the driver to run on */
 	unsigned poll_patience; /* vain attempts left */
 	unsigned sleeps;
@@ -466,6 +467,7 @@ static bool queue_under_way(const struct blk_queue *queue)
 /* A round from the submission on. Whether anything was completed. */
 static bool queue_process(struct blk_queue *queue)
 {
+	unsigned events;
 	bool submitted;
 
 	atomic_store_explicit(&queue->beats_answered,
@@ -476,8 +478,10 @@ static bool queue_process(struct blk_queue *queue)
 	if (queue_sync_begin(queue))
 		blk_engine_start(queue->engine, &queue->sync);
 	submitted = queue_submit(queue);
-	if (blk_engine_wait(queue->engine, 0) & BLK_EVENT_KICK)
+	events = blk_engine_wait(queue->engine, 0);
+	if (events & BLK_EVENT_KICK)
 		queue_count(queue, BLK_COUNTER_KICKS, 1);
+	queue->woken = (events & BLK_EVENT_WAKE) != 0;
 	if (submitted)
 		CRASH_POINT(SUBMITTED);
 	queue_collect(queue);
@@ -507,7 +511,7 @@ static void queue_run(struct blk_queue *queue)
 		popped = queue_pop(queue);
 		completed = queue_process(queue);
 
-		if (popped == 0 && !completed && STAILQ_EMPTY(&queue->batch))
+		if (popped == 0 && !completed && !queue->woken && STAILQ_EMPTY(&queue->batch))
 			queue_rest(queue);
 	}
 	/* What waits in the ring stays there; chains of a predecessor that were not taken yet stay in its log. */

@@ -10,7 +10,7 @@ TESTS += tests/unit/test_blk
 check_PROGRAMS += tests/unit/test_blk
 tests_unit_test_blk_SOURCES = tests/unit/test_blk.c tests/unit/blk_guest.c tests/unit/blk_guest.h
 tests_unit_test_blk_CPPFLAGS = $(UNIT_CPPFLAGS)
-tests_unit_test_blk_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fdatasync,--wrap=preadv2,--wrap=pwritev2 \
+tests_unit_test_blk_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=fdatasync,--wrap=io_uring_submit,--wrap=preadv2,--wrap=pwritev2 \
 	-Wl,--wrap=vhost_user_backend_queue_broken
 tests_unit_test_blk_LDADD = dev-blk/libblk.la $(UNIT_LIBS)
 

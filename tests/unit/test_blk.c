@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -31,6 +32,7 @@
 #include "common/vhost_user_spec.h"
 #include "tests/unit/blk_guest.h"
 
+#define WRITEBACK_AT  ((uint32_t)offsetof(struct virtio_blk_config, writeback))
 #define IMAGE_BYTES   (4u << 20)
 #define IMAGE_SECTORS (IMAGE_BYTES / 512)
 
@@ -52,6 +54,10 @@ static void (*host_during_write)(void); /* called once, in a write that is being
 static void (*host_in_writes)(void);	/* called in each */
 static atomic_bool host_sync_held;	/* an fdatasync waits until it is false */
 
+static atomic_bool asked_in_submit; /* the next submission finds the driver choosing write-through */
+
+int __real_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring);
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 ssize_t __real_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
@@ -800,6 +806,14 @@ static int config_write(uint32_t offset, uint8_t value, uint32_t size)
 	return guest.device.ops.set_config(&guest.device, offset, data, size);
 }
 
+/* On the queue's thread, in the middle of its round. */
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+	if (atomic_exchange(&asked_in_submit, false))
+		config_write(WRITEBACK_AT, 0, 1);
+	return __real_io_uring_submit(ring);
+}
+
 /* Waits for what a write to the configuration brought about. */
 static void settle(void)
 {
@@ -821,8 +835,6 @@ static uint64_t all_syncs(void)
 {
 	return (uint64_t)host_syncs + ring_operations(BLK_RING_FSYNC);
 }
-
-#define WRITEBACK_AT ((uint32_t)offsetof(struct virtio_blk_config, writeback))
 
 static void write_cache_can_be_turned_off(void **state)
 {
@@ -1538,6 +1550,27 @@ static int run_all(const char *name)
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
 
+/* A wake that comes when the queue has looked at what is wanted, and is taken up before it sleeps, is seen to all the same. */
+static void what_is_asked_late_in_a_round_is_done(void **state)
+{
+	(void)state;
+	asked_in_submit = true;
+	guest_restart_queue(&guest);
+	for (int i = 0; i < 500 && (asked_in_submit || !guest.device.ops.settled(&guest.device)); i++)
+		usleep(10000);
+	assert_false(asked_in_submit);
+	assert_true(guest.device.ops.settled(&guest.device));
+}
+
+static int run_with_ring(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_asked_late_in_a_round_is_done, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("rounds", tests, NULL, NULL);
+}
+
 /* With io_uring it is the kernel that is slow. */
 static int run_with_slow_calls(void)
 {
@@ -1569,7 +1602,7 @@ int main(void)
 	failed = run_all("sync") + run_with_slow_calls();
 	if (uring_available()) {
 		engine = BLK_ENGINE_URING;
-		failed += run_all("io_uring");
+		failed += run_all("io_uring") + run_with_ring();
 	} else {
 		puts("# io_uring is not available here: its engine is not tested");
 	}
