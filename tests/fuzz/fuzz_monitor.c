@@ -494,7 +494,7 @@ static void prepare(void)
 {
 	static struct network_resource network = {.interface_index = 7, .mtu = 1500};
 	static int disk_fds[1], console_fds[2] = {-1, -1};
-	static int console_states[2];
+	static int disk_states[1], console_states[2];
 	struct problems problems = {0};
 
 	fuzz_quiet_log();
@@ -505,11 +505,13 @@ static void prepare(void)
 	config_file_parse((const uint8_t *)config_text, strlen(config_text), true, &bench.file, &problems);
 	fuzz_require(problems.count == 0);
 	config_file_forget_lines(&bench.file);
-	disk_fds[0] = network.fd = console_states[0] = console_states[1] = bench.null_fd;
+	disk_fds[0] = disk_states[0] = network.fd = network.state_fd = bench.null_fd;
+	console_states[0] = console_states[1] = bench.null_fd;
 	bench.resources = (struct resources){.kvm_fd = bench.null_fd,
 					     .kernel_fd = bench.null_fd,
 					     .initrd_fd = -1,
 					     .disk_fds = disk_fds,
+					     .disk_states = disk_states,
 					     .networks = &network,
 					     .console_fds = console_fds,
 					     .console_states = console_states,
