@@ -191,6 +191,7 @@ int child_control_fd(const struct child *child)
 
 int child_ready(struct child *child)
 {
+	jail_serves();
 	return control_send_ready(child->fd);
 }
 

@@ -509,6 +509,7 @@ static int device_run_loop_by_hand(struct device_program *program)
 	if (result < 0)
 		return device_exit_status(result);
 	sigprocmask(SIG_SETMASK, &program->signals_before, NULL);
+	jail_serves();
 	loop_run(program->loop);
 	return program->status;
 }

@@ -47,6 +47,9 @@ struct jail_fork {
  */
 int jail_fork(struct jail_fork *fork);
 
+/* Whether root, as which we run, has user ids to give to its children: in a container, it may not. */
+bool jail_fork_has_users(void);
+
 /*
  * The parent: waits until the child has called exec or jail_fork_done(). 0, and pid, pidfd and link_fd are the
  * caller's; or -errno when the child failed, which is reaped then.
@@ -86,6 +89,12 @@ int jail_restrict_landlock(void);
  * seal.
  */
 int jail_watch_violations(int control_fd);
+
+/*
+ * The process is about to serve a guest: until here, a call that its filters do not allow shows that they and the C
+ * library do not fit, and is reported as that.
+ */
+void jail_serves(void);
 
 /*
  * Installs the filter in every thread of the process; none may have one of its own yet. tasks: whether the

@@ -12,11 +12,17 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
+#endif
+
+#include <config.h>
 
 #include "common/jail.h"
 #include "common/syscall_names.h"
@@ -26,11 +32,23 @@
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1
 #endif
-#define VIOLATION_TEXT_MAX  512
+#define VIOLATION_TEXT_MAX  800
 #define VIOLATION_FRAME_MAX 512
 #define VIOLATION_NAME_MAX  16 /* of a thread, as the kernel has it */
 
+#define NUMBER_TEXT(number)    NUMBER_TEXT_OF(number)
+#define NUMBER_TEXT_OF(number) #number
+#ifdef __GLIBC__
+#define BUILT_WITH "glibc " NUMBER_TEXT(__GLIBC__) "." NUMBER_TEXT(__GLIBC_MINOR__)
+#else
+#define BUILT_WITH "another library"
+#endif
+
 static int violation_control_fd = -1;
+/* The C library that carries this process out, as far as it tells. */
+static char violation_runs_with[32] = "another library";
+/* What a process does before it serves is its own doing and its library's, no guest's. */
+static volatile bool violation_serving;
 /* In memory of the program's own, so that to look at them calls nothing. */
 static __thread char violation_thread[VIOLATION_NAME_MAX] = "main";
 static __thread const char *volatile violation_filter;
@@ -94,6 +112,21 @@ size_t violation_describe(const struct violation *violation, char *bytes, size_t
 	return text.used;
 }
 
+size_t violation_describe_misfit(const char *filter, const char *built_with, const char *runs_with,
+				 char *bytes, size_t size)
+{
+	struct text text = {.bytes = bytes, .size = size};
+
+	text_add(&text, "; it had not served yet: the policy ");
+	text_add(&text, filter);
+	text_add(&text, " of Atoll " PACKAGE_VERSION " and the C library do not fit (built with ");
+	text_add(&text, built_with);
+	text_add(&text, ", runs with ");
+	text_add(&text, runs_with);
+	text_add(&text, "); install an Atoll that knows this library");
+	return text.used;
+}
+
 /* --- The report --- */
 
 static void violation_send(const struct violation *violation)
@@ -111,6 +144,8 @@ static void violation_send(const struct violation *violation)
 	message.arguments = (uint64_t *)violation->arguments;
 	message.n_arguments = VIOLATION_ARGUMENTS;
 	message.instruction = violation->instruction;
+	message.built_with = (char *)BUILT_WITH;
+	message.runs_with = violation_runs_with;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_VIOLATION;
 	envelope.violation = &message;
 	if (atoll__control__envelope__get_packed_size(&envelope) > sizeof(frame))
@@ -125,6 +160,10 @@ static void violation_print(const struct violation *violation)
 	size_t prefix = strlen(line);
 	size_t length = prefix + violation_describe(violation, line + prefix, sizeof(line) - prefix - 1);
 
+	if (!violation_serving) {
+		length += violation_describe_misfit(violation->filter, BUILT_WITH, violation_runs_with,
+						    line + length, sizeof(line) - length - 1);
+	}
 	line[length++] = '\n';
 	syscall(SYS_write, STDERR_FILENO, line, length);
 }
@@ -174,9 +213,20 @@ void jail_name_thread(const char *name)
 	strncpy(violation_thread, name, sizeof(violation_thread) - 1);
 }
 
+void jail_serves(void)
+{
+	violation_serving = true;
+}
+
 int jail_watch_violations(int control_fd)
 {
 	struct sigaction action = {.sa_sigaction = violation_take, .sa_flags = SA_SIGINFO};
+#ifdef __GLIBC__
+	struct text runs_with = {.bytes = violation_runs_with, .size = sizeof(violation_runs_with)};
+
+	text_add(&runs_with, "glibc ");
+	text_add(&runs_with, gnu_get_libc_version());
+#endif
 
 	violation_control_fd = control_fd;
 	sigfillset(&action.sa_mask);

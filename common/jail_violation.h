@@ -25,6 +25,13 @@ struct violation {
  */
 size_t violation_describe(const struct violation *violation, char *text, size_t size);
 
+/*
+ * What a violation before the process served means, behind that: "; it had not served yet: the policy blk.main of
+ * Atoll 0.1 and the C library do not fit (built with glibc 2.36, runs with glibc 2.41); ...". The rest as above.
+ */
+size_t violation_describe_misfit(const char *filter, const char *built_with, const char *runs_with,
+				 char *text, size_t size);
+
 /* Where violations are reported: the control wire, or -1. */
 int violation_control(void);
 

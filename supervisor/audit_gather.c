@@ -254,8 +254,7 @@ static bool processes_same(const struct audit *audit, const Atoll__Control__Moni
 
 static int supervisor_ask(int socket_fd, struct control_message *message)
 {
-	int result = monitor_client_ask(socket_fd, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_QUERY,
-					NULL, MONITOR_CLIENT_TIMEOUT_MS, message);
+	int result = monitor_client_query(socket_fd, MONITOR_CLIENT_TIMEOUT_MS, message);
 
 	if (result == 0 && message->envelope->monitor_reply->error[0] != '\0') {
 		control_message_clear(message);

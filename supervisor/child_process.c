@@ -75,6 +75,18 @@ int child_process_signal(const struct child_process *child)
 	return child->wait_status == JAIL_EXIT_ABORTED ? SIGABRT : 0;
 }
 
+bool child_process_violated(const struct child_process *child)
+{
+	return child->violation[0] != '\0' ||
+	       (child->wait_code == CLD_EXITED && child->wait_status == JAIL_EXIT_VIOLATION) ||
+	       child_process_signal(child) == SIGSYS;
+}
+
+bool child_process_misfits(const struct child_process *child)
+{
+	return !child->was_ready && child->broken == NULL && child_process_violated(child);
+}
+
 bool child_process_has_ended(const struct child_process *child)
 {
 	struct pollfd exited = {.fd = child->pidfd, .events = POLLIN};
@@ -176,11 +188,42 @@ static void child_take_record(struct child_process *child, const Atoll__Control_
 	child_take_text(child, level, when, child->last_text);
 }
 
-static void child_take_statistics(struct child_process *child, const Atoll__Control__Statistics *statistics)
+/* What names a thread, a filter, a counter; it is shown to people and put into JSON as it is. */
+static bool is_name(const char *text, size_t size)
 {
-	size_t count = statistics->n_counters < COUNTERS_MAX ? statistics->n_counters : COUNTERS_MAX;
-	struct child_counter *counters = calloc(count + 1, sizeof(*counters));
+	static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._- ";
+	size_t length = strspn(text, bytes);
 
+	return length < size && text[length] == '\0';
+}
+
+static bool statistics_are_sound(const Atoll__Control__Statistics *statistics)
+{
+	if (statistics->n_counters > COUNTERS_MAX)
+		return false;
+	for (size_t i = 0; i < statistics->n_counters; i++)
+		if (!is_name(statistics->counters[i]->name, COUNTER_NAME_SIZE))
+			return false;
+	return true;
+}
+
+/* As many as there may be, of names that there may be, and asked for: what is kept of a process is bounded by that. */
+static void child_take_statistics(struct child_process *child, uint64_t serial,
+				  const Atoll__Control__Statistics *statistics)
+{
+	size_t count = statistics->n_counters;
+	struct child_counter *counters;
+
+	if (serial == 0 || serial != child->statistics_serial) {
+		child_process_break(child, "it told its counters, and was not asked for them");
+		return;
+	}
+	if (!statistics_are_sound(statistics)) {
+		child_process_break(child, "it told counters that there cannot be");
+		return;
+	}
+	child->statistics_serial = 0;
+	counters = calloc(count + 1, sizeof(*counters));
 	if (counters == NULL)
 		return;
 	for (size_t i = 0; i < count; i++) {
@@ -190,6 +233,24 @@ static void child_take_statistics(struct child_process *child, const Atoll__Cont
 	free(child->counters);
 	child->counters = counters;
 	child->counter_count = count;
+	child->ops->statistics(child->owner, child, serial);
+}
+
+int child_process_ask_statistics(struct child_process *child, uint64_t serial)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__StatisticsRequest request = ATOLL__CONTROL__STATISTICS_REQUEST__INIT;
+	int result;
+
+	if (child->statistics_serial != 0)
+		return -EBUSY;
+	envelope.serial = serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS_REQUEST;
+	envelope.statistics_request = &request;
+	result = child_process_send(child, &envelope, NULL, 0);
+	if (result == 0)
+		child->statistics_serial = serial;
+	return result;
 }
 
 /*
@@ -198,7 +259,7 @@ static void child_take_statistics(struct child_process *child, const Atoll__Cont
  */
 static void child_take_violation(struct child_process *child, const Atoll__Control__Violation *message)
 {
-	static const char name_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
+	const char *names[] = {message->thread, message->filter, message->built_with, message->runs_with};
 	struct violation violation = {
 		.thread = message->thread,
 		.filter = message->filter,
@@ -207,14 +268,17 @@ static void child_take_violation(struct child_process *child, const Atoll__Contr
 		.instruction = message->instruction,
 	};
 
-	if (message->n_arguments != VIOLATION_ARGUMENTS || strlen(message->thread) > sizeof(child->id) ||
-	    strlen(message->filter) > sizeof(child->id) ||
-	    message->filter[strspn(message->filter, name_bytes)] != '\0') {
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (message->n_arguments == VIOLATION_ARGUMENTS && is_name(names[i], sizeof(child->id)))
+			continue;
 		child_process_break(child, "it told of a violation that there cannot be");
 		return;
 	}
 	memcpy(violation.arguments, message->arguments, sizeof(violation.arguments));
 	violation_describe(&violation, child->violation, sizeof(child->violation));
+	if (!child->was_ready)
+		violation_describe_misfit(message->filter, message->built_with, message->runs_with,
+					  child->misfit, sizeof(child->misfit));
 	child_print(child, LOG_LEVEL_ERROR, time_us(CLOCK_REALTIME), child->violation);
 }
 
@@ -233,6 +297,7 @@ static void child_take(struct child_process *child, struct control_message *mess
 	case ATOLL__CONTROL__ENVELOPE__BODY_READY:
 		if (child->state == CHILD_STARTING) {
 			child->state = CHILD_RUNNING;
+			child->was_ready = true;
 			child->ops->ready(child->owner, child);
 		} else if (child->state == CHILD_RUNNING) {
 			child_process_break(child, "it said twice that it is ready");
@@ -248,8 +313,7 @@ static void child_take(struct child_process *child, struct control_message *mess
 		child->ops->guest_event(child->owner, child, envelope->guest_event);
 		return;
 	case ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS:
-		child_take_statistics(child, envelope->statistics);
-		child->ops->statistics(child->owner, child, envelope->serial);
+		child_take_statistics(child, envelope->serial, envelope->statistics);
 		return;
 	case ATOLL__CONTROL__ENVELOPE__BODY_RECORDING:
 		if (child->ops->recording == NULL || child->state != CHILD_STARTING) {
@@ -462,7 +526,7 @@ int child_process_start(struct loop *loop, enum child_role role, unsigned index,
 	char title[192];
 	int sockets[2], output_fd, result;
 
-	*problem = (struct spawn_problem){"cannot make it", "see that memory and files are left"};
+	*problem = (struct spawn_problem){"cannot make it", "see that memory and files are left", false};
 	if (new_child == NULL)
 		return -ENOMEM;
 	new_child->loop = loop;

@@ -42,6 +42,7 @@ struct child_process_ops {
 	/* From the core only, once. */
 	void (*guest_event)(void *owner, struct child_process *child,
 			    const Atoll__Control__GuestEvent *event);
+	/* It answered the request with this serial; child->counters are new. */
 	void (*statistics)(void *owner, struct child_process *child, uint64_t serial);
 	/* It records what it calls; the listener is the owner's. NULL: nobody wants to know. */
 	void (*recording)(void *owner, struct child_process *child, int listener_fd);
@@ -55,8 +56,10 @@ struct child_process_ops {
 	void (*died)(void *owner, struct child_process *child);
 };
 
+#define COUNTER_NAME_SIZE 48
+
 struct child_counter {
-	char name[48];
+	char name[COUNTER_NAME_SIZE];
 	uint64_t value;
 };
 
@@ -83,6 +86,10 @@ struct child_process {
 	char last_text[LOG_TEXT_MAX]; /* of its last log record */
 	/* The system call that its filter did not allow, as it told: "main called openat(...), ...". */
 	char violation[512];
+	/* What that means when it came before "ready": policy and C library do not fit. */
+	char misfit[256];
+	bool was_ready;
+	uint64_t statistics_serial; /* of the request that it has not answered; 0: none */
 	/* The bucket that its records draw from. */
 	unsigned log_tokens;
 	uint64_t log_refilled_us;
@@ -127,6 +134,15 @@ const char *child_role_name(enum child_role role);
 const char *child_state_name(enum child_state state);
 /* The signal that ended it, also in a pid namespace of its own; 0: none did. */
 int child_process_signal(const struct child_process *child);
+/* A filter ended it, as far as can be known from outside. */
+bool child_process_violated(const struct child_process *child);
+/* Such an end before it was ready: its policy and its C library do not fit, and a successor would fare no better. */
+bool child_process_misfits(const struct child_process *child);
+/*
+ * Asks for its counters; ops->statistics comes with the serial, which is not 0. 0, -EBUSY while it owes an earlier
+ * answer, or another -errno.
+ */
+int child_process_ask_statistics(struct child_process *child, uint64_t serial);
 /* It is dead, though perhaps not reaped yet. */
 bool child_process_has_ended(const struct child_process *child);
 /* How it ended: "ended with status 1", "was killed by signal 9 (Killed)", into text. */

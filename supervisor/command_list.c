@@ -70,6 +70,26 @@ static void list_print_text(const Reply *reply, pid_t pid)
 	}
 }
 
+/* JSON has no bytes that are not UTF-8; a text that came from a process may. They are written as \xNN. */
+static json_t *list_json_text(const char *text)
+{
+	json_t *string = json_string(text);
+	size_t used = 0, size = 4 * strlen(text) + 1;
+	char *escaped;
+
+	if (string != NULL)
+		return string;
+	escaped = malloc(size);
+	if (escaped == NULL)
+		return json_string("");
+	escaped[0] = '\0';
+	for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++)
+		used += (size_t)snprintf(escaped + used, size - used, *c < 0x80 ? "%c" : "\\x%02x", *c);
+	string = json_string(escaped);
+	free(escaped);
+	return string;
+}
+
 static json_t *list_process_json(const Atoll__Control__ProcessState *process)
 {
 	json_t *counters = json_object();
@@ -77,11 +97,11 @@ static json_t *list_process_json(const Atoll__Control__ProcessState *process)
 	for (size_t i = 0; i < process->n_counters; i++)
 		json_object_set_new(counters, process->counters[i]->name,
 				    json_integer((json_int_t)process->counters[i]->value));
-	return json_pack("{s:s, s:s, s:i, s:s, s:b, s:b, s:s, s:I, s:s, s:o}", "role", process->role, "id",
+	return json_pack("{s:s, s:s, s:i, s:s, s:b, s:b, s:o, s:I, s:o, s:o}", "role", process->role, "id",
 			 process->id, "pid", (int)process->pid, "state", process->state, "sandbox",
-			 !process->no_sandbox, "recorded", process->recorded, "violation", process->violation,
-			 "restarts", (json_int_t)process->restarts, "trouble", process->trouble, "counters",
-			 counters);
+			 !process->no_sandbox, "recorded", process->recorded, "violation",
+			 list_json_text(process->violation), "restarts", (json_int_t)process->restarts,
+			 "trouble", list_json_text(process->trouble), "counters", counters);
 }
 
 static json_t *list_vm_json(const Reply *reply, pid_t pid)
@@ -108,8 +128,7 @@ static void list_vm(const char *name, json_t *json, bool *any)
 				     runtime_strerror(fd));
 		return;
 	}
-	result = monitor_client_ask(fd, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_QUERY, NULL,
-				    MONITOR_CLIENT_TIMEOUT_MS, &message);
+	result = monitor_client_query(fd, MONITOR_CLIENT_TIMEOUT_MS, &message);
 	close(fd);
 	if (result < 0) {
 		if (result != -EPIPE)

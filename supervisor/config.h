@@ -39,6 +39,12 @@ enum config_on_panic {
 	CONFIG_ON_PANIC_HOLD,
 };
 
+enum config_on_violation {
+	CONFIG_ON_VIOLATION_FAIL,
+	CONFIG_ON_VIOLATION_RESTART,
+	CONFIG_ON_VIOLATION_HOLD,
+};
+
 enum config_restart_policy {
 	CONFIG_RESTART_ALWAYS,
 	CONFIG_RESTART_NEVER,
@@ -62,6 +68,7 @@ struct config_console {
 	enum config_console_output output;
 	char *path; /* file: the file; socket: where it listens instead of the runtime folder; else NULL */
 	struct config_restart *restart;
+	enum config_on_violation on_violation;
 };
 
 struct config_disk {
@@ -71,6 +78,7 @@ struct config_disk {
 	bool readonly;
 	unsigned queues;
 	struct config_restart *restart;
+	enum config_on_violation on_violation;
 };
 
 struct config_network {
@@ -78,6 +86,7 @@ struct config_network {
 	char *tap;
 	char *mac;
 	struct config_restart *restart;
+	enum config_on_violation on_violation;
 	uint8_t mac_bytes[6];
 };
 
@@ -102,6 +111,7 @@ struct config {
 	char *heartbeat;
 	enum config_on_reset on_reset;
 	enum config_on_panic on_panic;
+	enum config_on_violation on_violation; /* of a device that does not say */
 	bool debug_exit;
 
 	uint64_t memory_bytes;

@@ -98,6 +98,16 @@ static void check_restart(struct check *check, const char *owner, struct config_
 	check_range(check, path, &restart->limit, otherwise->limit, 1, LIMIT_MAX);
 }
 
+/* A device that does not say it has the VM's. */
+static void check_on_violation(struct check *check, const char *owner, enum config_on_violation *on_violation)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "%son-violation", owner);
+	if (!config_tree_has(check->file->tree, path))
+		*on_violation = check->config->on_violation;
+}
+
 static void check_restart_default(struct check *check)
 {
 	static const struct config_restart otherwise = {
@@ -194,12 +204,13 @@ static void check_consoles(struct check *check, bool detached)
 	unsigned serials = 0, on_stdio = 0;
 
 	for (unsigned i = 0; i < config->consoles_count; i++) {
-		const struct config_console *console = &config->consoles[i];
+		struct config_console *console = &config->consoles[i];
 		unsigned line = config_file_line(check->file, "consoles[%u].output", i);
 		char path[64];
 
 		snprintf(path, sizeof(path), "consoles[%u].", i);
 		check_restart(check, path, console->restart, &config->restart_default);
+		check_on_violation(check, path, &console->on_violation);
 		check_console_path(check, i);
 		snprintf(path, sizeof(path), "consoles[%u].output", i);
 		if (console->output == CONFIG_OUTPUT_STDIO && on_stdio++ == 1)
@@ -223,6 +234,7 @@ static void check_disks(struct check *check)
 
 		snprintf(path, sizeof(path), "disks[%u].", i);
 		check_restart(check, path, disk->restart, &check->config->restart_default);
+		check_on_violation(check, path, &disk->on_violation);
 		snprintf(path, sizeof(path), "disks[%u].queues", i);
 		check_range(check, path, &disk->queues, 1, 1, QUEUES_MAX);
 		snprintf(path, sizeof(path), "disks[%u].id", i);
@@ -242,6 +254,7 @@ static void check_networks(struct check *check)
 
 		snprintf(path, sizeof(path), "networks[%u].", i);
 		check_restart(check, path, network->restart, &config->restart_default);
+		check_on_violation(check, path, &network->on_violation);
 		snprintf(path, sizeof(path), "networks[%u].tap", i);
 		check_value(check, path, network->tap, value_check_interface(network->tap));
 		for (unsigned j = 0; j < i; j++) {

@@ -18,6 +18,9 @@ static const cyaml_strval_t on_resets[] = {{"restart", CONFIG_ON_RESET_RESTART},
 					   {"exit", CONFIG_ON_RESET_EXIT}};
 static const cyaml_strval_t on_panics[] = {
 	{"exit", CONFIG_ON_PANIC_EXIT}, {"restart", CONFIG_ON_PANIC_RESTART}, {"hold", CONFIG_ON_PANIC_HOLD}};
+static const cyaml_strval_t on_violations[] = {{"fail", CONFIG_ON_VIOLATION_FAIL},
+					       {"restart", CONFIG_ON_VIOLATION_RESTART},
+					       {"hold", CONFIG_ON_VIOLATION_HOLD}};
 static const cyaml_strval_t restart_policies[] = {{"always", CONFIG_RESTART_ALWAYS},
 						  {"never", CONFIG_RESTART_NEVER}};
 
@@ -29,6 +32,7 @@ static const cyaml_strval_t restart_policies[] = {{"always", CONFIG_RESTART_ALWA
 	CYAML_FIELD_ENUM(key, OPTIONAL, type, member, strings, CYAML_ARRAY_LEN(strings))
 #define RESTART(type) \
 	CYAML_FIELD_MAPPING_PTR("restart", CYAML_FLAG_POINTER | OPTIONAL, type, restart, restart_fields)
+#define ON_VIOLATION(type) CHOICE("on-violation", type, on_violation, on_violations)
 
 static const cyaml_schema_field_t restart_fields[] = {
 	CHOICE("policy", struct config_restart, policy, restart_policies),
@@ -43,6 +47,7 @@ static const cyaml_schema_field_t console_fields[] = {
 	CHOICE("output", struct config_console, output, console_outputs),
 	TEXT("path", OPTIONAL, struct config_console, path),
 	RESTART(struct config_console),
+	ON_VIOLATION(struct config_console),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t console_schema = {
@@ -55,6 +60,7 @@ static const cyaml_schema_field_t disk_fields[] = {
 	CYAML_FIELD_BOOL("readonly", OPTIONAL, struct config_disk, readonly),
 	CYAML_FIELD_UINT("queues", OPTIONAL, struct config_disk, queues),
 	RESTART(struct config_disk),
+	ON_VIOLATION(struct config_disk),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t disk_schema = {
@@ -65,6 +71,7 @@ static const cyaml_schema_field_t network_fields[] = {
 	TEXT("tap", REQUIRED, struct config_network, tap),
 	TEXT("mac", OPTIONAL, struct config_network, mac),
 	RESTART(struct config_network),
+	ON_VIOLATION(struct config_network),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t network_schema = {
@@ -93,6 +100,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	TEXT("heartbeat", OPTIONAL, struct config, heartbeat),
 	CHOICE("on-reset", struct config, on_reset, on_resets),
 	CHOICE("on-panic", struct config, on_panic, on_panics),
+	ON_VIOLATION(struct config),
 	CYAML_FIELD_BOOL("debug-exit", OPTIONAL, struct config, debug_exit),
 	CYAML_FIELD_END,
 };

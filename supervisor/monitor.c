@@ -26,6 +26,7 @@ struct monitor_client {
 	int fd;
 	struct loop_watch *watch;
 	bool waiting;	 /* for the counters */
+	uint32_t first;	 /* so many processes it has been told of */
 	uint64_t ticket; /* for what was begun with it; 0: for nothing */
 	uint64_t serial;
 };
@@ -62,7 +63,9 @@ static void client_reply(struct monitor_client *client, Atoll__Control__MonitorR
 	envelope.serial = client->serial;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_MONITOR_REPLY;
 	envelope.monitor_reply = reply;
-	control_send(client->fd, &envelope, NULL, 0);
+	if (control_send(client->fd, &envelope, NULL, 0) == -EMSGSIZE)
+		log_error(
+			"the monitor has an answer that is too long for a packet; this is a fault of Atoll");
 }
 
 static void client_reply_error(struct monitor_client *client, const char *error)
@@ -120,6 +123,42 @@ static Atoll__Control__ProcessState *process_state_new(const struct vm *vm, cons
 	return process;
 }
 
+/* Whether a packet has room for it. */
+static bool reply_fits(Atoll__Control__MonitorReply *reply)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+
+	envelope.serial = UINT64_MAX;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_MONITOR_REPLY;
+	envelope.monitor_reply = reply;
+	return atoll__control__envelope__get_packed_size(&envelope) <= CONTROL_FRAME_MAX;
+}
+
+/* As many processes as a packet has room for; one fits always, for what is kept of it is bounded. */
+static void reply_add_processes(Atoll__Control__MonitorReply *reply, const struct vm *vm, uint32_t first)
+{
+	const struct child_process *child;
+	uint32_t index = 0;
+
+	TAILQ_FOREACH (child, &vm->children, link) {
+		Atoll__Control__ProcessState *process;
+
+		if (index++ < first)
+			continue;
+		process = process_state_new(vm, child);
+		if (process == NULL)
+			return;
+		reply->processes[reply->n_processes++] = process;
+		/* Also for the field that would be set then. */
+		reply->more = true;
+		if (!reply_fits(reply)) {
+			process_state_free(reply->processes[--reply->n_processes]);
+			return;
+		}
+	}
+	reply->more = false;
+}
+
 static void client_reply_state(struct monitor_client *client)
 {
 	Atoll__Control__MonitorReply reply = ATOLL__CONTROL__MONITOR_REPLY__INIT;
@@ -133,14 +172,8 @@ static void client_reply_state(struct monitor_client *client)
 	reply.state = (char *)vm_state_name(vm);
 	reply.uptime_us = vm_uptime(vm);
 	reply.processes = calloc(count + 1, sizeof(Atoll__Control__ProcessState *));
-	if (reply.processes != NULL) {
-		TAILQ_FOREACH (child, &vm->children, link) {
-			Atoll__Control__ProcessState *process = process_state_new(vm, child);
-
-			if (process != NULL)
-				reply.processes[reply.n_processes++] = process;
-		}
-	}
+	if (reply.processes != NULL)
+		reply_add_processes(&reply, vm, client->first);
 	client_reply(client, &reply);
 	for (size_t i = 0; i < reply.n_processes; i++)
 		process_state_free(reply.processes[i]);
@@ -166,7 +199,7 @@ static void monitor_round_start(struct monitor *monitor)
 {
 	if (monitor->outstanding > 0)
 		return;
-	monitor->outstanding = vm_request_statistics(monitor->vm, ++monitor->round);
+	monitor->outstanding = vm_request_statistics(monitor->vm, &monitor->round);
 	loop_timer_arm(monitor->round_timer, monitor->outstanding > 0 ? STATISTICS_US : 0);
 }
 
@@ -230,6 +263,12 @@ static void client_take(struct monitor_client *client, const Atoll__Control__Env
 	client->serial = envelope->serial;
 	switch (envelope->monitor_request->command) {
 	case ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_QUERY:
+		client->first = envelope->monitor_request->first;
+		/* The counters of all were gathered for the first of them. */
+		if (client->first > 0) {
+			client_reply_state(client);
+			return;
+		}
 		client->waiting = true;
 		monitor_round_start(client->monitor);
 		return;

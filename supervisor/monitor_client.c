@@ -4,6 +4,7 @@
 #include "supervisor/monitor_client.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,14 +27,15 @@ int monitor_client_connect(const char *name, pid_t *pid)
 	return result;
 }
 
-int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command command, const char *device,
-		       int timeout_ms, struct control_message *message)
+static int client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command command, const char *device,
+		      uint32_t first, int timeout_ms, struct control_message *message)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__MonitorRequest request = ATOLL__CONTROL__MONITOR_REQUEST__INIT;
 	int result;
 
 	request.command = command;
+	request.first = first;
 	request.device = (char *)(device != NULL ? device : "");
 	envelope.serial = 1;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_MONITOR_REQUEST;
@@ -48,6 +50,54 @@ int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command co
 		return 0;
 	control_message_clear(message);
 	return -EPROTO;
+}
+
+int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command command, const char *device,
+		       int timeout_ms, struct control_message *message)
+{
+	return client_ask(socket_fd, command, device, 0, timeout_ms, message);
+}
+
+/* The processes of `more` go behind those of `all`. */
+static int reply_append(Atoll__Control__MonitorReply *all, Atoll__Control__MonitorReply *more)
+{
+	Atoll__Control__ProcessState **processes =
+		realloc(all->processes, (all->n_processes + more->n_processes + 1) * sizeof(*processes));
+
+	if (processes == NULL)
+		return -ENOMEM;
+	all->processes = processes;
+	for (size_t i = 0; i < more->n_processes; i++)
+		processes[all->n_processes++] = more->processes[i];
+	more->n_processes = 0;
+	all->more = more->more;
+	return 0;
+}
+
+int monitor_client_query(int socket_fd, int timeout_ms, struct control_message *message)
+{
+	const Atoll__Control__MonitorRequest__Command query =
+		ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_QUERY;
+	int result = client_ask(socket_fd, query, NULL, 0, timeout_ms, message);
+
+	while (result == 0 && message->envelope->monitor_reply->more) {
+		Atoll__Control__MonitorReply *all = message->envelope->monitor_reply;
+		struct control_message next;
+
+		result = client_ask(socket_fd, query, NULL, (uint32_t)all->n_processes, timeout_ms, &next);
+		if (result == 0) {
+			/* Each brings one at least; or it would go on for ever. */
+			if (next.envelope->monitor_reply->n_processes == 0 &&
+			    next.envelope->monitor_reply->more)
+				result = -EPROTO;
+			else
+				result = reply_append(all, next.envelope->monitor_reply);
+			control_message_clear(&next);
+		}
+		if (result < 0)
+			control_message_clear(message);
+	}
+	return result;
 }
 
 int monitor_client_wait_end(int socket_fd, int timeout_ms)

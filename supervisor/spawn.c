@@ -166,6 +166,7 @@ static int spawn_inside(const char *path, char *const *arguments, int control_fd
 {
 	struct jail_fork fork;
 	int program_fd = open(path, O_PATH | O_CLOEXEC), result;
+	bool host;
 
 	if (program_fd < 0)
 		return -errno;
@@ -173,15 +174,38 @@ static int spawn_inside(const char *path, char *const *arguments, int control_fd
 	if (result == 1)
 		spawn_execute(&fork, arguments, control_fd, output_fd, program_fd);
 	close(program_fd);
+	/* What comes later is the program's. */
+	host = result < 0;
 	if (result == 0)
 		result = jail_fork_wait(&fork);
 	if (result < 0) {
-		*problem = (struct spawn_problem){fork.step, fork.remedy};
+		*problem = (struct spawn_problem){fork.step, fork.remedy, host};
 		return result;
 	}
 	close(fork.link_fd);
 	*pid = fork.pid;
 	*pidfd = fork.pidfd;
+	return 0;
+}
+
+int spawn_probe(struct spawn_problem *problem)
+{
+	struct jail_fork fork;
+	int result = jail_fork(&fork);
+
+	if (result == 1) {
+		jail_fork_done(&fork);
+		_exit(0);
+	}
+	if (result == 0)
+		result = jail_fork_wait(&fork);
+	if (result < 0) {
+		*problem = (struct spawn_problem){fork.step, fork.remedy, true};
+		return result;
+	}
+	waitid(P_PIDFD, (id_t)fork.pidfd, NULL, WEXITED);
+	close(fork.pidfd);
+	close(fork.link_fd);
 	return 0;
 }
 
@@ -193,7 +217,7 @@ int spawn_program(const char *program, const char *title, bool sandbox, int cont
 	int result;
 
 	spawn_program_path(program, path, sizeof(path));
-	*problem = (struct spawn_problem){NULL, NULL};
+	*problem = (struct spawn_problem){0};
 	result = sandbox ? spawn_inside(path, arguments, control_fd, output_fd, pid, pidfd, problem)
 			 : spawn_outside(path, arguments, control_fd, output_fd, pid, pidfd);
 	if (result < 0 && problem->step == NULL) {

@@ -11,7 +11,11 @@
 struct spawn_problem {
 	const char *step; /* or "" */
 	const char *remedy;
+	bool host; /* this host, or the container, lacks it */
 };
+
+/* Whether a process can be made in namespaces of its own at all, by making one. 0, or -errno with *problem. */
+int spawn_probe(struct spawn_problem *problem);
 
 /*
  * Starts $ATOLL_LIBEXEC_DIR/program, else the installed one, as argv { title }. It has /dev/null on 0,

@@ -108,6 +108,7 @@ static void vm_stop_within(struct vm *vm, uint64_t timeout_us)
 static void vm_end(struct vm *vm, int exit_status, bool relaunch, uint64_t timeout_us)
 {
 	struct child_process *child;
+	uint64_t serial;
 
 	if (vm->state == VM_STOPPING) {
 		if (vm->relaunch && !relaunch) {
@@ -125,7 +126,7 @@ static void vm_end(struct vm *vm, int exit_status, bool relaunch, uint64_t timeo
 		vm->stop_us = 0;
 		vm_stop_within(vm, timeout_us);
 		if (vm->record != NULL)
-			vm_request_statistics(vm, 0);
+			vm_request_statistics(vm, &serial);
 		vm_devices_end(vm, "the VM is ending, and its devices with it");
 		TAILQ_FOREACH (child, &vm->children, link)
 			child_process_shut_down(child);
@@ -419,11 +420,15 @@ static bool vm_heartbeat_reply(void *owner, struct child_process *child, uint64_
 
 	if (device != NULL)
 		return heartbeat_answered(&device->heartbeat, serial, reply, vm_now());
-	if (serial == 0 || serial > vm->serial)
-		return false;
-	/* The core has done what it was ordered before. */
-	vm->ops->answered(vm->owner, serial, "");
-	return true;
+	/* The core has done what it was ordered before; nothing else of what commands wait for is its to answer. */
+	for (size_t i = 0; i < VM_PAUSES_MAX; i++) {
+		if (serial == 0 || vm->pause_tickets[i] != serial)
+			continue;
+		vm->pause_tickets[i] = 0;
+		vm->ops->answered(vm->owner, serial, "");
+		return true;
+	}
+	return false;
 }
 
 static enum cause_weight vm_death_weight(const struct child_process *child)
@@ -460,8 +465,8 @@ static void vm_child_died(void *owner, struct child_process *child)
 		return;
 	}
 	if (vm->state != VM_STOPPING && child->violation[0] != '\0') {
-		vm_suspect(vm, CAUSE_KILLED, "%s: %s: %s", child_role_program(child->role), child->object,
-			   child->violation);
+		vm_suspect(vm, CAUSE_KILLED, "%s: %s: %s%s", child_role_program(child->role), child->object,
+			   child->violation, child->misfit);
 		return;
 	}
 	if (vm->state != VM_STOPPING) {
@@ -496,6 +501,7 @@ void vm_launch(struct vm *vm)
 	vm->state = VM_STARTING;
 	vm->relaunch = vm->paused = vm->draining = vm->hurried = false;
 	vm->ran_us = 0;
+	memset(vm->pause_tickets, 0, sizeof(vm->pause_tickets));
 	vm->cause_weight = 0;
 	loop_timer_arm(vm->ready_timer, READY_TIMEOUT_US);
 	/* What went wrong has been reported. */
@@ -504,7 +510,7 @@ void vm_launch(struct vm *vm)
 		TAILQ_FOREACH (child, &vm->children, link)
 			child_process_kill(child);
 		vm_ends_for(vm, "its processes could not be started");
-		vm_end(vm, EXIT_STATUS_FAILED, false, KILL_TIMEOUT_US);
+		vm_end(vm, vm->host_lacks ? EXIT_STATUS_HOST : EXIT_STATUS_FAILED, false, KILL_TIMEOUT_US);
 	}
 }
 
@@ -626,12 +632,21 @@ uint64_t vm_pause(struct vm *vm, bool paused, const char **why)
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__Heartbeat heartbeat = ATOLL__CONTROL__HEARTBEAT__INIT;
 	struct child_process *core = TAILQ_FIRST(&vm->children);
+	size_t slot = 0;
 
 	if (vm->state != VM_RUNNING) {
 		*why = vm->state == VM_STARTING ? "the VM is starting; try again when it runs"
 						: "the VM is ending, or held; no guest runs";
 		return 0;
 	}
+	while (slot < VM_PAUSES_MAX && vm->pause_tickets[slot] != 0)
+		slot++;
+	if (slot == VM_PAUSES_MAX) {
+		*why = "its core does not answer; end it with atoll kill";
+		return 0;
+	}
+	if (!paused)
+		vm_devices_resume(vm);
 	if (vm->paused != paused) {
 		log_notice("the VM is %s: a command asks for it", paused ? "paused" : "resumed");
 		vm_devices_excuse(vm, vm_now());
@@ -647,6 +662,7 @@ uint64_t vm_pause(struct vm *vm, bool paused, const char **why)
 		return 0;
 	}
 	vm->paused = paused;
+	vm->pause_tickets[slot] = envelope.serial;
 	return envelope.serial;
 }
 
@@ -712,18 +728,14 @@ void vm_link_changed(struct vm *vm, unsigned interface_index, bool up)
 	}
 }
 
-unsigned vm_request_statistics(struct vm *vm, uint64_t serial)
+unsigned vm_request_statistics(struct vm *vm, uint64_t *serial)
 {
-	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__StatisticsRequest request = ATOLL__CONTROL__STATISTICS_REQUEST__INIT;
 	struct child_process *child;
 	unsigned asked = 0;
 
-	envelope.serial = serial;
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS_REQUEST;
-	envelope.statistics_request = &request;
+	*serial = ++vm->serial;
 	TAILQ_FOREACH (child, &vm->children, link)
-		if (child->state == CHILD_RUNNING && child_process_send(child, &envelope, NULL, 0) == 0)
+		if (child->state == CHILD_RUNNING && child_process_ask_statistics(child, *serial) == 0)
 			asked++;
 	return asked;
 }

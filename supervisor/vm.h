@@ -30,6 +30,9 @@ enum vm_state {
 	VM_STOPPING,
 };
 
+/* Of commands that wait, and of those that did not. */
+#define VM_PAUSES_MAX 32
+
 struct vm;
 struct record;
 
@@ -65,6 +68,8 @@ struct vm {
 	unsigned device_count;
 	const struct child_process_ops *child_ops;
 	uint64_t serial; /* of the last message that is answered, or ticket */
+	/* Orders to pause or to go on that the core has not answered: their tickets. 0: none. */
+	uint64_t pause_tickets[VM_PAUSES_MAX];
 	bool paused;
 	uint64_t beat_us; /* of the last heartbeats */
 	struct loop_watch *beat_timer;
@@ -80,6 +85,7 @@ struct vm {
 	int exit_status;
 	char why[256]; /* it ends, in a line; "": nothing was said */
 	bool relaunch, was_running, over;
+	bool host_lacks; /* a process could not be started, for something that the host lacks */
 	/* Something went wrong: the likeliest cause so far, while others may still show. */
 	char *cause;
 	unsigned cause_weight;
@@ -111,8 +117,8 @@ uint64_t vm_pause(struct vm *vm, bool paused, const char **why);
 void vm_console_resize(struct vm *vm, unsigned columns, unsigned rows);
 /* A tap went up or down. */
 void vm_link_changed(struct vm *vm, unsigned interface_index, bool up);
-/* Asks every process for its counters; returns how many will answer. */
-unsigned vm_request_statistics(struct vm *vm, uint64_t serial);
+/* Asks every process that owes no answer for its counters; returns how many will answer, with *serial. */
+unsigned vm_request_statistics(struct vm *vm, uint64_t *serial);
 /* The relay has written everything of the run's console. */
 void vm_console_drained(struct vm *vm);
 

@@ -41,6 +41,8 @@ static int vm_start_one(struct vm *vm, enum child_role role, unsigned index, con
 		spawn_program_path(child_role_program(role), path, sizeof(path));
 		report_error("%s: cannot start %s: %s%s%s; %s", vm->config->name, path, problem.step,
 			     problem.step[0] != '\0' ? ": " : "", strerror(-result), problem.remedy);
+		if (problem.host)
+			vm->host_lacks = true;
 		return result;
 	}
 	return 0;

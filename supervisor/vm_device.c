@@ -26,8 +26,8 @@
 
 const char *vm_device_state_name(const struct vm_device *device)
 {
-	static const char *const names[] = {"starting",	  "running",	"restarting",
-					    "restarting", "restarting", "failed"};
+	static const char *const names[] = {"starting",	  "running", "restarting", "restarting",
+					    "restarting", "held",    "failed"};
 
 	return names[device->state];
 }
@@ -76,7 +76,7 @@ static void describe_end(const struct child_process *child, char *text, size_t s
 
 	child_process_describe_end(child, how, sizeof(how));
 	if (child->violation[0] != '\0')
-		snprintf(text, size, "%s: %.600s", how, child->violation);
+		snprintf(text, size, "%.160s: %.512s%.256s", how, child->violation, child->misfit);
 	else if (child->broken == NULL && child_process_signal(child) == 0 && child->last_text[0] != '\0')
 		snprintf(text, size, "%s: \"%.600s\"", how, child->last_text);
 	else
@@ -94,7 +94,8 @@ static void device_tell_core_failed(struct vm_device *device)
 	child_process_send(TAILQ_FIRST(&device->vm->children), &envelope, NULL, 0);
 }
 
-static void device_fail(struct vm_device *device)
+/* why: behind "the device is failed, ". */
+static void device_fail(struct vm_device *device, const char *why)
 {
 	const char *vm = device->vm->config->name;
 
@@ -103,20 +104,57 @@ static void device_fail(struct vm_device *device)
 		device_tell_core_failed(device);
 	else
 		loop_timer_arm(device->timer, 0);
-	if (device->restart.always)
-		log_error(
-			"%s: %s/%s %s; the device is failed, after %u restarts within %d s; the VM goes on; "
-			"revive it with \"atoll restart %s %s\"",
-			device_program(device), vm, device->id, device->trouble,
-			restart_recent(&device->restart, vm_now()), (int)(RESTART_WINDOW_US / 1000000), vm,
-			device->id);
-	else
-		log_error("%s: %s/%s %s; the device is failed, for its restart policy is never; the VM goes "
-			  "on; "
-			  "revive it with \"atoll restart %s %s\"",
-			  device_program(device), vm, device->id, device->trouble, vm, device->id);
+	log_error("%s: %s/%s %s; the device is failed, %s; the VM goes on; revive it with \"atoll restart %s "
+		  "%s\"",
+		  device_program(device), vm, device->id, device->trouble, why, vm, device->id);
 	device_answer_trouble(device, "the device is failed: its process %s; see its log lines",
 			      device->trouble);
+}
+
+static void device_fail_by_policy(struct vm_device *device)
+{
+	char why[80] = "for its restart policy is never";
+
+	if (device->restart.always)
+		snprintf(why, sizeof(why), "after %u restarts within %d s",
+			 restart_recent(&device->restart, vm_now()), (int)(RESTART_WINDOW_US / 1000000));
+	device_fail(device, why);
+}
+
+/* The guest stands still, and finds the device as it was if that gets a process before the guest goes on. */
+static void device_hold(struct vm_device *device)
+{
+	const char *vm = device->vm->config->name, *why = "";
+
+	device->state = DEVICE_HELD;
+	if (vm_pause(device->vm, true, &why) == 0)
+		log_error("%s: it cannot be paused: %s", vm, why);
+	log_error(
+		"%s: %s/%s %s; the device has no process and the VM is paused (on-violation: hold); \"atoll "
+		"restart %s %s\" gives it one, \"atoll resume %s\" lets the guest go on, without the device "
+		"if it has none",
+		device_program(device), vm, device->id, device->trouble, vm, device->id, vm);
+	device_answer_trouble(device, "the device is held: its process %s; see its log lines",
+			      device->trouble);
+}
+
+/*
+ * Its process called what it may not. Whoever has taken a process over gets no second try, unless the config says
+ * so; a successor whose library does not fit its policy would end as this one, however often it is tried.
+ */
+static bool device_take_violation(struct vm_device *device)
+{
+	if (child_process_misfits(device->child)) {
+		device_fail(device, "and no restart is tried: it ended before it served");
+		return true;
+	}
+	if (!child_process_violated(device->child) || device->on_violation == CONFIG_ON_VIOLATION_RESTART)
+		return false;
+	if (device->on_violation == CONFIG_ON_VIOLATION_HOLD)
+		device_hold(device);
+	else
+		device_fail(device, "for its process called what it may not (on-violation: fail)");
+	return true;
 }
 
 /* device->trouble says why the last process ended, after it had served so long. */
@@ -126,7 +164,7 @@ static void device_succeed(struct vm_device *device, uint64_t served_us)
 	char pause[48];
 
 	if (!restart_decide(&device->restart, now, served_us, &delay)) {
-		device_fail(device);
+		device_fail_by_policy(device);
 		return;
 	}
 	device->restarts++;
@@ -194,7 +232,9 @@ static void undertaker_died(struct vm_device *device)
 		loop_timer_arm(device->timer, 0);
 		return;
 	}
-	if (!restart_decide(&device->undertaker_restart, now,
+	/* One that does not fit its policy would do no better the next time. */
+	if (child_process_misfits(child) ||
+	    !restart_decide(&device->undertaker_restart, now,
 			    device->core_serves ? now - device->serving_us : 0, &delay)) {
 		log_error("%s: %s/%s %s, once too often; nobody answers the guest for this device; revive it "
 			  "with \"atoll restart %s %s\"",
@@ -220,6 +260,10 @@ void vm_device_died(struct vm_device *device, struct child_process *died)
 	}
 	loop_timer_disarm(device->timer);
 	describe_end(device->child, device->trouble, sizeof(device->trouble));
+	if (before == DEVICE_RUNNING)
+		device->ended_us = now;
+	if (device_take_violation(device))
+		return;
 	if (before == DEVICE_DRAINING) {
 		if (child->killed || child->wait_status != 0)
 			log_warning("%s: %s/%s %s while it was being replaced", device_program(device),
@@ -230,8 +274,6 @@ void vm_device_died(struct vm_device *device, struct child_process *died)
 		loop_timer_arm(device->timer, 0);
 		return;
 	}
-	if (before == DEVICE_RUNNING)
-		device->ended_us = now;
 	device_succeed(device, before == DEVICE_RUNNING ? now - device->serving_us : 0);
 }
 
@@ -265,7 +307,7 @@ static void device_start(struct vm_device *device)
 	device->heartbeat = (struct heartbeat){0};
 	if (device_renew(device) < 0) {
 		/* Each further one would be refused, too. */
-		device_fail(device);
+		device_fail(device, "for it has nothing to serve");
 		return;
 	}
 	result = vm_start_device(device->vm, device);
@@ -315,6 +357,8 @@ static void device_timer(void *argument)
 		device_start(device);
 		return;
 	}
+	if (device->state == DEVICE_HELD)
+		return;
 	process = device_process(device);
 	if (device->state == DEVICE_FAILED && process->state == CHILD_DEAD) {
 		device_bury(device);
@@ -389,7 +433,9 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 		return 0;
 	}
 	/* Who serves no tap serves the driver all the same: it stays until there is one. */
-	if ((device->state == DEVICE_RUNNING || device->state == DEVICE_FAILED) && device_renew(device) < 0) {
+	if ((device->state == DEVICE_RUNNING || device->state == DEVICE_HELD ||
+	     device->state == DEVICE_FAILED) &&
+	    device_renew(device) < 0) {
 		*why = device->trouble;
 		return 0;
 	}
@@ -404,6 +450,7 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 		loop_timer_arm(device->timer, vm->config->heartbeat_us);
 		child_process_shut_down(device->child);
 		break;
+	case DEVICE_HELD:
 	case DEVICE_FAILED:
 		log_notice("%s: %s/%s is revived: a command asks for it", device_program(device),
 			   vm->config->name, device->id);
@@ -475,6 +522,13 @@ static void vm_beat(void *argument)
 	loop_timer_arm(vm->beat_timer, beat_period_us(vm));
 }
 
+void vm_devices_resume(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->device_count; i++)
+		if (vm->devices[i].state == DEVICE_HELD)
+			device_fail(&vm->devices[i], "for the VM was resumed without it");
+}
+
 void vm_devices_excuse(struct vm *vm, uint64_t now)
 {
 	for (unsigned i = 0; i < vm->device_count; i++)
@@ -533,11 +587,13 @@ void vm_devices_end(struct vm *vm, const char *why)
 	}
 }
 
-static int device_init(struct vm *vm, struct vm_device *device, const struct config_restart *own)
+static int device_init(struct vm *vm, struct vm_device *device, const struct config_restart *own,
+		       enum config_on_violation on_violation)
 {
 	const struct config_restart *restart = own != NULL ? own : &vm->config->restart_default;
 
 	device->vm = vm;
+	device->on_violation = on_violation;
 	device->timer = loop_watch_timer(vm->loop, device_timer, device);
 	if (device->timer == NULL)
 		return -ENOMEM;
@@ -565,14 +621,14 @@ int vm_devices_new(struct vm *vm)
 					   .id = config->disks[i].id,
 					   .type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK,
 					   .queues = config->disks[i].queues};
-		result = device_init(vm, next, config->disks[i].restart);
+		result = device_init(vm, next, config->disks[i].restart, config->disks[i].on_violation);
 	}
 	for (unsigned i = 0; i < config->networks_count && result == 0; i++, next++) {
 		*next = (struct vm_device){.role = CHILD_ROLE_NET,
 					   .index = i,
 					   .id = config->networks[i].id,
 					   .type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_NET};
-		result = device_init(vm, next, config->networks[i].restart);
+		result = device_init(vm, next, config->networks[i].restart, config->networks[i].on_violation);
 	}
 	for (unsigned i = 0; i < config->consoles_count && result == 0; i++, next++) {
 		*next = (struct vm_device){
@@ -582,7 +638,7 @@ int vm_devices_new(struct vm *vm)
 			.type = config->consoles[i].type == CONFIG_CONSOLE_SERIAL
 					? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL
 					: ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE};
-		result = device_init(vm, next, config->consoles[i].restart);
+		result = device_init(vm, next, config->consoles[i].restart, config->consoles[i].on_violation);
 	}
 	return result;
 }

@@ -6,6 +6,8 @@
  *   DRAINING    a planned replacement: its process has the order to finish and end
  *   WAITING     its process ended; the next one starts after a pause
  *   SUCCEEDING  the next one has started: it is to say that it is ready, and the core that it serves
+ *   HELD        its process called what its policy does not allow (on-violation: hold): the VM is paused, nothing else
+ *               is done to the device, until `atoll restart` or `atoll resume`
  *   FAILED      no process, until `atoll restart`; a virtio device has an undertaker meanwhile, which fails what the
  *               guest asks of it
  *
@@ -31,6 +33,7 @@ enum vm_device_state {
 	DEVICE_DRAINING,
 	DEVICE_WAITING,
 	DEVICE_SUCCEEDING,
+	DEVICE_HELD,
 	DEVICE_FAILED,
 };
 
@@ -45,13 +48,14 @@ struct vm_device {
 	unsigned queues;
 
 	enum vm_device_state state;
-	struct child_process *child;	  /* the last one; dead in WAITING and FAILED */
+	struct child_process *child;	  /* the last one; dead in WAITING, HELD and FAILED */
 	struct child_process *undertaker; /* of FAILED, and of DRAINING from there; may be dead; NULL: none */
 	struct restart undertaker_restart; /* its own: a device's is spent */
 	uint64_t wire;			   /* serial of the AttachDevice that brought the core its end */
 	bool wire_ended;		   /* so the core said */
 	bool core_serves;
 	struct restart restart;
+	enum config_on_violation on_violation;
 	struct heartbeat heartbeat;
 	/* What DRAINING, WAITING or SUCCEEDING waits for is not for ever; nor is an end after the wire's. */
 	struct loop_watch *timer;
@@ -78,6 +82,8 @@ void vm_devices_launch(struct vm *vm);
 void vm_devices_run(struct vm *vm);
 /* The VM ends, or is held: nothing is restarted any more. why: for the commands that wait. */
 void vm_devices_end(struct vm *vm, const char *why);
+/* The guest goes on: devices that are held for a look at them have failed from here on. */
+void vm_devices_resume(struct vm *vm);
 /* The guest was stopped, or goes on: what took long is no hang. */
 void vm_devices_excuse(struct vm *vm, uint64_t now);
 

@@ -180,7 +180,7 @@ sealed() {
 	run --separate-stderr within 20 "$atoll" run jail.yaml </dev/null
 	echo "$stderr"
 	[ "$status" = 1 ]
-	grep -qE '^atoll: jail: atoll-blk: jail/root: main called openat\(.*\), which blk\.main\.policy does not allow; see atoll policy explain blk\.main openat$' <<<"$stderr"
+	grep -qE '^atoll: jail: atoll-blk: jail/root: main called openat\(.*\), which blk\.main\.policy does not allow; see atoll policy explain blk\.main openat; it had not served yet: the policy blk\.main of Atoll .*glibc.*' <<<"$stderr"
 	nothing_left jail
 }
 

@@ -58,6 +58,7 @@ tests_e2e_helpers_swapped_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
 
 EXTRA_DIST += tests/e2e/restart.bats tests/e2e/runner.bats tests/e2e/undertaker.bats
 EXTRA_DIST += tests/e2e/restart-console.bats
+EXTRA_DIST += tests/e2e/violation.bats
 
 # A disk's process that dies where it is told to.
 EXTRA_DIST += tests/e2e/crash-points.bats

@@ -66,11 +66,12 @@ static void test_good(void **state)
 	      "cmdline: a=b c\n"
 	      "consoles:\n  - id: serial\n    type: serial\n    output: pty\n  - id: v\n    type: virtio\n   "
 	      " output: null\n"
-	      "disks:\n  - id: root\n    path: root.img\n  - {id: data, path: /d, readonly: yes, queues: 4}\n"
+	      "disks:\n  - id: root\n    path: root.img\n  - {id: data, path: /d, readonly: yes, queues: 4, "
+	      "on-violation: fail}\n"
 	      "networks:\n  - id: lan\n    tap: tap0\n    mac: 52:54:00:12:34:56\n    restart: {policy: "
 	      "never}\n"
 	      "restart:\n  policy: always\n  backoff: 1s\n  limit: 3\n"
-	      "heartbeat: 2s\non-reset: exit\non-panic: hold\ndebug-exit: true\n",
+	      "heartbeat: 2s\non-reset: exit\non-panic: hold\non-violation: hold\ndebug-exit: true\n",
 	      false);
 	assert_string_equal(told(), "");
 	config = file.config;
@@ -96,6 +97,9 @@ static void test_good(void **state)
 	assert_int_equal(config->networks[0].restart->limit, 3);
 	assert_int_equal(config->restart_default.policy, CONFIG_RESTART_ALWAYS);
 	assert_int_equal(config->restart_default.limit, 3);
+	assert_int_equal(config->disks[0].on_violation, CONFIG_ON_VIOLATION_HOLD);
+	assert_int_equal(config->disks[1].on_violation, CONFIG_ON_VIOLATION_FAIL);
+	assert_int_equal(config->consoles[1].on_violation, CONFIG_ON_VIOLATION_HOLD);
 	assert_true(config->heartbeat_us == 2000000);
 	assert_int_equal(config->on_reset, CONFIG_ON_RESET_EXIT);
 	assert_int_equal(config->on_panic, CONFIG_ON_PANIC_HOLD);
@@ -139,15 +143,15 @@ static void test_keys(void **state)
 	(void)state;
 	expect(HEAD "colour: blue\n", "4: colour: unknown key; known here: name, cpus, memory, boot, "
 				      "consoles, disks, networks, restart, heartbeat, "
-				      "on-reset, on-panic, debug-exit");
+				      "on-reset, on-panic, on-violation, debug-exit");
 	expect(HEAD "disks:\n  - id: a\n    paht: x\n    path: x\n",
 	       "6: disks[0].paht: unknown key; did you mean \"path\"? known here: id, path, format, "
 	       "readonly, "
-	       "queues, restart");
+	       "queues, restart, on-violation");
 	expect(HEAD "onreset: exit\n",
 	       "4: onreset: unknown key; did you mean \"on-reset\"? known here: name, cpus, "
 	       "memory, boot, consoles, disks, networks, restart, heartbeat, "
-	       "on-reset, on-panic, debug-exit");
+	       "on-reset, on-panic, on-violation, debug-exit");
 	expect(HEAD "cpus: 1\ncpus: 2\n",
 	       "5: cpus: the key is there twice, first on line 4; keep one of them");
 	expect("boot:\n  kernel: k\n", "1: name: the key is missing; add it");
@@ -180,6 +184,8 @@ static void test_types(void **state)
 	       "4: on-reset: \"reboot\" is not a choice here; write restart or exit");
 	expect(HEAD "on-reset: Restrat\n", "4: on-reset: \"Restrat\" is not a choice here; did you mean "
 					   "\"restart\"? write restart or exit");
+	expect(HEAD "on-violation: kill\n",
+	       "4: on-violation: \"kill\" is not a choice here; write fail, restart or hold");
 	expect(HEAD "disks: x\n",
 	       "4: disks: is a single value, not a list; write items that start with \"- \" below it");
 	expect("name: web\nboot: k\n", "2: boot: is a single value, not a block of keys; write \"KEY: "

@@ -36,6 +36,8 @@
 
 #include <cmocka.h>
 
+#include <config.h>
+
 #include "common/control_wire.h"
 #include "common/jail.h"
 #include "common/jail_violation.h"
@@ -493,6 +495,7 @@ static int sealed_run(void (*body)(void))
 		dup2(standard_error[1], STDERR_FILENO);
 		TRY(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 		TRY(jail_watch_violations(control[1]) == 0);
+		jail_serves();
 		body();
 		_exit(0);
 	}
@@ -817,6 +820,14 @@ static void a_violation_is_described(void **state)
 			    "openat");
 	assert_int_equal(violation_describe(&violation, small, sizeof(small)), sizeof(small) - 1);
 	assert_string_equal(small, "queue-0 called open");
+	/* H: before it served. */
+	length = violation_describe_misfit("blk.main", "glibc 2.36", "glibc 2.41", text, sizeof(text));
+	assert_int_equal(length, strlen(text));
+	assert_string_equal(text, "; it had not served yet: the policy blk.main of Atoll " PACKAGE_VERSION
+				  " and the C library do not fit (built with glibc 2.36, runs with glibc "
+				  "2.41); install an Atoll that knows this library");
+	assert_int_equal(violation_describe_misfit("blk.main", "a", "b", small, sizeof(small)),
+			 sizeof(small) - 1);
 }
 
 int main(void)

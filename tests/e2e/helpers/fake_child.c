@@ -18,15 +18,23 @@
  *   flood       is ready, and logs without end
  *   recorder    tells that it records what it calls
  *   early       is sealed, and makes a call that its filter does not allow
- *   asked       the same, when it is ready and asked for its statistics
+ *   library     the same, with another C library than the one that it was built with, as it says
+ *   vague       is ended with a filter's status, without a word
+ *   asked       the same as early, when it is ready and asked for its statistics
  *   pretend     tells that it did, and goes on
  *   nonsense    tells of a violation by a name that there is not
  *   few         tells of one with too few arguments
+ *   bytes       tells of one in a thread whose name is no text
+ *   many        tells as many counters as there may be, of names as long as there may be
+ *   more        tells one more
+ *   odd         tells a counter whose name is no text
  * at their first heartbeat, when the VM runs:
  *   late        ends with status 7
  *   twice       says again that it is ready
  *   impostor    tells of the guest's end, though no core
  *   echo        answers a heartbeat that it was not asked for
+ *   gossip      tells counters that it was not asked for
+ *   latin       logs what is no UTF-8, and ends with status 7
  *   hung        does not answer
  *   stalled     answers that work is open, ever the same
  *   waiting     the same, but that it waits for the host
@@ -39,6 +47,7 @@
  *   failure     its machine fails
  *   unknown     tells of an end that there is not
  *   deceiver    tells of a device that there is not
+ *   answerer    answers heartbeats that it was not asked for, as they are numbered, when it is told of a successor
  *
  * Descriptors other than 0 to 3 at its start, or another environment than it should have, make it log "LEAK".
  */
@@ -99,6 +108,8 @@ static void pretend(const char *thread, const char *filter, size_t arguments)
 	violation.call = 2;
 	violation.arguments = values;
 	violation.n_arguments = arguments;
+	violation.built_with = (char *)"glibc 2.36";
+	violation.runs_with = (char *)"glibc 2.99";
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_VIOLATION;
 	envelope.violation = &violation;
 	control_send(WIRE, &envelope, NULL, 0);
@@ -157,6 +168,13 @@ static void answer_heartbeat(const char *mode, uint64_t serial)
 	control_send(WIRE, &envelope, NULL, 0);
 }
 
+/* What commands wait for is numbered too. */
+static void answer_all(uint64_t last)
+{
+	for (uint64_t serial = 1; serial <= last; serial++)
+		answer_heartbeat("good", serial);
+}
+
 /* As a core: the successor of a device is served at once. */
 static void tell_device(const char *id, uint64_t serial)
 {
@@ -168,6 +186,30 @@ static void tell_device(const char *id, uint64_t serial)
 	envelope.serial = serial;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_STATE;
 	envelope.device_state = &state;
+	control_send(WIRE, &envelope, NULL, 0);
+}
+
+/* Counters as `mode` has them. */
+static void tell_counters(const char *mode, uint64_t serial)
+{
+	static Atoll__Control__Counter counters[257];
+	static char names[257][48];
+	Atoll__Control__Counter *list[257];
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__Statistics statistics = ATOLL__CONTROL__STATISTICS__INIT;
+
+	for (unsigned i = 0; i < 257; i++) {
+		atoll__control__counter__init(&counters[i]);
+		snprintf(names[i], sizeof(names[i]), "%047u", i);
+		counters[i].name = strcmp(mode, "odd") == 0 ? (char *)"caf\xe9" : names[i];
+		counters[i].value = UINT64_MAX;
+		list[i] = &counters[i];
+	}
+	statistics.counters = list;
+	statistics.n_counters = strcmp(mode, "many") == 0 ? 256 : strcmp(mode, "more") == 0 ? 257 : 1;
+	envelope.serial = serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS;
+	envelope.statistics = &statistics;
 	control_send(WIRE, &envelope, NULL, 0);
 }
 
@@ -188,6 +230,11 @@ static int serve(const char *mode)
 		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS_REQUEST &&
 			 strcmp(mode, "asked") == 0)
 			violate();
+		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS_REQUEST)
+			tell_counters(mode, message.envelope->serial);
+		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE &&
+			 strcmp(mode, "answerer") == 0)
+			answer_all(message.envelope->serial);
 		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE)
 			tell_device(message.envelope->attach_device->id, message.envelope->serial);
 		control_message_clear(&message);
@@ -238,6 +285,14 @@ static void misbehave_before_ready(const char *mode)
 		pretend("main", "blk.main", 6);
 	if (strcmp(mode, "nonsense") == 0)
 		pretend("main", "blk.main\nforged", 6);
+	if (strcmp(mode, "bytes") == 0)
+		pretend("ma\xffn", "blk.main", 6);
+	if (strcmp(mode, "library") == 0) {
+		pretend("main", "blk.main", 6);
+		exit(159);
+	}
+	if (strcmp(mode, "vague") == 0)
+		exit(159);
 	if (strcmp(mode, "few") == 0)
 		pretend("main", "blk.main", 2);
 	if (strcmp(mode, "close") == 0) {
@@ -292,6 +347,12 @@ static void misbehave_when_running(const char *mode)
 		control_send_guest_event(WIRE, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0, "");
 	if (strcmp(mode, "echo") == 0)
 		answer_heartbeat("good", 12345);
+	if (strcmp(mode, "gossip") == 0)
+		tell_counters(mode, 12345678);
+	if (strcmp(mode, "latin") == 0) {
+		say("caf\xe9", NULL, 0);
+		exit(7);
+	}
 	if (strcmp(mode, "late") == 0) {
 		say("these are my late words", NULL, 0);
 		exit(7);
@@ -354,6 +415,7 @@ int main(void)
 		control_message_clear(&message);
 	} while (devices > 1 && devices-- > 0);
 	misbehave_before_ready(mode);
+	jail_serves();
 	control_send_ready(WIRE);
 	misbehave_when_ready(mode);
 	if (end_guest(mode))
