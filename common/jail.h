@@ -47,9 +47,6 @@ struct jail_fork {
  */
 int jail_fork(struct jail_fork *fork);
 
-/* Whether root, as which we run, has user ids to give to its children: in a container, it may not. */
-bool jail_fork_has_users(void);
-
 /*
  * The parent: waits until the child has called exec or jail_fork_done(). 0, and pid, pidfd and link_fd are the
  * caller's; or -errno when the child failed, which is reaped then.

@@ -33,10 +33,6 @@
 #define JAIL_USER_BASE 0x70000000u
 #define GROUPS_MAX     256
 
-#define REMEDY_NAMESPACES                                                                                    \
-	"allow user namespaces (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone), or use " \
-	"--no-sandbox for debugging"
-
 static int jail_fork_problem(struct jail_fork *fork, int error, const char *step, const char *remedy)
 {
 	fork->step = step;
@@ -84,6 +80,29 @@ static int jail_write_maps(pid_t pid)
 	}
 	result = map_write_one(pid, "uid_map", geteuid());
 	return result < 0 ? result : map_write_one(pid, "gid_map", getegid());
+}
+
+/* What helps who cannot write them. */
+static const char *jail_maps_remedy(int error)
+{
+	if (error == -ENOENT)
+		return "mount /proc, that of this pid namespace";
+	if (error == -EPERM && geteuid() == 0)
+		return "start it as a user that is not root, or where root has user ids to give away";
+	return "mount /proc so that it can be written, and let this host's security modules allow it";
+}
+
+static const char *jail_clone_remedy(int error)
+{
+	if (error == -ENOSPC || error == -EUSERS)
+		return "raise the sysctls user.max_*_namespaces, or nest fewer containers";
+	if (error == -EINVAL)
+		return "use a kernel with user, pid, network, IPC, UTS and cgroup namespaces";
+	if (error == -EPERM || error == -EACCES)
+		return "allow user namespaces (sysctls user.max_user_namespaces, "
+		       "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns; "
+		       "in a container, its seccomp profile), or use --no-sandbox for debugging";
+	return "see that memory and processes are left";
 }
 
 /* --- The child --- */
@@ -138,6 +157,9 @@ static pid_t jail_clone(int *pidfd)
 	};
 	long pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
 
+	/* Filters of containers, which cannot look into its arguments, answer so. */
+	if (pid < 0 && errno == ENOSYS)
+		pid = syscall(SYS_clone, JAIL_NAMESPACES | CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, 0);
 	return pid < 0 ? -errno : (pid_t)pid;
 }
 
@@ -174,8 +196,8 @@ static int jail_fork_release(struct jail_fork *fork)
 
 	if (result < 0) {
 		jail_fork_abandon(fork);
-		return jail_fork_problem(fork, result, "cannot write its user and group maps",
-					 "mount /proc, and see that this user may make user namespaces");
+		return jail_fork_problem(fork, result, "cannot write its user and group maps in /proc",
+					 jail_maps_remedy(result));
 	}
 	if (send(fork->link_fd, &go, sizeof(go), MSG_NOSIGNAL) < 0) {
 		result = -errno;
@@ -211,7 +233,8 @@ int jail_fork(struct jail_fork *fork)
 	close(sockets[1]);
 	if (fork->pid < 0) {
 		close(sockets[0]);
-		return jail_fork_problem(fork, fork->pid, "cannot make its namespaces", REMEDY_NAMESPACES);
+		return jail_fork_problem(fork, fork->pid, "cannot make its namespaces",
+					 jail_clone_remedy(fork->pid));
 	}
 	fork->link_fd = sockets[0];
 	return jail_fork_release(fork);

@@ -138,11 +138,22 @@ static void check_name(struct run *run, struct problems *problems)
 		run_name_problem(run, problems, result, holder);
 }
 
+/* Told before everything that would fail because of it: sockets, maps of ids and locks are found by its paths. */
+static void check_proc(struct problems *problems)
+{
+	if (access("/proc/self/fd", F_OK) < 0)
+		problem_add_host(problems, 1, "host",
+				 "/proc is not there: %s; mount /proc, as in \"mount -t proc proc "
+				 "/proc\"",
+				 strerror(errno));
+}
+
 int command_check(int argc, char **argv)
 {
 	struct problems problems = {0};
+	struct spawn_problem lacks;
 	struct run run = {0};
-	int status;
+	int status, result;
 
 	while (command_option(argc, argv, NULL, &status) != -1)
 		;
@@ -153,6 +164,11 @@ int command_check(int argc, char **argv)
 	config_file_load(argv[optind], false, &run.file, &problems);
 	if (run.file.config != NULL) {
 		check_name(&run, &problems);
+		check_proc(&problems);
+		result = spawn_probe(&lacks);
+		if (result < 0)
+			problem_add_host(&problems, 1, "host", "a process in a sandbox %s: %s; %s",
+					 lacks.step, strerror(-result), lacks.remedy);
 		resources_open(&run.file, NULL, &run.claims, &run.resources, &problems);
 		file_claims_clear(&run.claims);
 		resources_close(&run.resources);
@@ -419,6 +435,8 @@ static int run_open(struct run *run, const char *path)
 		return EXIT_STATUS_USAGE;
 	/* What else would be refused is asked of the host only when the file itself is in order: run takes
 	 * locks. */
+	if (problems.count == 0)
+		check_proc(&problems);
 	if (problems.count == 0) {
 		result = runtime_dir_take(run->file.config->name, &run->dir, &holder);
 		if (result < 0)

@@ -347,8 +347,8 @@ sealed() {
 		'$atoll' run jail.yaml </dev/null; echo status \$?
 		'$ATOLL_LIBEXEC_DIR/atoll-blk' --socket-path=sock --blk-file=image; echo status \$?"
 	echo "$output"
-	[ "$(grep -c '^status [13]$' <<<"$output")" = 2 ]
-	[ "$(grep -c 'cannot make its namespaces: .*; allow user namespaces (sysctl user.max_user_namespaces' <<<"$output")" = 2 ]
+	[ "$(grep -c '^status 3$' <<<"$output")" = 2 ]
+	[ "$(grep -c 'cannot make its namespaces: .*; raise the sysctls user.max_\*_namespaces' <<<"$output")" = 2 ]
 	[ ! -e sock ]
 	nothing_left jail
 }

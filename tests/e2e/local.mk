@@ -60,6 +60,12 @@ EXTRA_DIST += tests/e2e/restart.bats tests/e2e/runner.bats tests/e2e/undertaker.
 EXTRA_DIST += tests/e2e/restart-console.bats
 EXTRA_DIST += tests/e2e/violation.bats
 
+# Hosts that lack something.
+EXTRA_DIST += tests/e2e/host.bats
+E2E_HELPERS += tests/e2e/helpers/without
+tests_e2e_helpers_without_SOURCES = tests/e2e/helpers/without.c
+tests_e2e_helpers_without_LDADD = common/libcommon.la
+
 # A disk's process that dies where it is told to.
 EXTRA_DIST += tests/e2e/crash-points.bats
 E2E_HELPERS += tests/e2e/helpers/crash_blk
