@@ -162,6 +162,7 @@ int child_configuration(struct child *child, const char *program, struct control
 	log_identify(program, object);
 	log_set_level(log_level <= LOG_LEVEL_DEBUG ? (enum log_level)log_level : LOG_LEVEL_NOTICE);
 	log_set_sink(child_log, child);
+	log_bound_sites();
 	return 1;
 }
 
@@ -227,6 +228,7 @@ static void child_send_statistics(struct child *child, uint64_t serial)
 	Atoll__Control__Statistics statistics = ATOLL__CONTROL__STATISTICS__INIT;
 	int result;
 
+	log_flush_held(false);
 	if (child->ops->statistics != NULL)
 		child->ops->statistics(child->argument, child);
 	statistics.counters = child->counters;
@@ -251,6 +253,7 @@ static void child_send_heartbeat(struct child *child, uint64_t serial)
 
 	if (child->ops->heartbeat != NULL)
 		child->ops->heartbeat(child->argument, &reply);
+	log_flush_held(false);
 	envelope.serial = serial;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT_REPLY;
 	envelope.heartbeat_reply = &reply;

@@ -271,6 +271,7 @@ void device_program_session_ended(struct device_program *program, int error)
 	program->session = false;
 	if (error < 0)
 		log_warning("the front end's session ended: %s", strerror(-error));
+	log_flush_held(false);
 	if (program->listen_watch != NULL) {
 		log_info("waiting for the next front end");
 		loop_watch_set_events(program->listen_watch, LOOP_READ);
@@ -443,6 +444,7 @@ static int device_go_inside(struct device_program *program, struct jail_fork *fo
 	program->inside = true;
 	jail_fork_done(fork);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	result = device_leave_stdio(null_fd);
 	if (result == 0)
 		result = jail_enter(&jail);
@@ -510,6 +512,7 @@ static int device_run_loop_by_hand(struct device_program *program)
 		return device_exit_status(result);
 	sigprocmask(SIG_SETMASK, &program->signals_before, NULL);
 	jail_serves();
+	log_bound_sites();
 	loop_run(program->loop);
 	return program->status;
 }
@@ -628,6 +631,8 @@ int device_program_main(int argc, char **argv, const struct device_program_ops *
 
 	log_identify(ops->program, "");
 	signal(SIGPIPE, SIG_IGN);
+	/* A file that may not grow is an error of a write. */
+	signal(SIGXFSZ, SIG_IGN);
 	result = child_attach(&program.child);
 	if (result == 0)
 		status = device_run_supervised(&program);
@@ -638,6 +643,7 @@ int device_program_main(int argc, char **argv, const struct device_program_ops *
 
 	if (program.session)
 		ops->session_stop(device);
+	log_flush_held(true);
 	/* To take a signal's handler back is not allowed any more, as it is not to put one in the place of the
 	 * one that reports. */
 	if (program.inside) {

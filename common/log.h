@@ -13,8 +13,11 @@
 #define ATOLL_COMMON_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "common/log_limit.h"
 
 enum log_level {
 	LOG_LEVEL_ERROR,
@@ -55,10 +58,34 @@ const char *log_level_name(enum log_level level);
 
 void log_message(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-#define log_error(...)	 log_message(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warning(...) log_message(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_notice(...)	 log_message(LOG_LEVEL_NOTICE, __VA_ARGS__)
-#define log_info(...)	 log_message(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...)	 log_message(LOG_LEVEL_DEBUG, __VA_ARGS__)
+/*
+ * A record under the bound of its site (log_limit.h), if log_bound_sites() was called. subject: the device that it
+ * is about, in a process that speaks of several, or NULL.
+ */
+void log_message_at(struct log_site *site, const char *subject, enum log_level level, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Bounds the records of this process. Call before a second thread exists. */
+void log_bound_sites(void);
+
+/* Tells of what the bound held back and no later record told: now and then, and all of it at the end. */
+void log_flush_held(bool all);
+
+#define LOG_AT(subject, level, ...)                                          \
+	do {                                                                 \
+		static struct log_site log_site_here;                        \
+		log_message_at(&log_site_here, subject, level, __VA_ARGS__); \
+	} while (0)
+
+#define log_error(...)	 LOG_AT(NULL, LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) LOG_AT(NULL, LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_notice(...)	 LOG_AT(NULL, LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(...)	 LOG_AT(NULL, LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)	 LOG_AT(NULL, LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/* The same about one of several devices: it has a second of its own. */
+#define log_error_of(subject, ...)   LOG_AT(subject, LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning_of(subject, ...) LOG_AT(subject, LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_debug_of(subject, ...)   LOG_AT(subject, LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 #endif

@@ -55,9 +55,6 @@
 /* A queue without a kick eventfd is looked at this often. */
 #define POLL_ONLY_INTERVAL_NS 200000
 
-/* Host errors are logged, but not faster than this: a guest can cause them at will. */
-#define ERROR_LOG_INTERVAL_NS INT64_C(1000000000)
-
 enum queue_state {
 	QUEUE_STATE_STARTING, /* the thread makes its engine */
 	QUEUE_STATE_IDLE,
@@ -115,8 +112,6 @@ struct blk_queue {
 	bool may_poll;		/* there is another processor for the driver to run on */
 	unsigned poll_patience; /* vain attempts left */
 	unsigned sleeps;
-	int64_t error_logged;
-	uint64_t errors_unlogged;
 };
 
 #define REQUESTS_BYTES	 (sizeof(struct blk_request) * QUEUE_REQUESTS)
@@ -320,18 +315,8 @@ static void queue_collect(struct blk_queue *queue)
 
 static void queue_log_host_error(struct blk_queue *queue, const struct blk_request *request)
 {
-	int64_t now = clock_now();
-
-	if (queue->error_logged != 0 && now - queue->error_logged < ERROR_LOG_INTERVAL_NS) {
-		queue->errors_unlogged++;
-		return;
-	}
-	log_warning("queue %u: request of type %u at byte %llu failed: %s (%llu more failed since the last "
-		    "such record)",
-		    queue->index, request->type, (unsigned long long)request->io.offset,
-		    strerror(-request->error), (unsigned long long)queue->errors_unlogged);
-	queue->error_logged = now;
-	queue->errors_unlogged = 0;
+	log_warning("queue %u: request of type %u at byte %llu failed: %s", queue->index, request->type,
+		    (unsigned long long)request->io.offset, strerror(-request->error));
 }
 
 static void queue_count_request(struct blk_queue *queue, const struct blk_request *request)

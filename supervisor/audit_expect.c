@@ -19,13 +19,18 @@
 	(NAMESPACE_BIT(USER) | NAMESPACE_BIT(MOUNT) | NAMESPACE_BIT(PID) | NAMESPACE_BIT(NETWORK) | \
 	 NAMESPACE_BIT(IPC) | NAMESPACE_BIT(UTS) | NAMESPACE_BIT(CGROUP))
 
-/* --- limits: jail_enter(), "limits", and jail_seal_process() --- */
+/* --- limits: the supervisor's vm_limits(), jail_enter(), "limits", and jail_seal_process() --- */
 
 static const struct audit_limit_rule jail_limits[] = {
-	{RLIMIT_CORE, 0}, {RLIMIT_MSGQUEUE, 0}, {RLIMIT_RTPRIO, 0},
-	{RLIMIT_NICE, 0}, {RLIMIT_MEMLOCK, 0},	{PROC_LIMITS_COUNT, 0},
+	{RLIMIT_CORE, 0},	    {RLIMIT_MSGQUEUE, 0}, {RLIMIT_RTPRIO, 0},
+	{RLIMIT_NICE, 0},	    {RLIMIT_MEMLOCK, 0},
+#ifndef __SANITIZE_ADDRESS__
+	{RLIMIT_AS, AUDIT_LIMITED},
+#endif
+	{PROC_LIMITS_COUNT, 0},
 };
-static const struct audit_limit_rule core_limits[] = {{RLIMIT_NOFILE, 4096}, {PROC_LIMITS_COUNT, 0}};
+static const struct audit_limit_rule core_limits[] = {
+	{RLIMIT_NOFILE, 4096}, {RLIMIT_FSIZE, AUDIT_LIMITED}, {PROC_LIMITS_COUNT, 0}};
 static const struct audit_limit_rule blk_limits[] = {{RLIMIT_NOFILE, 512}, {PROC_LIMITS_COUNT, 0}};
 /* For these the kernel starts no threads either. */
 static const struct audit_limit_rule taskless_limits[] = {

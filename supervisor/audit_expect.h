@@ -24,6 +24,8 @@ struct audit_limit_rule {
 	unsigned limit; /* RLIMIT_... */
 	uint64_t most;	/* soft and hard */
 };
+/* Any limit, as it depends on the VM. */
+#define AUDIT_LIMITED (UINT64_MAX - 1)
 
 #define AUDIT_MANY 100000
 

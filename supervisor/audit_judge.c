@@ -411,7 +411,10 @@ static void judge_limit(const struct proc_limits *limits, const struct audit_lim
 		check_say(check, "%llu", (unsigned long long)(soft > hard ? soft : hard));
 	if (soft > rule->most || hard > rule->most) {
 		check_worsen(check, AUDIT_DEVIATES);
-		check_say(check, " (written: at most %llu)", (unsigned long long)rule->most);
+		if (rule->most == AUDIT_LIMITED)
+			check_say(check, " (written: limited)");
+		else
+			check_say(check, " (written: at most %llu)", (unsigned long long)rule->most);
 	}
 }
 

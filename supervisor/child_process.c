@@ -519,8 +519,9 @@ static int child_watch(struct child_process *child)
 }
 
 int child_process_start(struct loop *loop, enum child_role role, unsigned index, const char *vm,
-			const char *id, bool no_sandbox, const struct child_process_ops *ops, void *owner,
-			struct child_process **child, struct spawn_problem *problem)
+			const char *id, bool no_sandbox, const struct spawn_limits *limits,
+			const struct child_process_ops *ops, void *owner, struct child_process **child,
+			struct spawn_problem *problem)
 {
 	struct child_process *new_child = calloc(1, sizeof(*new_child));
 	char title[192];
@@ -554,7 +555,7 @@ int child_process_start(struct loop *loop, enum child_role role, unsigned index,
 		return result;
 	}
 	new_child->control_fd = sockets[0];
-	result = spawn_program(child_role_program(role), title, !no_sandbox, sockets[1], output_fd,
+	result = spawn_program(child_role_program(role), title, !no_sandbox, limits, sockets[1], output_fd,
 			       &new_child->pid, &new_child->pidfd, problem);
 	close(sockets[1]);
 	close(output_fd);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,12 +147,42 @@ static int spawn_arrange_descriptors(struct jail_fork *fork, int control_fd, int
 	return 0;
 }
 
-static _Noreturn void spawn_execute(struct jail_fork *fork, char *const *arguments, int control_fd,
-				    int output_fd, int program_fd)
+/* The limits of our own stay: nobody is given more than we have. */
+static int spawn_limit(int resource, uint64_t most)
+{
+	struct rlimit limit;
+
+	if (getrlimit((enum __rlimit_resource)resource, &limit) < 0)
+		return -errno;
+	if (most < limit.rlim_max)
+		limit.rlim_max = most;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit((enum __rlimit_resource)resource, &limit) < 0 ? -errno : 0;
+}
+
+static int spawn_apply_limits(const struct spawn_limits *limits)
+{
+	int result;
+
+	/* A write beyond is an error of the write, no signal. */
+	signal(SIGXFSZ, SIG_IGN);
+	result = spawn_limit(RLIMIT_FSIZE, limits->file);
+	if (result == 0)
+		result = spawn_limit(RLIMIT_CORE, 0);
+	if (result == 0 && SPAWN_LIMITS_MEMORY)
+		result = spawn_limit(RLIMIT_AS, limits->memory);
+	return result;
+}
+
+static _Noreturn void spawn_execute(struct jail_fork *fork, char *const *arguments,
+				    const struct spawn_limits *limits, int control_fd, int output_fd,
+				    int program_fd)
 {
 	sigset_t none;
 	int result = spawn_arrange_descriptors(fork, control_fd, output_fd, program_fd);
 
+	if (result == 0 && limits != NULL)
+		result = spawn_apply_limits(limits);
 	if (result < 0)
 		jail_fork_fail(fork, result);
 	setpgid(0, 0);
@@ -161,8 +192,8 @@ static _Noreturn void spawn_execute(struct jail_fork *fork, char *const *argumen
 	jail_fork_fail(fork, -errno);
 }
 
-static int spawn_inside(const char *path, char *const *arguments, int control_fd, int output_fd, pid_t *pid,
-			int *pidfd, struct spawn_problem *problem)
+static int spawn_inside(const char *path, char *const *arguments, const struct spawn_limits *limits,
+			int control_fd, int output_fd, pid_t *pid, int *pidfd, struct spawn_problem *problem)
 {
 	struct jail_fork fork;
 	int program_fd = open(path, O_PATH | O_CLOEXEC), result;
@@ -172,7 +203,7 @@ static int spawn_inside(const char *path, char *const *arguments, int control_fd
 		return -errno;
 	result = jail_fork(&fork);
 	if (result == 1)
-		spawn_execute(&fork, arguments, control_fd, output_fd, program_fd);
+		spawn_execute(&fork, arguments, limits, control_fd, output_fd, program_fd);
 	close(program_fd);
 	/* What comes later is the program's. */
 	host = result < 0;
@@ -209,8 +240,8 @@ int spawn_probe(struct spawn_problem *problem)
 	return 0;
 }
 
-int spawn_program(const char *program, const char *title, bool sandbox, int control_fd, int output_fd,
-		  pid_t *pid, int *pidfd, struct spawn_problem *problem)
+int spawn_program(const char *program, const char *title, bool sandbox, const struct spawn_limits *limits,
+		  int control_fd, int output_fd, pid_t *pid, int *pidfd, struct spawn_problem *problem)
 {
 	char *arguments[] = {(char *)title, NULL};
 	char path[PATH_MAX];
@@ -218,7 +249,7 @@ int spawn_program(const char *program, const char *title, bool sandbox, int cont
 
 	spawn_program_path(program, path, sizeof(path));
 	*problem = (struct spawn_problem){0};
-	result = sandbox ? spawn_inside(path, arguments, control_fd, output_fd, pid, pidfd, problem)
+	result = sandbox ? spawn_inside(path, arguments, limits, control_fd, output_fd, pid, pidfd, problem)
 			 : spawn_outside(path, arguments, control_fd, output_fd, pid, pidfd);
 	if (result < 0 && problem->step == NULL) {
 		problem->step = "";

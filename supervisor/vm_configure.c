@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/fd_passing.h"
@@ -29,14 +30,63 @@ static bool vm_no_sandbox(const struct vm *vm, enum child_role role, const char 
 	return false;
 }
 
+/*
+ * Beside the guest's memory: programs, libraries, stacks, heaps, rings. Processes of this size take 20 to 40 MiB of
+ * address space, and some more a thread; what an arena of the C library's allocator reserves for a thread is 64 MiB.
+ */
+#define PROCESS_MEMORY ((uint64_t)256 << 20)
+#define THREAD_MEMORY  ((uint64_t)1 << 20)
+/* The core makes the guest's memory and the inflight regions as files. */
+#define CORE_FILE_LEAST ((uint64_t)16 << 20)
+
+/* A disk's process cannot make the image larger than it found it. */
+static uint64_t disk_file_limit(const struct vm *vm, unsigned index)
+{
+	struct stat status;
+
+	if (fstat(vm->resources->disk_fds[index], &status) == 0 && S_ISREG(status.st_mode))
+		return (uint64_t)status.st_size;
+	return UINT64_MAX; /* a block device has the size that it has */
+}
+
+static void vm_limits(const struct vm *vm, enum child_role role, unsigned index, struct spawn_limits *limits)
+{
+	const struct config *config = vm->config;
+	uint64_t threads = 0;
+
+	limits->file = 0;
+	switch (role) {
+	case CHILD_ROLE_CORE:
+		threads = (uint64_t)config->cpus + vm->device_count;
+		limits->file =
+			config->memory_bytes > CORE_FILE_LEAST ? config->memory_bytes : CORE_FILE_LEAST;
+		break;
+	case CHILD_ROLE_BLK:
+		threads = config->disks[index].queues;
+		limits->file = disk_file_limit(vm, index);
+		break;
+	case CHILD_ROLE_CONSOLE:
+		if (config->consoles[index].output == CONFIG_OUTPUT_FILE)
+			limits->file = UINT64_MAX;
+		break;
+	case CHILD_ROLE_NET:
+	case CHILD_ROLE_UNDERTAKER:
+		break;
+	}
+	limits->memory = config->memory_bytes + PROCESS_MEMORY + threads * THREAD_MEMORY;
+}
+
 static int vm_start_one(struct vm *vm, enum child_role role, unsigned index, const char *id,
 			struct child_process **child)
 {
 	struct spawn_problem problem;
-	int result = child_process_start(vm->loop, role, index, vm->config->name, id,
-					 vm_no_sandbox(vm, role, id), vm->child_ops, vm, child, &problem);
+	struct spawn_limits limits;
 	char path[PATH_MAX];
+	int result;
 
+	vm_limits(vm, role, index, &limits);
+	result = child_process_start(vm->loop, role, index, vm->config->name, id, vm_no_sandbox(vm, role, id),
+				     &limits, vm->child_ops, vm, child, &problem);
 	if (result < 0) {
 		spawn_program_path(child_role_program(role), path, sizeof(path));
 		report_error("%s: cannot start %s: %s%s%s; %s", vm->config->name, path, problem.step,

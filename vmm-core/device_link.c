@@ -88,9 +88,9 @@ static void link_tell(struct device_link *link, const char *doing, int error)
 	snprintf(link->report.detail, sizeof(link->report.detail), "%s: %s", doing, error_text(error));
 	/* Of a process that is gone the supervisor has more to say. */
 	if (gone)
-		log_debug("device %s: %s", link->id, link->report.detail);
+		log_debug_of(link->id, "device %s: %s", link->id, link->report.detail);
 	else
-		log_warning("device %s: %s; it is cut off", link->id, link->report.detail);
+		log_warning_of(link->id, "device %s: %s; it is cut off", link->id, link->report.detail);
 	loop_wake(link->core->loop);
 }
 

@@ -160,6 +160,7 @@ static void core_report(struct core_process *process, const struct machine_end *
 {
 	int fd = child_control_fd(process->child), result;
 
+	log_flush_held(true);
 	if (end->kind == ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_UNSPECIFIED)
 		return;
 	while ((result = control_send_guest_event(fd, end->kind, end->status, end->detail)) == -EAGAIN) {

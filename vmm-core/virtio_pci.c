@@ -201,8 +201,8 @@ static void bar_moved(void *owner, uint64_t address)
 			continue;
 		result = ioeventfd_set(device, address + PAGE_OFFSET(PAGE_NOTIFY), i, true);
 		if (result < 0)
-			log_warning("device %s: queue %u is notified through exits: %s", device->id, i,
-				    strerror(-result));
+			log_warning_of(device->id, "device %s: queue %u is notified through exits: %s",
+				       device->id, i, strerror(-result));
 	}
 	device->notify_address = address != 0 ? address + PAGE_OFFSET(PAGE_NOTIFY) : 0;
 }
@@ -477,7 +477,7 @@ void virtio_pci_quiesce(struct virtio_pci *device)
 	result = virtio_rings_stop(device);
 	/* What a lost process had accepted is lost with it. */
 	if (result < 0 && result != -ENOTCONN)
-		log_warning("device %s: %s: %s", device->id, device->doing, strerror(-result));
+		log_warning_of(device->id, "device %s: %s: %s", device->id, device->doing, strerror(-result));
 	virtio_device_unlock(device);
 }
 

@@ -81,8 +81,9 @@ static int queue_start(struct virtio_pci *device, uint16_t index)
 
 	if (!queue_inside_ram(device, queue)) {
 		if (!device->bad_queue_told)
-			log_warning("device %s: the driver's queue %u is not inside of RAM; it stays off",
-				    device->id, index);
+			log_warning_of(device->id,
+				       "device %s: the driver's queue %u is not inside of RAM; it stays off",
+				       device->id, index);
 		device->bad_queue_told = true;
 		return 0;
 	}

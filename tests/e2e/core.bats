@@ -51,6 +51,24 @@ end() {
 	[[ $output == *"end KIND_PANIC 0"* ]]
 }
 
+# 200,000 writes that each would be a record: some dozens are there, and they say how many they stand for.
+@test "B5: a guest that floods pvpanic and the sleep register fills no log" {
+	local records held
+	end f
+	[ "$status" = 0 ]
+	[[ $output == *"end KIND_POWER_OFF 0"* ]]
+	[[ $output == *"goes on in its crash kernel"* && $output == *"asks for sleep type 3"* ]]
+	records=$(grep -c -e "crash kernel" -e "sleep type" <<<"$output")
+	[ "$records" -le 100 ]
+	# Of each kind, those that were told and those that were left out are all that there were.
+	for kind in "crash kernel" "sleep type"; do
+		held=$(sed -n "/$kind/s/.*(\([0-9]*\) more like it.*/\1/p; /$kind/s/.* \([0-9]*\) more records like.*/\1/p" \
+			<<<"$output" | awk '{ sum += $1 } END { print sum + 0 }')
+		records=$(grep -v "more records like" <<<"$output" | grep -c "$kind")
+		[ $((held + records)) = 100000 ]
+	done
+}
+
 @test "debug exit tells its status" {
 	end d
 	[ "$status" = 0 ]

@@ -352,3 +352,37 @@ sealed() {
 	[ ! -e sock ]
 	nothing_left jail
 }
+
+# A real one's policy lets it call none of these; this is what holds if it were not there, or let something through.
+@test "B4: a disk's process maps no more than the guest's memory and an allowance, and its image cannot grow" {
+	truncate -s 1M image
+	config web h <<<$'disks:\n  - {id: root, path: image}'
+	fake blk=greedy core=off
+	run within 20 "$atoll" run web.yaml </dev/null
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ $output == *"greedy: 8 GiB mapped: ENOMEM"* ]]
+	[[ $output == *"greedy: a memfd of 64 MiB: EFBIG"* ]]
+	[[ $output == *"greedy: written behind the image's end: EFBIG"* ]]
+	[[ $output == *"greedy: the image lengthened: EFBIG"* ]]
+	[[ $output == *"greedy: the image allocated: EFBIG"* ]]
+	[[ $output == *"greedy: written at the image's end: done"* ]]
+	[ "$(stat -c %s image)" = $((1 << 20)) ]
+}
+
+@test "B4: each process of a VM has its limits, which the audit shows" {
+	local expected
+	truncate -s 1M image
+	config web h <<<$'disks:\n  - {id: root, path: image}\nconsoles:\n  - {id: log, type: serial, output: file, path: console}'
+	"$atoll" run --detach web.yaml
+	wait_until 10 running web
+	"$atoll" audit --json web >audit.json || [ $? = 1 ]
+	"$atoll" kill web
+	jq -c '.processes[] | {role, limits}' audit.json
+	# Guest memory, 256 MiB, and 1 MiB a thread: a vCPU and two attendants; a queue; none.
+	for expected in core:275:16777216 blk:273:1048576 console:272:'"unlimited"'; do
+		IFS=: read -r role memory file <<<"$expected"
+		[ "$(jq -c ".processes[] | select(.role == \"$role\") | .limits | [.as, .fsize]" audit.json)" = \
+			"[[$((memory << 20)),$((memory << 20))],[$file,$file]]" ]
+	done
+}

@@ -86,11 +86,13 @@ __typeof__(timerfd_settime) __real_timerfd_settime, __wrap_timerfd_settime;
 __typeof__(log_write_line) __real_log_write_line, __wrap_log_write_line;
 void __wrap_report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-int __wrap_spawn_program(const char *program, const char *title, bool sandbox, int control_fd, int output_fd,
-			 pid_t *pid, int *pidfd, struct spawn_problem *problem)
+int __wrap_spawn_program(const char *program, const char *title, bool sandbox,
+			 const struct spawn_limits *limits, int control_fd, int output_fd, pid_t *pid,
+			 int *pidfd, struct spawn_problem *problem)
 {
 	struct process *process = &processes[process_count];
 
+	fuzz_require(limits != NULL && limits->memory < UINT64_MAX);
 	fuzz_require(sandbox && output_fd > STDERR_FILENO && strncmp(title, program, strlen(program)) == 0);
 	*problem = (struct spawn_problem){"step", "remedy"};
 	if (bench.spawn_fails || process_count == PROCESSES_MAX)

@@ -180,6 +180,118 @@ static void eventfds_of_peers_do_not_wait(void **state)
 	close(fd);
 }
 
+/* --- B5: one record a kind a second --- */
+
+#define SECOND UINT64_C(1000000000)
+
+struct told {
+	unsigned calls;
+	uint32_t held;
+	const char *format;
+	unsigned level;
+};
+
+static void tell(const struct log_site *site, uint32_t held, void *argument)
+{
+	struct told *told = argument;
+
+	told->calls++;
+	told->held = held;
+	told->format = site->format;
+	told->level = site->level;
+}
+
+static void log_site_lets_one_a_second_through(void **state)
+{
+	static struct log_site site;
+	struct told told = {0};
+	uint32_t held = 77;
+
+	(void)state;
+	assert_true(log_site_take(&site, NULL, 1, "of %d", 5 * SECOND, &held));
+	assert_int_equal(held, 0);
+	for (unsigned i = 0; i < 100000; i++)
+		assert_false(log_site_take(&site, NULL, 1, "of %d", 5 * SECOND + i, &held));
+	/* What is not over is not told. */
+	log_site_flush(6 * SECOND - 1, false, tell, &told);
+	assert_int_equal(told.calls, 0);
+	assert_true(log_site_take(&site, NULL, 1, "of %d", 6 * SECOND, &held));
+	assert_int_equal(held, 100000);
+	assert_false(log_site_take(&site, NULL, 1, "of %d", 7 * SECOND - 1, &held));
+	assert_false(log_site_take(&site, NULL, 1, "of %d", 7 * SECOND - 1, &held));
+	log_site_flush(7 * SECOND, false, tell, &told);
+	assert_int_equal(told.calls, 1);
+	assert_int_equal(told.held, 2);
+	assert_int_equal(told.level, 1);
+	assert_string_equal(told.format, "of %d");
+	/* The flush is a record as well: the next second begins with it, and nothing is told twice. */
+	assert_false(log_site_take(&site, NULL, 1, "of %d", 7 * SECOND, &held));
+	log_site_flush(7 * SECOND, true, tell, &told);
+	assert_int_equal(told.calls, 2);
+	assert_int_equal(told.held, 1);
+	log_site_flush(20 * SECOND, true, tell, &told);
+	assert_int_equal(told.calls, 2);
+}
+
+static void log_site_keeps_subjects_apart(void **state)
+{
+	static struct log_site site;
+	uint32_t held;
+
+	(void)state;
+	assert_true(log_site_take(&site, "disk", 1, "x", SECOND, &held));
+	assert_false(log_site_take(&site, "disk", 1, "x", SECOND, &held));
+	assert_true(log_site_take(&site, "net", 1, "x", SECOND, &held));
+	assert_false(log_site_take(&site, "net", 1, "x", SECOND, &held));
+	/* As many subjects as one likes do not make as many records. */
+	for (unsigned i = 0, records = 0; i < 10000; i++) {
+		char subject[16];
+
+		snprintf(subject, sizeof(subject), "s%u", i);
+		records += log_site_take(&site, subject, 1, "x", SECOND, &held);
+		assert_true(records <= LOG_SITE_SLOTS);
+	}
+}
+
+#define SITE_THREADS 4
+
+static struct log_site shared_site;
+static _Atomic unsigned shared_records;
+static _Atomic uint64_t shared_held;
+
+static void *take_often(void *argument)
+{
+	uint32_t held;
+
+	for (unsigned i = 0; i < 50000; i++)
+		if (log_site_take(&shared_site, NULL, 1, "x", SECOND + i / 10000 * SECOND, &held)) {
+			shared_records++;
+			shared_held += held;
+		}
+	return argument;
+}
+
+static void add_held(const struct log_site *site, uint32_t held, void *argument)
+{
+	(void)argument;
+	if (site == &shared_site)
+		shared_held += held;
+}
+
+static void log_site_counts_each_of_many_threads(void **state)
+{
+	pthread_t threads[SITE_THREADS];
+
+	(void)state;
+	for (unsigned i = 0; i < SITE_THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, take_often, NULL), 0);
+	for (unsigned i = 0; i < SITE_THREADS; i++)
+		pthread_join(threads[i], NULL);
+	log_site_flush(100 * SECOND, true, add_held, NULL);
+	assert_true(shared_records >= 1 && shared_records <= 5);
+	assert_int_equal(shared_records + shared_held, SITE_THREADS * 50000);
+}
+
 /* --- fd passing --- */
 
 static void fds_more_than_allowed_are_closed(void **state)
@@ -454,13 +566,13 @@ static void child_counts_records_that_did_not_fit(void **state)
 	(void)state;
 	child_set_up(&fixture);
 	for (; sent < 5000; sent++)
-		log_info("record %u", sent);
+		log_message(LOG_LEVEL_INFO, "record %u", sent);
 	while (control_receive_timeout(fixture.supervisor_fd, 0, &message) == 1) {
 		came++;
 		control_message_clear(&message);
 	}
 	assert_true(came > 0 && came < sent);
-	log_info("the last");
+	log_message(LOG_LEVEL_INFO, "the last");
 	assert_int_equal(control_receive_timeout(fixture.supervisor_fd, 1000, &message), 1);
 	assert_int_equal(sscanf(message.envelope->log_record->text, "%u log records lost", &lost), 1);
 	assert_int_equal(came + lost, sent);
@@ -649,6 +761,9 @@ int main(void)
 		cmocka_unit_test(escaped_text_drives_no_terminal),
 		cmocka_unit_test(eventfds_of_peers_do_not_wait),
 		cmocka_unit_test(log_cuts_long_texts_and_keeps_errno),
+		cmocka_unit_test(log_site_lets_one_a_second_through),
+		cmocka_unit_test(log_site_keeps_subjects_apart),
+		cmocka_unit_test(log_site_counts_each_of_many_threads),
 		cmocka_unit_test(fds_more_than_allowed_are_closed),
 		cmocka_unit_test(fds_arrive_in_order_and_close_on_exec),
 		cmocka_unit_test(control_message_travels_with_its_fds),

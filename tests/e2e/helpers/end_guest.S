@@ -7,6 +7,7 @@
  *     u  reads and writes where nobody is, then debug exit with 1 if it read ones
  *     v  reset, by a jump to the firmware's reset vector in real mode
  *     h  halts for ever
+ *     f  100,000 crash kernels told to pvpanic and as many sleep types that there are not, then power off
  */
 	.section .note.pvh, "a", @note
 	.align 4
@@ -40,6 +41,8 @@ start:
 	je nobody
 	cmpb $'v', %bl
 	je vector
+	cmpb $'f', %bl
+	je flood
 halt:
 	cli
 	hlt
@@ -70,6 +73,16 @@ panic:
 	movb $1, %al
 	outb %al, %dx
 	jmp halt
+flood:
+	movl $100000, %ecx
+1:	movw $0x505, %dx
+	movb $2, %al
+	outb %al, %dx
+	movw $0x600, %dx
+	movb $(3 << 2 | 0x20), %al
+	outb %al, %dx
+	loop 1b
+	jmp power_off
 debug:
 	movb $21, %al
 	outb %al, $0xf4

@@ -28,6 +28,7 @@
  *   many        tells as many counters as there may be, of names as long as there may be
  *   more        tells one more
  *   odd         tells a counter whose name is no text
+ *   greedy      as a disk: takes what it can of memory, and makes its image larger; logs what came of it
  * at their first heartbeat, when the VM runs:
  *   late        ends with status 7
  *   twice       says again that it is ready
@@ -61,8 +62,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/control_wire.h"
@@ -324,6 +327,33 @@ static void scribble(void)
 	}
 }
 
+static void say_result(const char *what, bool done)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "greedy: %s: %s", what, done ? "done" : strerrorname_np(errno));
+	say(text, NULL, 0);
+}
+
+#define GREEDY_MAPPING ((size_t)8 << 30)
+#define GREEDY_FILE    ((off_t)64 << 20)
+
+static void take_what_there_is(int image)
+{
+	int fd = memfd_create("greedy", MFD_CLOEXEC);
+	struct stat status;
+	char byte = 'x';
+
+	say_result("8 GiB mapped", mmap(NULL, GREEDY_MAPPING, PROT_READ | PROT_WRITE,
+					MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED);
+	say_result("a memfd of 64 MiB", ftruncate(fd, GREEDY_FILE) == 0);
+	fstat(image, &status);
+	say_result("written behind the image's end", pwrite(image, &byte, 1, status.st_size) == 1);
+	say_result("the image lengthened", ftruncate(image, status.st_size + 1) == 0);
+	say_result("the image allocated", fallocate(image, 0, 0, GREEDY_FILE) == 0);
+	say_result("written at the image's end", pwrite(image, &byte, 1, status.st_size - 1) == 1);
+}
+
 static void misbehave_when_ready(const char *mode)
 {
 	if (strcmp(mode, "scribble") == 0)
@@ -411,6 +441,8 @@ int main(void)
 			return 1;
 		if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE)
 			devices = message.envelope->core_configure->devices + 1;
+		if (strcmp(mode, "greedy") == 0 && message.fd_count > 0)
+			take_what_there_is(message.fds[0]);
 		keep_wire(mode, &message);
 		control_message_clear(&message);
 	} while (devices > 1 && devices-- > 0);
