@@ -166,7 +166,9 @@ call='main called openat\(.*\), which blk\.main\.policy does not allow; see atol
 	disk 'restart: {policy: never}'
 	wait_until 5 is blk state failed
 	is blk trouble 'ended with status 7: "caf\xe9"'
-	[ "$("$atoll" list --json | jq '.[0].processes | length')" = 3 ]
+	# With the undertaker of the failed one.
+	count() { [ "$("$atoll" list --json | jq '.[0].processes | length')" = 4 ]; }
+	wait_until 5 count
 	end
 	# A thread has a name; else it is a violation that there cannot be.
 	fake blk=bytes
