@@ -37,6 +37,9 @@ die() { echo "$*"; return 1; }
 # own FILE...: makes them the user's, where there is one.
 own() { [ -z "${ATOLL_TEST_USER:-}" ] || chown "$ATOLL_TEST_USER" "$@"; }
 
+# systemd gives up on what takes longer than a minute and a half, by its own clock, which knows nothing of patience.
+linux_systemd="systemd.default_timeout_start_sec=$((60 * patience)) systemd.default_device_timeout_sec=$((60 * patience))"
+
 # linux_config NAME CPUS MEMORY KERNEL CMDLINE: NAME.yaml; more YAML on stdin.
 linux_config() {
 	{
@@ -62,10 +65,10 @@ linux_ends() {
 
 # login NAME: as root, to a shell without echo and prompt.
 login() {
-	vm_expect "$1" 75 'guest login: '
+	vm_expect "$1" 150 'guest login: '
 	vm_type "$1" root
-	vm_expect "$1" 15 'root@guest:~# '
+	vm_expect "$1" 30 'root@guest:~# '
 	vm_type "$1" 'stty -echo; PS1='
 	vm_type "$1" 'echo shell"-"ready'
-	vm_expect "$1" 8 'shell-ready'
+	vm_expect "$1" 15 'shell-ready'
 }

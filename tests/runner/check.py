@@ -68,13 +68,18 @@ class Run:
         shutil.rmtree(folder, ignore_errors=True)
         self.pool = Pool(self.report, folder, self.environment, kernel, self.known)
 
-    def start_pool(self):
-        """As many workers as there are jobs for: one here beside two emulated machines, or two here."""
+    def start_pool(self, builds):
+        """As many workers as there are jobs for. An emulated machine takes a processor to itself: where only Linux guests
+        need them, the second one starts behind the builds; they and two of these would stretch each test's time threefold."""
         places = {job.place for job in self.pool.jobs}
         if "bed" in places:
-            self.pool.start("bed", 2)
+            self.pool.start("bed", 1 if builds and self.kvm != "none" else 2)
         if "here" in places:
             self.pool.start("here", 2 if self.kvm == "hardware" and os.geteuid() == 0 else 1)
+
+    def builds_are_done(self):
+        if self.pool.has("bed"):
+            self.pool.start("bed", 2 - self.pool.has("bed"))
 
     def all(self, wanted):
         chosen = lambda group: [step for step in group if step.__name__ in wanted]
@@ -87,13 +92,14 @@ class Run:
                     step(self)
                 if self.options.files and not self.pool.jobs:
                     sys.exit("check: none of these files has such a test: " + " ".join(self.options.files))
-                self.start_pool()
+                self.start_pool(chosen(steps.BUILDING))
         except Failed as failed:
             self.report.fault("build", str(failed), tail(failed.log), failed.log)
             return
         for step in chosen(steps.BUILDING):
             self.one(step)
         if self.pool:
+            self.builds_are_done()
             with self.report.step("waiting for the guests"):
                 self.pool.wait()
         for step in chosen(steps.BEHIND):

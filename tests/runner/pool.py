@@ -129,8 +129,13 @@ class Pool:
             self.report.plan(sum(len(job.tests) for job in jobs))
             self.lock.notify_all()
 
+    def has(self, place):
+        """How many workers were started there."""
+        return sum(machine.place == place for machine in self.machines)
+
     def start(self, place, count):
-        for number in range(count):
+        first = self.has(place)
+        for number in range(first, first + count):
             name = "%s%d" % (place, number)
             machine = Machine(name, place, os.path.join(self.folder, name), self.environment, self.kernel)
             thread = threading.Thread(target=self.guarded, args=(machine,), daemon=True)
