@@ -63,7 +63,8 @@ device_is() { # STATE
 	# Without one it is failed at once, and not after a number of trials.
 	kill -9 "$("$ATOLL" list --json | jq '.[].processes[] | select(.id == "a") | .pid')"
 	wait_until 10 device_is failed
-	grep -q 'guest/a has lost its tap t0, .*; the device is failed, after 1 restarts' guest.err
+	grep -q 'guest/a has lost its tap t0, .*; the device is failed, for it has nothing to serve' guest.err
+	[ "$("$ATOLL" list --json | jq '[.[].processes[] | select(.id == "a")][0].restarts')" = 1 ]
 	run "$ATOLL" restart guest a
 	[ "$status" != 0 ]
 	[[ $output == *"has lost its tap t0"* ]]
