@@ -26,6 +26,7 @@
 
 #include "common/jail.h"
 #include "common/log.h"
+#include "common/peers.h"
 #include "config.h"
 
 /* Descriptors of a device: an image or a tap, wires, and for each queue a ring and three eventfds. */
@@ -241,14 +242,17 @@ static int device_make_loop(struct device_program *program)
 static int device_seal(struct device_program *program)
 {
 	const struct device_program_ops *ops = program->ops;
+	bool by_hand = program->child == NULL;
+	const struct seccomp_filter *filter = by_hand ? ops->hand_filter : ops->filter;
+	const struct seccomp_filter *main_filter = by_hand ? ops->hand_main_filter : ops->main_filter;
 	int result = 0;
 
-	if (ops->filter != NULL)
-		result = jail_seal_process(ops->filter, ops->tasks);
+	if (filter != NULL)
+		result = jail_seal_process(filter, ops->tasks);
 	if (result == 0 && ops->seal != NULL)
 		result = ops->seal(program->device);
-	if (result == 0 && ops->main_filter != NULL)
-		result = jail_seal_thread(ops->main_filter, NULL, 0);
+	if (result == 0 && main_filter != NULL)
+		result = jail_seal_thread(main_filter, NULL, 0);
 	return result;
 }
 
@@ -594,6 +598,7 @@ static int device_run_supervised(struct device_program *program)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
+	peers_are_ours();
 	result = child_enter_jail(program->child, program->ops->program, DEVICE_FILES);
 	if (result == 0)
 		result = program->ops->configure(program->device, &message, &wire_fd);

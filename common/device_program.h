@@ -55,6 +55,9 @@ struct device_program_ops {
 	/* The filter of the whole process, and, if threads differ, what the main thread stacks onto it. */
 	const struct seccomp_filter *filter;
 	const struct seccomp_filter *main_filter;
+	/* The same by hand, where a front end may be anybody's. */
+	const struct seccomp_filter *hand_filter;
+	const struct seccomp_filter *hand_main_filter;
 	/* The kernel may have to start threads for it after it is sealed. */
 	bool tasks;
 	/* The process has its filter: let each thread put on its own. 0 or -errno. NULL: no threads. */

@@ -1,6 +1,6 @@
 /*
- * Eventfds that a peer has too. Both have one open file description, so the peer can change its flags, and fill or
- * empty its count at any moment: nothing here waits, whatever O_NONBLOCK says.
+ * Eventfds that a peer has too. Both have one open file description, so the peer can fill or empty its count at any moment,
+ * and change its flags if it is not sealed: nothing here waits, whatever O_NONBLOCK says.
  *
  * Any thread. Source: eventfd(2); preadv2(2), RWF_NOWAIT (of eventfds since Linux 5.8).
  */

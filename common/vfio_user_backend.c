@@ -16,7 +16,6 @@
 #include "common/vfio_user_backend.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -25,6 +24,7 @@
 
 #include "common/fd_passing.h"
 #include "common/log.h"
+#include "common/peers.h"
 #include "common/vfio_user_message.h"
 
 /* The largest message either way: a register access with all its data. */
@@ -221,7 +221,7 @@ static void backend_replace_eventfd(struct vfio_user_backend *backend, uint32_t 
 static ssize_t backend_take_eventfd(struct vfio_user_backend *backend, const struct vfio_user_irq_set *set,
 				    struct vfio_user_message *message)
 {
-	int flags;
+	int result;
 
 	/* "If no file descriptors are provided, this de-assigns the specified ... interrupts." */
 	if (set->count != 1 || message->fd_count > 1)
@@ -231,9 +231,9 @@ static ssize_t backend_take_eventfd(struct vfio_user_backend *backend, const str
 		return 0;
 	}
 	/* A client that fills its eventfd up must not be able to stop us. */
-	flags = fcntl(message->fds[0], F_GETFL);
-	if (flags < 0 || fcntl(message->fds[0], F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
+	result = peer_fd_nonblocking(message->fds[0]);
+	if (result < 0)
+		return result;
 	backend_replace_eventfd(backend, set->index, message->fds[0]);
 	message->fds[0] = -1;
 	return 0;

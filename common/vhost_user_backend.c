@@ -15,7 +15,6 @@
 #include "common/vhost_user_backend.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +23,7 @@
 
 #include "common/inflight.h"
 #include "common/log.h"
+#include "common/peers.h"
 #include "common/vhost_user_message.h"
 #include "common/virtio_spec.h"
 
@@ -402,11 +402,17 @@ static int take_vring_fd(struct vhost_user_backend *backend, struct vhost_user_m
 	if (vring == NULL || (word & ~(uint64_t)(VHOST_USER_VRING_INDEX_MASK | VHOST_USER_VRING_NOFD)) != 0 ||
 	    ((word & VHOST_USER_VRING_NOFD) != 0) != (message->fd_count == 0))
 		return -EPROTO;
+	/* Ours kicks: a device need not have a clock to poll by. */
+	if (message->fd_count == 0 && message->header.request == VHOST_USER_SET_VRING_KICK && peers_ours())
+		return -EPROTO;
 	if (message->fd_count == 1) {
+		/* Neither a full nor an empty eventfd may ever make us wait. */
+		int result = peer_fd_nonblocking(message->fds[0]);
+
+		if (result < 0)
+			return result;
 		fd = message->fds[0];
 		message->fds[0] = -1;
-		/* Neither a full nor an empty eventfd may ever make us wait. */
-		fcntl(fd, F_SETFL, O_NONBLOCK);
 	}
 	vring_stop(backend, (uint16_t)index);
 	switch (message->header.request) {
@@ -478,9 +484,12 @@ static int take_inflight(struct vhost_user_backend *backend, const struct vhost_
 
 static int take_request_fd(struct vhost_user_backend *backend, struct vhost_user_message *message)
 {
+	int result = peer_fd_nonblocking(message->fds[0]);
+
+	if (result < 0)
+		return result;
 	fd_replace(&backend->request_fd, message->fds[0]);
 	message->fds[0] = -1;
-	fcntl(backend->request_fd, F_SETFL, O_NONBLOCK);
 	return 0;
 }
 
@@ -584,6 +593,9 @@ static int answer_inflight(struct vhost_user_backend *backend, const struct vhos
 	int fd, result;
 
 	if (answer.num_queues == 0 || answer.num_queues > VHOST_USER_VRING_INDEX_MASK + 1)
+		return -EPROTO;
+	/* Ours makes its own, for a successor's sake. */
+	if (peers_ours())
 		return -EPROTO;
 	result = inflight_region_create(answer.num_queues, answer.queue_size, &fd);
 	if (result < 0)
@@ -826,13 +838,14 @@ int vhost_user_backend_new(struct loop *loop, int socket_fd, const struct vhost_
 			   void *device, struct vhost_user_backend **backend)
 {
 	struct vhost_user_backend *new_backend;
-	int flags = fcntl(socket_fd, F_GETFL);
+	int result;
 
 	if (ops->queue_max == 0 || ops->queue_max > VHOST_USER_VRING_INDEX_MASK + 1 ||
 	    ops->config_size > VHOST_USER_MAX_CONFIG_SIZE)
 		return -EINVAL;
-	if (flags < 0 || fcntl(socket_fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
+	result = peer_fd_nonblocking(socket_fd);
+	if (result < 0)
+		return result;
 	new_backend = calloc(1, sizeof(*new_backend) + ops->queue_max * sizeof(struct vring));
 	if (new_backend == NULL)
 		return -ENOMEM;

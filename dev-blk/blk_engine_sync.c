@@ -1,11 +1,11 @@
 /* The engine of plain system calls: an operation is finished when it has been started. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/eventfd_wire.h"
 #include "dev-blk/blk_engine.h"
 
 static void sync_free(struct blk_engine *engine)
@@ -15,11 +15,6 @@ static void sync_free(struct blk_engine *engine)
 
 static int sync_watch(struct blk_engine *engine, int kick_fd)
 {
-	int flags = fcntl(kick_fd, F_GETFL);
-
-	/* It is emptied after it was seen readable; the front end could have emptied it between the two. */
-	if (flags < 0 || fcntl(kick_fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
 	engine->kick_fd = kick_fd;
 	return 0;
 }
@@ -53,8 +48,9 @@ static unsigned sync_wait(struct blk_engine *engine, int64_t timeout_ns)
 	if (watched[0].revents != 0 && eventfd_read(engine->wake_fd, &count) == 0)
 		events |= BLK_EVENT_WAKE;
 	if (watched[1].revents != 0) {
-		/* poll(2) tells a level: without reading, it would tell the same kick again. */
-		eventfd_read(engine->kick_fd, &count);
+		/* poll(2) tells a level: without reading, it would tell the same kick again. The front end could
+		 * have emptied it in between. */
+		(void)eventfd_drain(engine->kick_fd);
 		events |= BLK_EVENT_KICK;
 	}
 	return events;

@@ -129,6 +129,7 @@ static int blk_open_by_hand(void *argument)
 	char name[256];
 	int fd, result;
 
+	blk->device.filter = &filter_blk_hand_queue;
 	if (blk->path == NULL) {
 		log_error("no image; give --blk-file=FILE");
 		return -EINVAL;
@@ -276,6 +277,8 @@ static const struct device_program_ops blk_ops = {
 	.prepare = blk_prepare,
 	.filter = &filter_blk_process,
 	.main_filter = &filter_blk_main,
+	.hand_filter = &filter_blk_hand_process,
+	.hand_main_filter = &filter_blk_hand_main,
 	.tasks = true, /* of io_uring */
 	.seal = blk_seal,
 	.session_start = blk_session_start,

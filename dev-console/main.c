@@ -400,6 +400,7 @@ static const struct device_program_ops console_program = {
 	.configure = console_configure,
 	.prepare = console_prepare,
 	.filter = &filter_console_main,
+	.hand_filter = &filter_console_hand_main,
 	.session_start = console_session_start,
 	.session_stop = console_session_stop,
 	.message = console_message,

@@ -250,6 +250,7 @@ static const struct device_program_ops net_ops = {
 	.configure = net_configure,
 	.prepare = net_prepare,
 	.filter = &filter_net_main,
+	.hand_filter = &filter_net_hand_main,
 	.session_start = net_session_start,
 	.session_stop = net_session_stop,
 	.message = net_message,

@@ -164,6 +164,7 @@ static const struct device_program_ops undertaker_ops = {
 	.configure = undertaker_configure,
 	.prepare = undertaker_make_ready,
 	.filter = &filter_undertaker_main,
+	.hand_filter = &filter_undertaker_hand_main,
 	.session_start = undertaker_start,
 	.session_stop = undertaker_stop,
 	.statistics = undertaker_statistics,

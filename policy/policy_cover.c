@@ -2,6 +2,9 @@
  * Coverage. An alternative is known by where it stands: its file, line and number on the line. So what an included file
  * says is one thing, whichever policies include it; and so is a group where it is named, whichever of its calls a C
  * library makes.
+ *
+ * A policy that adds to another one is worn in its place, by a program that was started by hand: what that calls says nothing
+ * of what the other policy needs, so of its records those alone count that a rule of its own let through.
  */
 #include "policy/policy_cover.h"
 
@@ -77,6 +80,16 @@ static void cover_note(struct cover_item *item, const struct policy_record *reco
 		item->roles[item->role_count++] = record->role;
 }
 
+/* Whether a file of the policy is another policy's own. */
+static bool cover_adds(const struct policy *policies, size_t count, const struct policy *policy)
+{
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 1; k < policy->file_count; k++)
+			if (policies[i].file_count > 0 && strcmp(policies[i].files[0], policy->files[k]) == 0)
+				return true;
+	return false;
+}
+
 /* Whether a rule of the record's policy let it through. */
 static bool cover_take(struct cover *cover, const struct policy *policies, size_t count,
 		       const struct policy_record *record)
@@ -89,7 +102,8 @@ static bool cover_take(struct cover *cover, const struct policy *policies, size_
 			continue;
 		verdict = policy_record_judge(&policies[i], record);
 		item = verdict.rule != NULL ? cover_find(cover, verdict.rule, verdict.alternative) : NULL;
-		if (item != NULL)
+		if (item != NULL && (strcmp(verdict.rule->file, policies[i].files[0]) == 0 ||
+				     !cover_adds(policies, count, &policies[i])))
 			cover_note(item, record);
 		return item != NULL;
 	}

@@ -2,8 +2,8 @@
  * The parser of policies. The language is described in atoll-policy(5).
  *
  * A line is a directive, a rule or a comment. Lines are independent of each other, so a wrong one is told and
- * the next is read; one run names all problems. Included files are read in the place of their @include, one
- * level deep; a group's rules in the place that names it. What remains for the end is what no line shows alone:
+ * the next is read; one run names all problems. Included files are read in the place of their @include: one
+ * level deep, or two where the first is a policy that another one adds to; a group's rules in the place that names it. What remains for the end is what no line shows alone:
  * rules that contradict each other.
  */
 #include <ctype.h>
@@ -20,6 +20,7 @@
 enum {
 	RULES_MAX = 512,
 	ALTERNATIVES_MAX = 64,
+	DEPTH_MAX = 2,
 };
 
 struct parser {
@@ -29,7 +30,9 @@ struct parser {
 	struct sha256 sha;
 	const char *file;
 	unsigned line;
-	unsigned depth;	   /* 0: the policy itself, 1: an included file */
+	unsigned
+		depth; /* 0: the policy itself, 1: an included file, 2: one that an included policy includes */
+	bool leaf;     /* the file that is read is no policy, but rules for policies */
 	const char *group; /* of the rules that are read; NULL: of none */
 	char *groups;	   /* the text of GROUPS_FILE; NULL: not read yet */
 	char *groups_file;
@@ -459,10 +462,19 @@ static bool file_name_valid(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == strlen(name);
 }
 
+/* ROLE.THREAD.policy is one, common.policy is not. */
+static bool file_is_policy(const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	return dot != NULL && strchr(dot + 1, '.') != NULL;
+}
+
 static void include_parse(struct parser *parser, const char *name)
 {
 	const char *file = parser->file;
 	unsigned line = parser->line;
+	bool leaf = parser->leaf;
 
 	if (!file_name_valid(name)) {
 		FAIL(parser,
@@ -471,12 +483,17 @@ static void include_parse(struct parser *parser, const char *name)
 		     name);
 		return;
 	}
-	if (parser->depth > 0) {
-		FAIL(parser, "a file that is included may not include another");
+	if (parser->leaf) {
+		FAIL(parser, "a file that is included may not include another, unless it is a policy");
 		return;
 	}
 	parser->depth++;
-	file_parse(parser, name);
+	parser->leaf = !file_is_policy(name);
+	if (parser->depth == DEPTH_MAX && !parser->leaf)
+		FAIL(parser, "a policy that is included may not include another policy");
+	else
+		file_parse(parser, name);
+	parser->leaf = leaf;
 	parser->depth--;
 	parser->file = file;
 	parser->line = line;

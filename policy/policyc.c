@@ -55,7 +55,7 @@ static int policy_make(const char *directory, const char *output, const char *na
 			if (problems.count == 0 && result == 0)
 				result = output_write(&compiled, &policy, output, true);
 			if (problems.count == 0 && result == 0)
-				printf("  FILTER   %-16s %2u calls, %3u instructions (%s), worst %2u, mean "
+				printf("  FILTER   %-20s %2u calls, %3u instructions (%s), worst %2u, mean "
 				       "%4.1f, "
 				       "serving %4.1f\n",
 				       name, compiled.filter.rules, compiled.filter.count,

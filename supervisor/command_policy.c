@@ -86,7 +86,7 @@ static bool check_one(const char *directory, const char *name, bool installed)
 	if (problems_tell(&problems, stdout) > 0)
 		good = false;
 	if (good)
-		printf("%-16s %2u calls, %3u instructions, worst %2u, mean %4.1f, serving %4.1f; %lu calls "
+		printf("%-20s %2u calls, %3u instructions, worst %2u, mean %4.1f, serving %4.1f; %lu calls "
 		       "tried%s\n",
 		       name, check.calls, check.instructions, check.cost.worst, check.cost.mean,
 		       check.cost.serve_mean, check.tried,

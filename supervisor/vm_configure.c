@@ -7,6 +7,7 @@
 #include "supervisor/vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -276,6 +277,12 @@ static int device_wire(struct vm *vm, struct vm_device *device)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wire) < 0)
 		return -errno;
+	/* The device never waits on its end, and could not say so itself. */
+	if (fcntl(wire[1], F_SETFL, O_NONBLOCK) < 0) {
+		result = -errno;
+		fds_close(wire, 2);
+		return result;
+	}
 	/* The first wires have none: the core tells nothing of them before the VM runs. */
 	device->wire = device->state == DEVICE_STARTING ? 0 : ++vm->serial;
 	device->wire_ended = device->core_serves = false;

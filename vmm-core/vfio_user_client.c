@@ -164,7 +164,8 @@ int vfio_user_client_new(int socket_fd, struct vfio_user_client **client)
 	int flags = fcntl(socket_fd, F_GETFL);
 	int result;
 
-	if (flags < 0 || fcntl(socket_fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ||
+	/* The supervisor's wires do wait, and to change a flag is no right of who attends to them. */
+	if (flags < 0 || ((flags & O_NONBLOCK) != 0 && fcntl(socket_fd, F_SETFL, flags & ~O_NONBLOCK) < 0) ||
 	    setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
 	    setsockopt(socket_fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
 		return -errno;

@@ -11,7 +11,6 @@
 #include "vmm-core/vhost_user_frontend.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,10 +189,10 @@ static int channel_open(struct vhost_user_frontend *frontend)
 
 	if (!frontend_has(frontend, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
 		return 0;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	/* No end may ever make its owner wait, and neither could change that: the filters know no F_SETFL. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
 	frontend->channel_fd = pair[0];
-	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	result = frontend_set(frontend, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1);
 	close(pair[1]);
 	return result;

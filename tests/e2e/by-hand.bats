@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# A device program started by hand, with atoll-blk as the example: its socket, its end, its exit status.
+# A device program started by hand, with atoll-blk as the example: its socket, its end, its exit status; and what each of
+# them may call then.
 
 load ../patience.bash
 
@@ -132,4 +133,51 @@ _, status = os.waitpid(pid, 0)
 assert status == 0, status
 PYTHON
 	done
+}
+
+# --- A4: policies of their own ---
+
+# by_hand KIND PROGRAM ARGUMENT...: a front end that is not our core has its driver's requests done by the program, in its
+# jail and sealed. Then once more, recorded: nothing was called that the policy does not allow, and each rule that it has more
+# than that of a supervised process was needed.
+by_hand() {
+	local role=$1-hand.main rules record=$PWD/record
+	export ATOLL_POLICY_TEST=$BATS_TEST_DESCRIPTION
+	within 60 ${inside:-} python3 "$BATS_TEST_DIRNAME/front-end.py" "$@"
+	rm -f sock
+	within 60 ${inside:-} python3 "$BATS_TEST_DIRNAME/front-end.py" "$1" "$ATOLL_HELPER_DIR/recorded" $role "$record" "${@:2}" --no-sandbox
+	"$ATOLL" policy cover "$record" >covered || true
+	cat covered
+	! grep '^refused' covered
+	rules=$(grep -cE '^[a-z_0-9]+:' "$ATOLL_POLICY_DIR/$role.policy")
+	[ "$rules" -ge 2 ]
+	[ "$(grep -cE "$role\\.policy:[0-9]+: .*: needed by $role, first in A4: " covered)" = "$rules" ]
+	[ -z "${ATOLL_POLICY_RECORD:-}" ] || cat "$record" >>"$ATOLL_POLICY_RECORD"
+}
+
+# bats test_tags=record
+@test "A4: atoll-blk by hand makes a front end's eventfds not block, and its inflight region" {
+	by_hand blk "$blk" --socket-path=sock --blk-file=image
+}
+
+# bats test_tags=record
+@test "A4: atoll-net by hand polls for a front end that does not kick" {
+	unshare -n true 2>/dev/null && [ -w /dev/net/tun ] || skip "no right to make a network namespace and a tap"
+	unshare -n sleep infinity 3>&- &
+	holder=$!
+	wait_until 5 eval '[ "$(readlink /proc/$holder/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
+	inside="nsenter -t $holder -n"
+	$inside ip tuntap add dev t0 mode tap
+	$inside ip link set t0 up
+	by_hand net "$ATOLL_LIBEXEC_DIR/atoll-net" --socket-path=sock --tap=t0
+}
+
+# bats test_tags=record
+@test "A4: atoll-console by hand asks its terminal" {
+	by_hand console "$ATOLL_LIBEXEC_DIR/atoll-console" --socket-path=sock --stdio
+}
+
+# bats test_tags=record
+@test "A4: atoll-undertaker by hand" {
+	by_hand undertaker "$ATOLL_LIBEXEC_DIR/atoll-undertaker" --socket-path=sock --type=net
 }

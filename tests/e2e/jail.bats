@@ -8,7 +8,8 @@ bats_require_minimum_version 1.5.0
 setup() {
 	vm_setup
 	export ATOLL_POLICY_DIR=${ATOLL_POLICY_DIR:-$BATS_TEST_DIRNAME/../../policy}
-	filters="blk.main blk.queue console.main core.attendant core.main core.vcpu net.main"
+	supervised="blk.main blk.queue console.main core.attendant core.main core.vcpu net.main undertaker.main"
+	filters="$supervised blk-hand.main blk-hand.queue console-hand.main net-hand.main undertaker-hand.main"
 }
 teardown() { vm_teardown; }
 
@@ -37,8 +38,23 @@ four_devices() {
 	done
 }
 
+# accept4 but for a console, which has clients.
+@test "A4: what only a program run by hand needs, memfd_create, ftruncate, F_ADD_SEALS, F_SETFL, TIOCGWINSZ, accept4, ends a supervised process" {
+	for filter in $supervised; do
+		run "$ATOLL_HELPER_DIR/intruder" $filter hand
+		echo "$output"
+		[ "$status" = 0 ]
+		[[ $output == "$filter: "[56]" attempts, 0 not stopped" ]]
+	done
+	# By hand they come back, but for the terminal's size, which is a console's.
+	run "$ATOLL_HELPER_DIR/intruder" blk-hand.main hand
+	echo "$output"
+	[ "$status" = 1 ]
+	[[ $output == *"blk-hand.main: 6 attempts, 5 not stopped" ]]
+}
+
 @test "every system call that no rule names ends the process with its name, or fails as the rule says" {
-	for filter in $filters; do
+	for filter in $supervised; do
 		run "$ATOLL_HELPER_DIR/intruder" $filter calls
 		echo "$output"
 		[ "$status" = 0 ]
@@ -47,7 +63,7 @@ four_devices() {
 }
 
 @test "every call that a rule allows with some arguments ends the process with others" {
-	for filter in $filters; do
+	for filter in $supervised; do
 		run "$ATOLL_HELPER_DIR/intruder" $filter arguments
 		echo "$output"
 		[ "$status" = 0 ]

@@ -4,7 +4,10 @@ EXTRA_PROGRAMS += $(E2E_HELPERS)
 
 .PHONY: e2e-helpers
 e2e-helpers: $(E2E_HELPERS)
-EXTRA_DIST += tests/e2e/install.bats tests/e2e/by-hand.bats
+EXTRA_DIST += tests/e2e/install.bats tests/e2e/by-hand.bats tests/e2e/front-end.py
+E2E_HELPERS += tests/e2e/helpers/recorded
+tests_e2e_helpers_recorded_SOURCES = tests/e2e/helpers/recorded.c
+tests_e2e_helpers_recorded_LDADD = common/libcommon.la
 EXTRA_DIST += tests/e2e/qemu-blk.bats tests/e2e/qemu-blk-init
 EXTRA_DIST += tests/e2e/qemu-net.bats tests/e2e/qemu-net-init
 E2E_HELPERS += tests/e2e/helpers/largest_frames

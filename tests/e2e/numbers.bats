@@ -29,10 +29,10 @@ row() {
 		said=$(row "\`$name\`")
 		[ "${said%% *}" = "$calls" ]
 		! $all || [ "$said" = "$calls $instructions $worst $mean $serving" ]
-	done < <(sed -nE 's/^([a-z.]+) +([0-9]+) calls, +([0-9]+) instructions, worst +([0-9]+), mean +([0-9.]+), serving +([0-9.]+);.*/\1 \2 \3 \4 \5 \6/p' \
+	done < <(sed -nE 's/^([a-z.-]+) +([0-9]+) calls, +([0-9]+) instructions, worst +([0-9]+), mean +([0-9.]+), serving +([0-9.]+);.*/\1 \2 \3 \4 \5 \6/p' \
 		<<<"$output")
 	# Neither has a row that the other has not.
-	[ "$(grep -cE '^\| `[a-z]+\.[a-z]+` \|' "$page")" = "$(wc -l <<<"$output")" ]
+	[ "$(grep -cE '^\| `[a-z-]+\.[a-z]+` \|' "$page")" = "$(wc -l <<<"$output")" ]
 }
 
 # opened WHAT ROLE ID: how many descriptors the process has; told, and held against the page.

@@ -37,16 +37,76 @@ wrong() {
 	[ "$status" = 0 ]
 	[ -z "$stderr" ]
 	sed "s/^/# /" <<<"$output" >&3
-	for name in blk.main blk.process blk.queue console.main core.attendant core.main core.process core.vcpu net.main supervisor.main; do
+	for name in blk.main blk.process blk.queue console.main core.attendant core.main core.process core.vcpu net.main supervisor.main undertaker.main \
+		blk-hand.main blk-hand.process blk-hand.queue console-hand.main net-hand.main undertaker-hand.main; do
 		grep -q "^$name .* calls tried, also on the built-in filter$" <<<"$output"
 	done
-	[ "$(wc -l <<<"$output")" = 11 ]
+	[ "$(wc -l <<<"$output")" = 17 ]
 }
 
-@test "no thread of a device may make more than 26 calls, no vCPU more than 12" {
-	for manifest in "$ATOLL_POLICY_DIR"/{blk,net,console}.{main,queue}.json; do
+# call POLICY ACTION CALL ARGUMENT...: what happens to it.
+call() {
+	run "$atoll" policy explain "$1" "${@:3}"
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ ${lines[0]} == "$1: $3"*": $2" ]]
+}
+
+@test "A4: no policy of a supervised process allows what only a program run by hand needs" {
+	for name in $("$atoll" policy check | sed -nE '/-hand\.|^supervisor/!s/^([a-z]+\.[a-z]+) .*/\1/p'); do
+		call $name trap memfd_create 0 0
+		call $name trap ftruncate 3 0
+		call $name trap fcntl 3 F_ADD_SEALS
+		call $name trap fcntl 3 F_SETFL
+		call $name trap ioctl 3 TIOCGWINSZ 0
+		[ $name = console.main ] || call $name trap accept4 3 0 0 0
+	done
+	call net.main trap timerfd_settime 3 0 0 0
+	# By hand it is allowed, and all else that the policy of that role allows, and no more.
+	for role in blk net console undertaker; do call $role-hand.main allow fcntl 3 F_SETFL; done
+	for role in blk net undertaker; do call $role-hand.main allow accept4 3 0 0 0; done
+	call blk-hand.process allow ftruncate 3 0
+	call blk-hand.queue trap fcntl 3 F_SETFL
+	for role in blk net console undertaker; do
+		run "$atoll" policy diff $role.main.policy $role-hand.main.policy
+		echo "$output"
+		[ "$status" = 1 ]
+		! grep '^-' <<<"$output"
+		[ "${#lines[@]}" = "$(grep -cE '^[a-z_0-9]+:' $role-hand.main.policy)" ]
+	done
+	run "$atoll" policy diff blk.queue.policy blk-hand.queue.policy
+	[ "$status" = 0 ]
+}
+
+@test "A4: what a program run by hand called needs no rule of the policy that its own adds to" {
+	mkdir texts
+	printf 'read: 1 # serve: x\n' >texts/common.policy
+	printf '@include common.policy\nwrite: 1 # serve: x\n' >texts/t.main.policy
+	printf '@include t.main.policy\nclose: 1 # serve: x\n' >texts/t-hand.main.policy
+	export ATOLL_POLICY_DIR=$PWD/texts
+	for call in read write close; do echo '{"role": "t-hand.main", "call": "'$call'", "args": [5, 6, 7], "test": "by hand"}'; done >record
+	run "$atoll" policy cover record
+	echo "$output"
+	[ "$status" = 1 ]
+	[ "$(tail -n 1 <<<"$output")" = "1 alternatives of rules needed, 0 for errors alone, 2 not needed; 0 calls refused" ]
+	grep -qE 't-hand\.main\.policy:2: close: 1: needed by t-hand\.main, first in by hand$' <<<"$output"
+	for call in read write; do echo '{"role": "t.main", "call": "'$call'", "args": [5, 6, 7], "test": "a guest"}'; done >>record
+	run "$atoll" policy cover record
+	echo "$output"
+	[ "$status" = 0 ]
+	grep -qE 'common\.policy:1: read: 1: needed by t\.main, first in a guest$' <<<"$output"
+	# And what it may not call is told.
+	echo '{"role": "t-hand.main", "call": "openat", "test": "by hand"}' >>record
+	run "$atoll" policy cover record
+	[ "$status" = 1 ]
+	grep -qE '^refused: t-hand\.main: openat' <<<"$output"
+}
+
+@test "no thread of a device may make more than 25 calls, by hand 26, no vCPU more than 12" {
+	for manifest in "$ATOLL_POLICY_DIR"/{blk,net,console,undertaker}{,-hand}.{main,queue}.json; do
 		[ -e "$manifest" ] || continue
-		[ "$(jq .calls "$manifest")" -le 26 ]
+		[[ $manifest == *-hand.* ]] && most=26 || most=25
+		[ "$(jq .calls "$manifest")" -le $most ]
 	done
 	[ "$(jq .calls "$ATOLL_POLICY_DIR/core.vcpu.json")" -le 12 ]
 }
@@ -86,6 +146,11 @@ wrong() {
 	wrong_with 'read: return EPERM # serve: x' 'contradicts'
 	wrong_with '@include nowhere.policy' 'No such file'
 	wrong_with '@include ../common.policy' 'not a file in'
+	echo '@include blk.main.policy' >>net.main.policy
+	run "$atoll" policy check net-hand.main.policy
+	[ "$status" = 1 ]
+	[[ $output == *"net.main.policy:"*"may not include another policy"* ]]
+	cp "$ATOLL_POLICY_DIR/net.main.policy" .
 	echo '@include common.policy' >>common.policy
 	run "$atoll" policy check net.main.policy
 	[ "$status" = 1 ]
@@ -182,13 +247,16 @@ wrong() {
 	echo 'openat: 1 # start: dangerous: a test' >>net.main.policy
 	run "$atoll" policy diff "$ATOLL_POLICY_DIR" .
 	[ "$status" = 1 ]
-	[ "${#lines[@]}" = 2 ]
-	[[ ${lines[0]} == "- net.main: readv: 1 ("* ]]
-	[[ ${lines[1]} == "+ net.main: openat: 1 ("* ]]
+	[ "${#lines[@]}" = 4 ]
+	# It is in the policy that adds to this one too.
+	[[ ${lines[0]} == "- net-hand.main: readv: 1 ("* ]]
+	[[ ${lines[1]} == "+ net-hand.main: openat: 1 ("* ]]
+	[[ ${lines[2]} == "- net.main: readv: 1 ("* ]]
+	[[ ${lines[3]} == "+ net.main: openat: 1 ("* ]]
 	run "$atoll" policy diff "$ATOLL_POLICY_DIR/net.main.policy" net.main.policy
 	[ "$status" = 1 ]
 	[ "${#lines[@]}" = 2 ]
-	rm net.main.policy
+	rm net.main.policy net-hand.main.policy
 	run "$atoll" policy diff "$ATOLL_POLICY_DIR" .
 	[ "$status" = 1 ]
 	[[ $output != *"+ "* ]]

@@ -5,6 +5,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_policy_parse/conditions \
 	tests/fuzz/corpus/fuzz_policy_parse/groups \
 	tests/fuzz/corpus/fuzz_policy_parse/include \
+	tests/fuzz/corpus/fuzz_policy_parse/include-policy \
 	tests/fuzz/corpus/fuzz_policy_parse/plain \
 	tests/fuzz/corpus/fuzz_policy_parse/uring \
 	tests/fuzz/corpus/fuzz_policy_record/bad \

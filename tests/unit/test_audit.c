@@ -895,7 +895,8 @@ static void test_unread(void **state)
 
 /* --- the table --- */
 
-/* Each filter that the table names was compiled, and each that was compiled is named. */
+/* Each filter that the table names was compiled, and each that was compiled is named: but for those of programs that were
+ * started by hand (A4), which no process of a VM may wear. */
 static void test_table_and_filters(void **state)
 {
 	static const char *const roles[] = {"supervisor", "core", "blk", "net", "console", "undertaker"};
@@ -924,8 +925,8 @@ static void test_table_and_filters(void **state)
 		}
 	}
 	for (size_t i = 0; compiled[i] != NULL; i++)
-		if (!named[i])
-			fail_msg("filter %s is no thread's", compiled[i]->name);
+		if (named[i] == (strstr(compiled[i]->name, "-hand.") != NULL))
+			fail_msg("filter %s is %s thread's", compiled[i]->name, named[i] ? "a" : "no");
 }
 
 /* --- a real process --- */

@@ -63,6 +63,8 @@ static struct program program_start(off_t size, bool readonly, uint32_t queues)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wire), 0);
+	/* As the supervisor gives it. */
+	assert_int_equal(fcntl(wire[1], F_SETFL, O_NONBLOCK), 0);
 	program.pid = fork();
 	assert_true(program.pid >= 0);
 	if (program.pid == 0)

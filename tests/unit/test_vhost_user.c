@@ -22,6 +22,7 @@
 #include "common/fd_passing.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/peers.h"
 #include "common/vhost_user_backend.h"
 #include "common/vhost_user_message.h"
 #include "common/virtio_spec.h"
@@ -62,6 +63,7 @@ struct fixture {
 	unsigned quiesced[QUEUES];
 	bool ended;
 	int error;
+	bool ours; /* the wire as the supervisor makes it */
 };
 
 static unsigned count_open_fds(void)
@@ -171,6 +173,8 @@ static void session_open(struct fixture *fixture)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	fixture->socket_fd = pair[0];
 	fixture->ended = false;
+	if (fixture->ours)
+		assert_int_equal(fcntl(pair[1], F_SETFL, O_NONBLOCK), 0);
 	assert_int_equal(
 		vhost_user_backend_new(fixture->loop, pair[1], &fixture->ops, fixture, &fixture->backend), 0);
 }
@@ -1405,6 +1409,62 @@ static void a_session_may_be_ended_by_its_owner(void **state)
 	assert_false(fixture->ended);
 }
 
+/*
+ * A4: a foreign front end's eventfds are made not to block. One of ours hands over none that does, has its inflight region
+ * made by nobody, and no ring polled: so that a supervised process need not be allowed the calls for it, and is not ended by
+ * its filter when a core that was taken over asks for them. The last test: from here on all peers are ours.
+ */
+static void our_own_front_end_leaves_nothing_to_us(void **state)
+{
+	static const uint32_t numbers[] = {VHOST_USER_SET_VRING_KICK, VHOST_USER_SET_VRING_CALL,
+					   VHOST_USER_SET_VRING_ERR, VHOST_USER_SET_BACKEND_REQ_FD};
+	struct vhost_user_inflight region = {.num_queues = QUEUES, .queue_size = RING_SIZE};
+	struct fixture *fixture = *state;
+	uint64_t index = 0;
+	int fd;
+
+	for (size_t i = 0; i < 3; i++) {
+		fd = send_eventfd(fixture, numbers[i], 0);
+		assert_false(fixture->ended);
+		assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+		close(fd);
+	}
+	track(fixture);
+	close(get_inflight(fixture, 24, &region));
+	/* A blocking wire is none of ours either. */
+	peers_are_ours();
+	fd = fcntl(fixture->socket_fd, F_GETFL);
+	assert_int_equal(peer_fd_nonblocking(fixture->socket_fd), -EPROTO);
+	assert_int_equal(fcntl(fixture->socket_fd, F_GETFL), fd);
+	fixture->ours = true;
+	region = (struct vhost_user_inflight){.num_queues = QUEUES, .queue_size = RING_SIZE};
+	request(fixture, VHOST_USER_GET_INFLIGHT_FD, 0, &region, 24, NULL, 0);
+	expect_end(fixture, -EPROTO);
+	/* Nor does it leave it to us to poll; to signal nobody it may. */
+	for (size_t i = 1; i < 3; i++)
+		set_u64(fixture, numbers[i], VHOST_USER_VRING_NOFD);
+	assert_false(fixture->ended);
+	index = VHOST_USER_VRING_NOFD;
+	request(fixture, VHOST_USER_SET_VRING_KICK, 0, &index, sizeof(index), NULL, 0);
+	index = 0;
+	expect_end(fixture, -EPROTO);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		uint32_t size = i < 3 ? sizeof(index) : 0;
+
+		set_u64(fixture, VHOST_USER_SET_PROTOCOL_FEATURES,
+			VIRTIO_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ));
+		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		request(fixture, numbers[i], 0, &index, size, &fd, 1);
+		assert_false(fixture->ended);
+		close(fd);
+		fd = eventfd(0, EFD_CLOEXEC);
+		request(fixture, numbers[i], 0, &index, size, &fd, 1);
+		assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+		close(fd);
+		expect_end(fixture, -EPROTO);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1446,6 +1506,7 @@ int main(void)
 		TEST(half_a_message_ends_the_session),
 		TEST(a_front_end_that_does_not_read_is_left),
 		TEST(a_session_may_be_ended_by_its_owner),
+		TEST(our_own_front_end_leaves_nothing_to_us),
 	};
 
 	return cmocka_run_group_tests_name("vhost-user", tests, NULL, NULL);

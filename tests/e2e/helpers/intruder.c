@@ -2,6 +2,7 @@
  * What a process of the family could do if a guest had taken it over.
  *
  *     intruder FILTER attacks     tries what an attacker would want first
+ *     intruder FILTER hand        tries what only a program that is run by hand needs (A4)
  *     intruder FILTER calls       tries every number of a system call, and some that there are not
  *     intruder FILTER arguments   tries the calls that are allowed with some arguments, with others
  *
@@ -66,7 +67,7 @@ struct attempt {
 };
 
 static pid_t sibling;
-static int internet_fd, unix_fd;
+static int internet_fd, unix_fd, own_fd;
 
 static long attack_open(void)
 {
@@ -183,6 +184,47 @@ static const struct attempt attacks[] = {
 	{.name = "make a VM", .call = "ioctl", .make = attack_kvm},
 	{.name = "type on the terminal", .call = "ioctl", .make = attack_terminal},
 	{.name = "call as a 32-bit program", .make = attack_32_bits, .killed = true},
+};
+
+static long hand_make_memory(void)
+{
+	return syscall(SYS_memfd_create, "memory", 2 /* MFD_ALLOW_SEALING */);
+}
+
+static long hand_shorten(void)
+{
+	return syscall(SYS_ftruncate, own_fd, 0);
+}
+
+static long hand_seal(void)
+{
+	return syscall(SYS_fcntl, own_fd, F_ADD_SEALS, F_SEAL_GROW);
+}
+
+static long hand_unblock(void)
+{
+	return syscall(SYS_fcntl, own_fd, F_SETFL, 0);
+}
+
+static long hand_accept(void)
+{
+	return syscall(SYS_accept4, unix_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static long hand_terminal(void)
+{
+	char size[8];
+
+	return syscall(SYS_ioctl, 2, 0x5413 /* TIOCGWINSZ */, size);
+}
+
+static const struct attempt hands[] = {
+	{.name = "make memory", .call = "memfd_create", .make = hand_make_memory},
+	{.name = "shorten a file", .call = "ftruncate", .make = hand_shorten},
+	{.name = "seal a file", .call = "fcntl", .make = hand_seal},
+	{.name = "change how a descriptor blocks", .call = "fcntl", .make = hand_unblock},
+	{.name = "ask for a terminal's size", .call = "ioctl", .make = hand_terminal},
+	{.name = "take a connection", .call = "accept4", .make = hand_accept},
 };
 
 /* The process that is sealed and tries. */
@@ -356,6 +398,7 @@ static int run_inside(const char *what, int parent_fd)
 	/* As root of the namespaces it could still. */
 	internet_fd = socket(AF_INET, SOCK_STREAM, 0);
 	unix_fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	own_fd = memfd_create("own", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (jail_enter(&jail) < 0)
 		return 125;
 	sibling = fork();
@@ -366,6 +409,11 @@ static int run_inside(const char *what, int parent_fd)
 	if (strcmp(what, "attacks") == 0) {
 		for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
 			attempt_try(&attacks[i]);
+	} else if (strcmp(what, "hand") == 0) {
+		/* A console has clients. */
+		for (size_t i = 0; i < sizeof(hands) / sizeof(hands[0]); i++)
+			if (hands[i].make != hand_accept || strcmp(filter->name, "console.main") != 0)
+				attempt_try(&hands[i]);
 	} else if (strcmp(what, "calls") == 0) {
 		try_calls();
 	} else {
@@ -386,9 +434,9 @@ int main(int argc, char **argv)
 	siginfo_t info = {0};
 	int result;
 
-	if (argc != 3 || (strcmp(argv[2], "attacks") != 0 && strcmp(argv[2], "calls") != 0 &&
-			  strcmp(argv[2], "arguments") != 0)) {
-		fprintf(stderr, "Usage: intruder FILTER attacks|calls|arguments\n");
+	if (argc != 3 || (strcmp(argv[2], "attacks") != 0 && strcmp(argv[2], "hand") != 0 &&
+			  strcmp(argv[2], "calls") != 0 && strcmp(argv[2], "arguments") != 0)) {
+		fprintf(stderr, "Usage: intruder FILTER attacks|hand|calls|arguments\n");
 		return 125;
 	}
 	find_filters(argv[1]);
