@@ -25,13 +25,14 @@
 #include <unistd.h>
 
 #include "common/jail.h"
+#include "common/jail_user.h"
 #include "common/log.h"
 
 #define JAIL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
-/* Children of root: the upper half of the ids that no account and no container range has, and the pid. */
-#define JAIL_USER_BASE 0x70000000u
-#define GROUPS_MAX     256
+#define GROUPS_MAX 256
+/* Users that others took at the same time. */
+#define USER_TRIES 8
 
 static int jail_fork_problem(struct jail_fork *fork, int error, const char *step, const char *remedy)
 {
@@ -65,18 +66,32 @@ static int map_write_one(pid_t pid, const char *name, unsigned outer)
 	return map_write(pid, name, text);
 }
 
-/* In a container, root may have no such ids to give away: then it is an ordinary user as far as we care. */
+/* Root gives each a user of its own. */
+static int jail_give_user(pid_t pid, const struct jail_users *users)
+{
+	uint32_t id;
+	int result = jail_user_choose(users, pid, &id);
+
+	if (result == 0)
+		result = map_write_one(pid, "uid_map", id);
+	if (result == 0)
+		result = map_write_one(pid, "gid_map", id);
+	return result < 0 ? result : jail_user_verify(users, pid, id);
+}
+
+/* In a rootless container root is all the users that there are: then it is an ordinary user as far as we care. */
 static int jail_write_maps(pid_t pid)
 {
+	struct jail_users users;
 	int result = map_write(pid, "setgroups", "deny");
 
 	if (result < 0)
 		return result;
-	result = -EPERM;
 	if (geteuid() == 0) {
-		result = map_write_one(pid, "uid_map", JAIL_USER_BASE | (unsigned)pid);
-		if (result == 0)
-			return map_write_one(pid, "gid_map", JAIL_USER_BASE | (unsigned)pid);
+		jail_users_read(&users);
+		result = jail_give_user(pid, &users);
+		if (users.by_pid || users.count != 0)
+			return result;
 	}
 	result = map_write_one(pid, "uid_map", geteuid());
 	return result < 0 ? result : map_write_one(pid, "gid_map", getegid());
@@ -87,8 +102,11 @@ static const char *jail_maps_remedy(int error)
 {
 	if (error == -ENOENT)
 		return "mount /proc, that of this pid namespace";
+	if (error == -EUSERS || error == -EBUSY)
+		return "let this container's user namespace have more ids; 65536 are usual";
 	if (error == -EPERM && geteuid() == 0)
-		return "start it as a user that is not root, or where root has user ids to give away";
+		return "let root keep CAP_SETUID and CAP_SETGID (in a container with one user alone, "
+		       "CAP_SETFCAP), or start it as a user that is not root";
 	return "mount /proc so that it can be written, and let this host's security modules allow it";
 }
 
@@ -207,7 +225,7 @@ static int jail_fork_release(struct jail_fork *fork)
 	return 0;
 }
 
-int jail_fork(struct jail_fork *fork)
+static int jail_fork_once(struct jail_fork *fork)
 {
 	sigset_t all, before;
 	int sockets[2];
@@ -238,6 +256,15 @@ int jail_fork(struct jail_fork *fork)
 	}
 	fork->link_fd = sockets[0];
 	return jail_fork_release(fork);
+}
+
+int jail_fork(struct jail_fork *fork)
+{
+	int result = -EBUSY;
+
+	for (unsigned i = 0; result == -EBUSY && i < USER_TRIES; i++)
+		result = jail_fork_once(fork);
+	return result;
 }
 
 int jail_fork_wait(struct jail_fork *fork)

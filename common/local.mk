@@ -12,7 +12,7 @@ common_libcommon_la_SOURCES = \
 	common/control_wire.c common/control_wire.h \
 	common/child.c common/child.h \
 	common/device_program.c common/device_program.h \
-	common/jail.h common/jail_enter.c common/jail_fork.c common/jail_landlock.c common/jail_seal.c \
+	common/jail.h common/jail_enter.c common/jail_fork.c common/jail_user.c common/jail_user.h common/jail_landlock.c common/jail_seal.c \
 	common/jail_record.c common/jail_record.h \
 	common/jail_violation.c common/jail_violation.h \
 	common/pty.c common/pty.h \

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/jail_user.h"
 #include "policy/filters.h"
 
 /* jail_fork(): root gives each child a user id of its own. */
-#define JAIL_USER_BASE UINT32_C(0x70000000)
 
 #define NAMESPACE_BIT(name) (1u << PROC_NAMESPACE_##name)
 

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,10 +100,41 @@ struct judged {
 	const struct audit_rule *rule;
 };
 
-/* Whether root of the supervisor's user namespace has this id to give: in a container it may have none. */
-static bool map_has(const struct proc_id_map *map, uint32_t id)
+/* What root of the supervisor's user namespace has to give: an id that the pid tells, in a container any, or none. */
+enum user_rule {
+	USER_SUPERVISORS,
+	USER_BY_PID,
+	USER_OF_ITS_OWN,
+};
+
+static enum user_rule user_rule_of(const struct judged *judged)
 {
-	return id >= map->inside && id - map->inside < map->length;
+	const struct audit_process *supervisor = &judged->audit->processes[0];
+	const struct proc_id_map *map = &supervisor->uid_map;
+	uint32_t id = audit_jail_user(judged->process->pid);
+
+	if (supervisor->threads[0].status.uid[1] != 0)
+		return USER_SUPERVISORS;
+	if (id >= map->inside && id - map->inside < map->length)
+		return USER_BY_PID;
+	return map->length + map->more > 1 ? USER_OF_ITS_OWN : USER_SUPERVISORS;
+}
+
+/* Whether another process of the VM has it too. */
+static bool user_is_shared(const struct judged *judged, uint32_t user)
+{
+	const struct audit *audit = judged->audit;
+
+	for (size_t i = 0; i < audit->process_count; i++) {
+		const struct audit_process *other = &audit->processes[i];
+
+		for (size_t k = 0; other != judged->process && k < other->thread_count; k++)
+			for (unsigned m = 0; m < 4 && other->threads[k].error == 0; m++)
+				if (other->threads[k].status.uid[m] == user ||
+				    other->threads[k].status.gid[m] == user)
+					return true;
+	}
+	return false;
 }
 
 static void judge_user(const struct judged *judged, const struct audit_thread *thread,
@@ -110,8 +142,8 @@ static void judge_user(const struct judged *judged, const struct audit_thread *t
 {
 	const struct proc_status *status = &thread->status;
 	const struct audit_thread *supervisor = judged->audit->processes[0].threads;
-	const struct audit_process *process = judged->process;
 	uint32_t user, group;
+	enum user_rule rule;
 	bool same = true;
 
 	check_say(check, "uid %u, gid %u, %u more groups", status->uid[1], status->gid[1], status->groups);
@@ -123,8 +155,12 @@ static void judge_user(const struct judged *judged, const struct audit_thread *t
 	group = supervisor->status.gid[1];
 	if (user == 0 && !check_read(check, judged->audit->processes[0].uid_map_error))
 		return;
-	if (user == 0 && map_has(&judged->audit->processes[0].uid_map, audit_jail_user(process->pid)))
-		user = group = audit_jail_user(process->pid);
+	rule = user_rule_of(judged);
+	if (rule == USER_BY_PID)
+		user = group = audit_jail_user(judged->process->pid);
+	/* The first thread's, which the others must have, too. */
+	if (rule == USER_OF_ITS_OWN)
+		user = group = judged->process->threads[0].status.uid[1];
 	for (unsigned i = 0; i < 4; i++)
 		same = same && status->uid[i] == user && status->gid[i] == group;
 	/* An ordinary user's groups cannot be taken off. */
@@ -135,21 +171,40 @@ static void judge_user(const struct judged *judged, const struct audit_thread *t
 		check_say(check, "; written: uid and gid %u in all four places%s", user,
 			  supervisor->status.uid[1] == 0 ? ", no more groups" : "");
 	}
+	if (rule == USER_OF_ITS_OWN && (user == 0 || user_is_shared(judged, user))) {
+		check_worsen(check, AUDIT_DEVIATES);
+		check_say(check, "; written: a user that no other process is");
+	}
+}
+
+/* supervisor_seal(): in a rootless container it gives its children root itself, which is all that there is. */
+static uint64_t capabilities_of(const struct judged *judged)
+{
+	const struct audit_process *process = judged->process;
+
+	if (judged->rule->capabilities != 0 && process->uid_map_error == 0 && process->uid_map.length == 1 &&
+	    process->uid_map.more == 0)
+		return UINT64_C(1) << CAP_SETFCAP;
+	return judged->rule->capabilities;
 }
 
 static void judge_capabilities(const struct judged *judged, const struct audit_thread *thread,
 			       struct audit_check *check)
 {
 	const struct proc_status *status = &thread->status;
+	uint64_t may = capabilities_of(judged);
 	bool may_not_drop = !judged->rule->jailed && status->uid[1] != 0;
 	const struct {
 		const char *name;
 		uint64_t has, may;
-	} sets[] = {{"effective", status->effective, judged->rule->capabilities},
-		    {"permitted", status->permitted, judged->rule->capabilities},
+	} sets[] = {{"effective", status->effective, may},
+		    {"permitted", status->permitted, may},
 		    {"inheritable", status->inheritable, 0},
 		    {"ambient", status->ambient, 0},
-		    {"bounding", status->bounding, may_not_drop ? UINT64_MAX : judged->rule->bounding}};
+		    {"bounding", status->bounding,
+		     may_not_drop		   ? UINT64_MAX
+		     : judged->rule->bounding != 0 ? may
+						   : 0}};
 	bool any = false;
 
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {

@@ -463,7 +463,7 @@ int proc_read_cgroup(int dir_fd, char *out, size_t size)
 
 int proc_read_id_map(int dir_fd, bool group, struct proc_id_map *map)
 {
-	struct proc_id_map read = {0};
+	struct proc_id_map read = {0}, range = {0};
 	char *text, *cursor, *line;
 	int result = proc_read_text(dir_fd, group ? "gid_map" : "uid_map", &text);
 
@@ -471,14 +471,18 @@ int proc_read_id_map(int dir_fd, bool group, struct proc_id_map *map)
 		return result;
 	cursor = text;
 	while (result == 0 && (line = proc_next_line(&cursor)) != NULL) {
-		uint32_t *fields[] = {&read.inside, &read.outside, &read.length};
+		uint32_t *fields[] = {&range.inside, &range.outside, &range.length};
 
-		for (unsigned i = 0; i < 3 && read.ranges == 0 && result == 0; i++) {
+		for (unsigned i = 0; i < 3 && result == 0; i++) {
 			uint64_t number = 0;
 
 			result = proc_parse_number(proc_next_word(&line), 10, &number);
 			*fields[i] = (uint32_t)number;
 		}
+		if (read.ranges == 0)
+			read = range;
+		else
+			read.more += range.length;
 		read.ranges++;
 	}
 	free(text);

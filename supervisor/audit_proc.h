@@ -156,6 +156,7 @@ int proc_read_cgroup(int dir_fd, char *text, size_t size);
 struct proc_id_map {
 	unsigned ranges;
 	uint32_t inside, outside, length; /* of the first */
+	uint64_t more;			  /* ids in the others */
 };
 
 int proc_read_id_map(int dir_fd, bool group, struct proc_id_map *map);

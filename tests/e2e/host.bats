@@ -102,3 +102,97 @@ lacks() {
 		lacks 3 "/proc" "mount /proc" unshare --mount sh -ec "$gone"'; exec "$@"' sh
 	done
 }
+
+# container LENGTH: a user namespace whose root has the ids from 0 on, that many; ${inside[@]} COMMAND is root there, and
+# $atoll runs there, too.
+container() {
+	unshare --user sleep infinity &
+	holder=$!
+	wait_until 5 sh -c "[ \"\$(readlink /proc/$holder/ns/user)\" != \"\$(readlink /proc/self/ns/user)\" ]"
+	printf '0 0 %s' "$1" >/proc/$holder/uid_map
+	printf '0 0 %s' "$1" >/proc/$holder/gid_map
+	inside=(nsenter --user=/proc/$holder/ns/user --setuid 0 --setgid 0 --)
+	printf '#!/bin/sh\nexec %s "%s" "$@"\n' "${inside[*]}" "$ATOLL" >"$BATS_TEST_TMPDIR/inside"
+	chmod +x "$BATS_TEST_TMPDIR/inside"
+	atoll=$BATS_TEST_TMPDIR/inside
+}
+
+# users_of: the user of each child of the VM "all" as the host sees it, which is as the container does.
+users_of() {
+	local pid
+	for pid in $(pgrep -P "$(cat run/all/pid)"); do
+		awk '/^[UG]id:/ { for (i = 2; i <= 5; i++) print $i }' "/proc/$pid/status" | sort -u
+	done
+}
+
+# audited: a VM with every kind of device that needs nothing but a file runs there, its audit holds, also once a process
+# was replaced.
+audited() {
+	truncate -s 1MiB root.img
+	config all <<-END
+		disks: [{id: root, path: root.img}]
+		consoles: [{id: serial, output: pty}, {id: port, type: virtio, output: "null"}]
+	END
+	within 20 "$atoll" run --detach --log-file=log all.yaml
+	"$atoll" audit all >audit || { cat audit; return 1; }
+	"$atoll" restart all root
+	"$atoll" audit all >audit || { cat audit; return 1; }
+	users_of >users
+	cat users
+}
+
+@test "G: root of a user namespace with 65,536 ids: a guest runs, and each process is a user of its own" {
+	container 65536
+	guest_runs
+	audited
+	[ "$(wc -l <users)" = 4 ]
+	[ "$(sort -u users | wc -l)" = 4 ]
+	awk '$1 < 32768 || $1 >= 65534 { exit 1 }' users
+	within 10 "$atoll" kill all
+	nothing_left all
+}
+
+@test "G: two VMs in a user namespace whose ids are few: no two processes are one user; and when none is left, what helps" {
+	container 20
+	audited
+	[ "$(sort -u users | wc -l)" = 4 ]
+	sed 's/^name: .*/name: more/; s/root.img/more.img/' all.yaml >more.yaml
+	truncate -s 1MiB more.img
+	within 20 "$atoll" run --detach --log-file=log more.yaml
+	"$atoll" audit more >audit || { cat audit; return 1; }
+	for pid in $(pgrep -P "$(cat run/more/pid)"); do awk '/^Uid:/ { print $2 }' "/proc/$pid/status"; done >>users
+	cat users
+	[ "$(sort -u users | wc -l)" = 8 ]
+	sed 's/^name: .*/name: most/; s/root.img/most.img/' all.yaml >most.yaml
+	truncate -s 1MiB most.img
+	run --separate-stderr within 20 "$atoll" run most.yaml </dev/null
+	echo "$status: $stderr"
+	[ "$status" = 3 ]
+	[[ $stderr == *"cannot write its user and group maps"*"; let this container's user namespace have more ids"* ]]
+	"$atoll" kill all
+	"$atoll" kill more
+	nothing_left all
+}
+
+@test "G: root of a rootless container, which is all the users that it has: a guest runs, as an ordinary user's does" {
+	container 1
+	guest_runs
+	audited
+	[ "$(sort -u users)" = 0 ]
+	# The one capability that this takes, and no other.
+	grep -q '^CapPrm:[[:space:]]*0000000080000000$' "/proc/$(cat run/all/pid)/status"
+	within 10 "$atoll" kill all
+	nothing_left all
+}
+
+@test "G: root without the capabilities to give users away: 3, and what helps" {
+	lacks 3 "cannot write its user and group maps" "let root keep CAP_SETUID and CAP_SETGID" \
+		setpriv --bounding-set=-setuid,-setgid
+	container 65536
+	atoll=$ATOLL
+	lacks 3 "cannot write its user and group maps" "let root keep CAP_SETUID and CAP_SETGID" \
+		"${inside[@]}" setpriv --bounding-set=-setuid,-setgid
+	container 1
+	atoll=$ATOLL
+	lacks 3 "cannot write its user and group maps" "let root keep CAP_SETUID and CAP_SETGID (in a container with one user alone, CAP_SETFCAP)" "${inside[@]}" setpriv --bounding-set=-setfcap
+}

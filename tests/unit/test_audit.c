@@ -522,6 +522,59 @@ static void test_rights(void **state)
 	audit_clear(&audit);
 }
 
+/* G: a container's root, whose ids are fewer than there are pids: each process has one, and no two the same. */
+static void container_make(struct audit *audit, const uint32_t *users)
+{
+	vm_make(audit);
+	audit->processes[SUPERVISOR].uid_map = audit->processes[SUPERVISOR].gid_map =
+		(struct proc_id_map){.ranges = 2, .inside = 0, .outside = 1000, .length = 1, .more = 65536};
+	for (unsigned i = SUPERVISOR + 1; i < PROCESSES; i++) {
+		for (size_t k = 0; k < audit->processes[i].thread_count; k++)
+			for (unsigned m = 0; m < 4; m++)
+				audit->processes[i].threads[k].status.uid[m] =
+					audit->processes[i].threads[k].status.gid[m] = users[i];
+		audit->processes[i].uid_map.outside = audit->processes[i].owner = users[i];
+	}
+}
+
+static void test_container(void **state)
+{
+	static const uint32_t own[PROCESSES] = {0, 32768, 40000}, shared[PROCESSES] = {0, 32768, 32768},
+			      roots[PROCESSES] = {0, 32768, 0};
+	const uint64_t setfcap = UINT64_C(1) << 31;
+	struct audit audit;
+
+	(void)state;
+	container_make(&audit, own);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	container_make(&audit, shared);
+	vm_judge(&audit);
+	assert_int_equal(check_find(&audit, BLK, "user", 0)->verdict, AUDIT_DEVIATES);
+	assert_int_equal(check_find(&audit, CORE, "user", 0)->verdict, AUDIT_DEVIATES);
+	audit_clear(&audit);
+	container_make(&audit, roots);
+	deviates(&audit, BLK, "user", "a user that no other process is");
+	container_make(&audit, own);
+	audit.processes[CORE].threads[1].status.gid[2] = 7;
+	vm_judge(&audit);
+	assert_int_equal(check_find(&audit, CORE, "user", 111)->verdict, AUDIT_DEVIATES);
+	audit_clear(&audit);
+	/* CAP_SETFCAP is of who has root alone to give. */
+	container_make(&audit, own);
+	audit.processes[SUPERVISOR].threads[0].status.permitted = setfcap;
+	deviates(&audit, SUPERVISOR, "capabilities", "80000000 (written: at most c0)");
+	container_make(&audit, (uint32_t[PROCESSES]){0});
+	audit.processes[SUPERVISOR].uid_map.more = 0;
+	audit.processes[SUPERVISOR].threads[0].status.permitted =
+		audit.processes[SUPERVISOR].threads[0].status.effective =
+			audit.processes[SUPERVISOR].threads[0].status.bounding = setfcap;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+}
+
 /* A VM of an ordinary user: everything has its uid, and its groups stay. */
 static void test_ordinary_user(void **state)
 {
@@ -992,6 +1045,7 @@ int main(void)
 		cmocka_unit_test(test_own_descriptor),
 		cmocka_unit_test(test_filters_unread),
 		cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_container),
 		cmocka_unit_test(test_ordinary_user),
 		cmocka_unit_test(test_family),
 		cmocka_unit_test(test_namespaces),

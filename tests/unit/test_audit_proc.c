@@ -296,9 +296,12 @@ static void test_cgroup_and_maps_of_ids(void **state)
 	assert_int_equal(proc_read_id_map(base_fd, true, &map), 0);
 	assert_int_equal(map.ranges, 2);
 	assert_int_equal(map.length, 4294967295u);
+	assert_int_equal(map.more, 7);
 	file_text("uid_map", "");
 	assert_int_equal(proc_read_id_map(base_fd, false, &map), 0);
 	assert_int_equal(map.ranges, 0);
+	file_text("uid_map", "0 5 1\n1 x 1\n");
+	assert_int_equal(proc_read_id_map(base_fd, false, &map), -EPROTO);
 	file_text("uid_map", "0 x 1\n");
 	assert_int_equal(proc_read_id_map(base_fd, false, &map), -EPROTO);
 }
