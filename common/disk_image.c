@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* What a file system is assumed to write at once when it does not say, or says more. */
@@ -93,6 +94,43 @@ static int device_geometry(int fd, struct disk_image *image)
 		image->physical_block_size = image->logical_block_size;
 	image->discard_granularity = image->physical_block_size;
 	return 0;
+}
+
+/* /sys/dev/block/MAJ:MIN is the disk's folder, or its partition's in the disk's, which has the queue. */
+static uint64_t queue_attribute(dev_t device, const char *name)
+{
+	static const char *const folders[] = {"", "/.."};
+	unsigned long long value = 0;
+	char path[96], text[32];
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		ssize_t size;
+		int fd;
+
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s/queue/%s", major(device), minor(device),
+			 folders[i], name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		size = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		text[size > 0 ? size : 0] = '\0';
+		return sscanf(text, "%llu", &value) == 1 ? value : 0;
+	}
+	return 0;
+}
+
+void disk_image_discard(int fd, struct disk_discard *discard)
+{
+	uint64_t granularity;
+	struct stat status;
+
+	*discard = (struct disk_discard){0};
+	if (fstat(fd, &status) < 0 || !S_ISBLK(status.st_mode))
+		return;
+	granularity = queue_attribute(status.st_rdev, "discard_granularity");
+	discard->granularity = granularity <= UINT32_MAX ? (uint32_t)granularity : 0;
+	discard->max = queue_attribute(status.st_rdev, "discard_max_bytes");
 }
 
 int disk_image_probe(int fd, bool readonly, struct disk_image *image, const char **problem)

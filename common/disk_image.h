@@ -24,6 +24,12 @@ struct disk_image {
 	bool block_device;
 };
 
+/* What a block device can discard, in bytes. */
+struct disk_discard {
+	uint64_t max; /* at once; 0: it cannot */
+	uint32_t granularity;
+};
+
 /*
  * Opens an image close-on-exec for reading, or reading and writing. A block device that is to be written is
  * claimed exclusively, so that one with a mounted file system is refused (-EBUSY). Does not lock: see
@@ -38,6 +44,12 @@ int disk_image_open(const char *path, bool readonly, int *fd);
  * odd, -EBADF when the descriptor is not open for what is asked.
  */
 int disk_image_probe(int fd, bool readonly, struct disk_image *image, const char **problem);
+
+/*
+ * Reads what a block device can discard, from sysfs (Documentation/ABI/stable/sysfs-block), for there is no ioctl that
+ * tells it; so not in a jail. Nothing, where sysfs does not tell, and for a file, which is asked by fallocate(2).
+ */
+void disk_image_discard(int fd, struct disk_discard *discard);
 
 /*
  * What an image's first bytes say that it is, if it is the container of another program and no raw image: "qcow2",

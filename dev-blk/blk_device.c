@@ -149,6 +149,12 @@ int blk_device_configure(struct blk_device *device, int image_fd, bool readonly,
 	return 0;
 }
 
+void blk_device_set_discard(struct blk_device *device, const struct disk_discard *discard)
+{
+	blk_disk_set_discard(&device->disk, discard);
+	device->ops.device_features = blk_disk_features(&device->disk);
+}
+
 void blk_device_set_state(struct blk_device *device, int state_fd, bool resume)
 {
 	device->state_fd = state_fd;

@@ -41,6 +41,9 @@ void blk_device_init(struct blk_device *device);
 int blk_device_configure(struct blk_device *device, int image_fd, bool readonly, uint16_t queues,
 			 const char *serial, const char **problem);
 
+/* What a block device can discard (disk_image_discard()). After blk_device_configure(). */
+void blk_device_set_discard(struct blk_device *device, const struct disk_discard *discard);
+
 /*
  * The page (common/state_page.h) in which it keeps what a successor must know; the descriptor becomes the device's. resume:
  * a process of this disk served before, and its driver is there. Before blk_device_prepare().

@@ -24,8 +24,30 @@ int blk_disk_init(struct blk_disk *disk, int fd, bool readonly, uint16_t queues,
 	if (length > sizeof(disk->serial))
 		length = sizeof(disk->serial);
 	memcpy(disk->serial, serial, length);
+	if (!readonly && !image.block_device)
+		disk->discard_sectors = BLK_DISCARD_SECTORS_MAX;
 	blk_disk_negotiate(disk, 0);
 	return 0;
+}
+
+void blk_disk_set_discard(struct blk_disk *disk, const struct disk_discard *discard)
+{
+	struct disk_image *image = &disk->image;
+	uint64_t most = discard->max;
+
+	if (!image->block_device || disk->readonly)
+		return;
+	/* It is at least a block (sysfs-block); one that is no number of blocks is none. */
+	if (discard->granularity >= image->logical_block_size &&
+	    discard->granularity % image->logical_block_size == 0)
+		image->discard_granularity = discard->granularity;
+	if (most > (uint64_t)BLK_DISCARD_SECTORS_MAX * VIRTIO_BLK_SECTOR_SIZE)
+		most = (uint64_t)BLK_DISCARD_SECTORS_MAX * VIRTIO_BLK_SECTOR_SIZE;
+	/* Whole units, so that a driver that splits at the most splits at a unit. */
+	if (most >= image->discard_granularity)
+		most -= most % image->discard_granularity;
+	disk->discard_sectors =
+		(uint32_t)((most - most % image->logical_block_size) / VIRTIO_BLK_SECTOR_SIZE);
 }
 
 void blk_disk_close(struct blk_disk *disk)
@@ -47,7 +69,9 @@ uint64_t blk_disk_features(const struct blk_disk *disk)
 	if (disk->readonly)
 		features |= VIRTIO_BIT(VIRTIO_BLK_F_RO);
 	else
-		features |= VIRTIO_BIT(VIRTIO_BLK_F_DISCARD) | VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES);
+		features |= VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES);
+	if (disk->discard_sectors != 0)
+		features |= VIRTIO_BIT(VIRTIO_BLK_F_DISCARD);
 	return features;
 }
 
@@ -170,9 +194,11 @@ void blk_disk_config(const struct blk_disk *disk, struct virtio_blk_config *conf
 	};
 	if (disk->readonly)
 		return;
-	config->max_discard_sectors = BLK_DISCARD_SECTORS_MAX;
-	config->max_discard_seg = BLK_RANGES_MAX;
-	config->discard_sector_alignment = image->discard_granularity / VIRTIO_BLK_SECTOR_SIZE;
+	if (disk->discard_sectors != 0) {
+		config->max_discard_sectors = disk->discard_sectors;
+		config->max_discard_seg = BLK_RANGES_MAX;
+		config->discard_sector_alignment = image->discard_granularity / VIRTIO_BLK_SECTOR_SIZE;
+	}
 	config->max_write_zeroes_sectors = BLK_WRITE_ZEROES_SECTORS_MAX;
 	config->max_write_zeroes_seg = BLK_RANGES_MAX;
 	config->write_zeroes_may_unmap = 1;

@@ -30,6 +30,7 @@ struct blk_disk {
 	bool readonly;
 	uint16_t queues;
 	struct disk_image image;
+	uint32_t discard_sectors;	  /* in a range at most; 0: DISCARD is not offered */
 	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with zeroes */
 
 	_Atomic uint64_t features; /* negotiated; 0: no driver */
@@ -52,6 +53,8 @@ struct blk_disk {
 /* Takes fd over on success. serial is cut to what fits. 0, or disk_image_probe()'s error and *problem. */
 int blk_disk_init(struct blk_disk *disk, int fd, bool readonly, uint16_t queues, const char *serial,
 		  const char **problem);
+/* Of a block device, which discards nothing before it is told. Before the driver is there. */
+void blk_disk_set_discard(struct blk_disk *disk, const struct disk_discard *discard);
 void blk_disk_close(struct blk_disk *disk);
 
 /* Feature bits that the disk offers. */

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -43,6 +45,9 @@ void blk_io_execute(int image_fd, struct blk_io *io)
 			break;
 		case BLK_IO_ALLOCATE:
 			io->result = fallocate(image_fd, io->mode, (off_t)io->offset, (off_t)io->length);
+			break;
+		case BLK_IO_DISCARD:
+			io->result = ioctl(image_fd, BLKDISCARD, (uint64_t[]){io->offset, io->length});
 			break;
 		}
 		if (io->result < 0)

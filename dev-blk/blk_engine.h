@@ -31,6 +31,7 @@ enum blk_io_kind {
 	BLK_IO_WRITE,
 	BLK_IO_SYNC,	 /* fdatasync */
 	BLK_IO_ALLOCATE, /* fallocate with `mode` */
+	BLK_IO_DISCARD,	 /* BLKDISCARD, of a block device */
 };
 
 /* One host operation. Part of a request, which owns it; not to be touched between start and finish. */
@@ -41,7 +42,7 @@ struct blk_io {
 	unsigned iov_count; /* at most IOV_MAX */
 	struct iovec *iov;
 	uint64_t offset; /* bytes */
-	uint64_t length; /* bytes; of ALLOCATE */
+	uint64_t length; /* bytes; of ALLOCATE and DISCARD */
 	int64_t result;	 /* once finished: bytes, 0, or -errno */
 	STAILQ_ENTRY(blk_io) link;
 };

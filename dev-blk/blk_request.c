@@ -8,7 +8,7 @@
  * - in write-through mode a write finishes on the medium: by RWF_DSYNC, or by an fdatasync after it when the
  * mode changed on its way or the file system does not know the flag;
  * - a flush is an fdatasync begun after the flush was popped, so it covers every write that completed before;
- * - DISCARD is a hint: a file that cannot punch holes keeps the data. WRITE_ZEROES is not: what the file
+ * - DISCARD is a hint: a file that cannot punch holes keeps the data, and a block device is told (BLKDISCARD). WRITE_ZEROES is not: what the file
  * cannot do by itself is done by writing zeroes.
  *
  * What the guest can read is its own data alone: bytes of a failed read are not announced in the used
@@ -25,6 +25,8 @@
 static const uint8_t zeroes[65536];
 #define ZERO_IOVS  16
 #define ZERO_PIECE (ZERO_IOVS * sizeof(zeroes))
+/* Discarded at once, of a block device, at most. */
+#define DISCARD_PIECE (UINT64_C(64) << 20)
 
 /* --- Ends --- */
 
@@ -154,7 +156,7 @@ static uint8_t range_check(const struct blk_request *request, const struct blk_d
 			   const struct virtio_blk_discard_write_zeroes *range)
 {
 	bool zero = request->type == VIRTIO_BLK_T_WRITE_ZEROES;
-	uint32_t most = zero ? BLK_WRITE_ZEROES_SECTORS_MAX : BLK_DISCARD_SECTORS_MAX;
+	uint32_t most = zero ? BLK_WRITE_ZEROES_SECTORS_MAX : disk->discard_sectors;
 
 	if (range->flags & ~(zero ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0))
 		return VIRTIO_BLK_S_UNSUPP;
@@ -212,6 +214,7 @@ int blk_request_parse(struct blk_request *request, const struct virtqueue_chain 
 	request->ranges = 0;
 	request->range = 0;
 	request->method = 0;
+	request->block_device = disk->image.block_device;
 	request->io.stable = false;
 	request->status_at = chain_status(chain);
 	if (request->status_at == NULL)
@@ -355,6 +358,13 @@ static enum blk_step request_range(struct blk_request *request)
 		range_write_zeroes(request, request->io.length);
 		return BLK_STEP_IO;
 	}
+	/* A hole in a block device is zeroes; what can discard need not be able to do that. */
+	if (!zero && request->block_device) {
+		request->io.kind = BLK_IO_DISCARD;
+		if (request->io.length > DISCARD_PIECE)
+			request->io.length = DISCARD_PIECE;
+		return BLK_STEP_IO;
+	}
 	request->io.kind = BLK_IO_ALLOCATE;
 	request->io.mode =
 		FALLOC_FL_KEEP_SIZE |
@@ -383,6 +393,9 @@ static enum blk_step advance_range(struct blk_request *request, struct blk_disk 
 
 uint64_t blk_request_piece(const struct blk_request *request)
 {
+	/* However short, it is done in the queue's thread: one a round. */
+	if (request->io.kind == BLK_IO_DISCARD && request->ranges != 0)
+		return DISCARD_PIECE;
 	if (request->ranges == 0 || request->io.kind != BLK_IO_WRITE)
 		return 0;
 	return request->io.length < ZERO_PIECE ? request->io.length : ZERO_PIECE;

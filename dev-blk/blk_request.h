@@ -9,6 +9,7 @@
 #ifndef ATOLL_DEV_BLK_BLK_REQUEST_H
 #define ATOLL_DEV_BLK_BLK_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -43,6 +44,7 @@ struct blk_request {
 	uint16_t ranges; /* of DISCARD and WRITE_ZEROES */
 	uint16_t range;	 /* the current one */
 	uint8_t method;	 /* of zeroing it */
+	bool block_device;
 
 	struct iovec *large_iov; /* VIRTQUEUE_IOV_MAX of them, for this request alone */
 	union {

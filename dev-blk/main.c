@@ -126,6 +126,7 @@ static int blk_open_by_hand(void *argument)
 {
 	struct blk_program *blk = argument;
 	const char *problem, *container;
+	struct disk_discard discard;
 	char name[256];
 	int fd, result;
 
@@ -155,6 +156,10 @@ static int blk_open_by_hand(void *argument)
 		if (result < 0)
 			log_error("%s: %s", blk->path, problem);
 	}
+	if (result == 0) {
+		disk_image_discard(fd, &discard);
+		blk_device_set_discard(&blk->device, &discard);
+	}
 	if (result < 0)
 		close(fd);
 	return result;
@@ -181,6 +186,9 @@ static int blk_configure(void *argument, struct control_message *message, int *w
 		log_error("the image: %s", problem);
 		return result;
 	}
+	blk_device_set_discard(&blk->device,
+			       &(struct disk_discard){.max = configure->discard_max,
+						      .granularity = configure->discard_granularity});
 	message->fds[0] = -1;
 	*wire_fd = message->fds[1];
 	message->fds[1] = -1;

@@ -271,6 +271,7 @@ static void open_disk(struct opening *opening, unsigned index)
 			    strerror(-result));
 	} else {
 		opening->resources->disk_fds[index] = fd;
+		disk_image_discard(fd, &opening->resources->disk_discards[index]);
 		goto free_path;
 	}
 close_image:
@@ -540,11 +541,13 @@ static bool resources_allocate(struct resources *resources, const struct config 
 	*resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
 	resources->disk_fds = malloc((config->disks_count + 1) * sizeof(*resources->disk_fds));
 	resources->disk_states = malloc((config->disks_count + 1) * sizeof(*resources->disk_states));
+	resources->disk_discards = calloc(config->disks_count + 1, sizeof(*resources->disk_discards));
 	resources->networks = calloc(config->networks_count + 1, sizeof(*resources->networks));
 	resources->console_fds = malloc((config->consoles_count + 1) * sizeof(*resources->console_fds));
 	resources->console_states = malloc((config->consoles_count + 1) * sizeof(*resources->console_states));
 	resources->console_paths = calloc(config->consoles_count + 1, sizeof(*resources->console_paths));
-	if (resources->disk_fds == NULL || resources->disk_states == NULL || resources->networks == NULL ||
+	if (resources->disk_fds == NULL || resources->disk_states == NULL ||
+	    resources->disk_discards == NULL || resources->networks == NULL ||
 	    resources->console_fds == NULL || resources->console_states == NULL ||
 	    resources->console_paths == NULL)
 		return false;
@@ -635,6 +638,7 @@ void resources_close(struct resources *resources)
 	}
 	free(resources->disk_fds);
 	free(resources->disk_states);
+	free(resources->disk_discards);
 	free(resources->networks);
 	free(resources->console_fds);
 	free(resources->console_states);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/disk_image.h"
 #include "supervisor/config.h"
 #include "supervisor/file_claims.h"
 #include "supervisor/problem.h"
@@ -30,6 +31,7 @@ struct resources {
 	int kernel_fd;
 	int initrd_fd; /* -1: none */
 	int *disk_fds;
+	struct disk_discard *disk_discards;
 	int *disk_states; /* state pages (common/state_page.h); -1 for `check`, as each */
 	struct network_resource *networks;
 	int *console_fds; /* the pty's master, the file or the listening socket; -1: none */

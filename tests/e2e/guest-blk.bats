@@ -12,6 +12,7 @@ teardown() {
 	guest_teardown
 	local pid
 	for pid in $(jobs -p); do kill -9 "$pid" 2>/dev/null || :; done
+	[ -z "${loop-}" ] || losetup -d "$loop" || :
 	! mountpoint -q full || umount -l full
 }
 
@@ -27,6 +28,33 @@ teardown() {
 	cmp frozen.img <(seq -f '%015.0f' 0 524287)
 	# Outside of the sectors that the guest says it writes to, the first image is as it was.
 	cmp <(head -c 4194304 root.img) <(seq -f '%015.0f' 0 262143)
+}
+
+@test "E5: a block device is told what is discarded, in its own units, and nothing where it cannot; with a ring and without" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	# Not its image's block, nor its size: what it says. It keeps what it is told, and takes no other number back once that
+	# was 0; one that cannot is one whose file system makes no holes.
+	guest_disk image
+	loop=$(losetup --show -f image) || skip "no loop devices"
+	queue=/sys/block/${loop##*/}/queue
+	alignment=$(($(cat $queue/discard_granularity) / 512))
+	[ $alignment != 0 ] || skip "this loop device does not discard"
+	echo 1048576 >$queue/discard_max_bytes
+	for without in "" io_uring_setup=ENOSYS; do
+		guest_config guest-blk "many=100 max-discard=2048 discard-alignment=$alignment" 'disks:' "  - {id: root, path: $loop}"
+		guest_run ${without:+"$ATOLL_HELPER_DIR/without" "$without" --}
+		guest_passed
+	done
+	echo 4294963200 >$queue/discard_max_bytes
+	losetup -d "$loop"
+	mkdir full
+	mount -t ramfs none full
+	cp image full/
+	loop=$(losetup --show -f full/image)
+	[ "$(cat /sys/block/${loop##*/}/queue/discard_max_bytes)" = 0 ]
+	guest_config guest-blk "many=100 no-discard" 'disks:' "  - {id: root, path: $loop}"
+	guest_run
+	guest_passed
 }
 
 # bats test_tags=user

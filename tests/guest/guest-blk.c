@@ -237,7 +237,18 @@ static void test_zeroes(void)
 		test(blk_do(&disk, BLK_T_WRITE_ZEROES, 0, &range, sizeof(range)) == BLK_S_UNSUPP,
 		     "WRITE_ZEROES with an unknown flag is not supported");
 	}
-	if (test(discard, "DISCARD is offered")) {
+	if (option("no-discard")) {
+		test(!discard, "DISCARD is not offered");
+		test(blk_do(&disk, BLK_T_DISCARD, 0, &range, sizeof(range)) == BLK_S_UNSUPP,
+		     "DISCARD is not supported");
+	} else if (test(discard, "DISCARD is offered")) {
+		uint32_t most, alignment;
+
+		virtio_config_read(&disk.device, BLK_CONFIG_MAX_DISCARD, &most, sizeof(most));
+		virtio_config_read(&disk.device, BLK_CONFIG_MAX_DISCARD + 8, &alignment, sizeof(alignment));
+		test(most == option_number("max-discard", most) &&
+			     alignment == option_number("discard-alignment", alignment),
+		     "at most %u sectors are discarded, in units of %u", most, alignment);
 		range = (struct blk_range){.sector = SCRATCH + 24, .sectors = 8};
 		test(blk_do(&disk, BLK_T_DISCARD, 0, &range, sizeof(range)) == BLK_S_OK, "DISCARD");
 		range.flags = BLK_RANGE_UNMAP;

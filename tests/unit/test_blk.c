@@ -1471,6 +1471,38 @@ static void indirect_requests(void **state)
 	expect_filled(guest.base + DATA_AT, 4096, 21);
 }
 
+/* E5: what the device says, and within what a guest may be told. */
+static void discard_of_a_block_device(void **state)
+{
+	static const struct {
+		struct disk_discard discard;
+		uint32_t sectors, alignment;
+	} cases[] = {
+		{{0, 0}, 0, 0},
+		{{0, 4096}, 0, 0},
+		{{1 << 20, 4096}, 2048, 8},
+		{{(1 << 20) + 512, 65536}, 2048, 128},
+		{{4096, 65536}, 8, 128}, /* less than a unit: as it says */
+		{{UINT64_MAX, 512}, BLK_DISCARD_SECTORS_MAX, 1},
+		{{UINT64_MAX, 0}, BLK_DISCARD_SECTORS_MAX, 8},
+		{{UINT64_MAX, 513}, BLK_DISCARD_SECTORS_MAX, 8},
+		{{511, 512}, 0, 0},
+	};
+	struct virtio_blk_config config;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct blk_disk disk = {.image = {1 << 30, 512, 4096, 0, 4096, true}};
+
+		blk_disk_set_discard(&disk, &cases[i].discard);
+		blk_disk_config(&disk, &config);
+		assert_int_equal(config.max_discard_sectors, cases[i].sectors);
+		assert_int_equal(config.discard_sector_alignment, cases[i].alignment);
+		assert_int_equal((blk_disk_features(&disk) & VIRTIO_BIT(VIRTIO_BLK_F_DISCARD)) != 0,
+				 cases[i].sectors != 0);
+	}
+}
+
 static void config_tells_the_disk(void **state)
 {
 	struct virtio_blk_config config;
@@ -1515,6 +1547,7 @@ static int run_all(const char *name)
 		T(a_broken_ring_is_told, setup),
 		T(get_id_tells_the_serial, setup),
 		T(unknown_types_are_unsupported, setup),
+		cmocka_unit_test(discard_of_a_block_device),
 		T(discard_frees, setup),
 		T(bad_ranges_fail, setup),
 		T(write_zeroes_zeroes, setup),
