@@ -5,6 +5,7 @@
  *   audit_gather.c   asks the supervisor who there is, and the kernel about each: facts, unjudged
  *   audit_fds.c      what each descriptor is for, from who else has its other end
  *   audit_shares.c   which descriptions two processes have in common
+ *   audit_outside.c  who outside of the VM is in a namespace of its processes
  *   audit_expect.c   the one table of what is written, a row a role
  *   audit_judge.c    compares; a list of checks, each with a verdict
  *   audit_print.c    the list for a person, facts and list for a machine
@@ -48,6 +49,8 @@ struct audit_thread {
 	pid_t thread;
 	int error; /* of status; -ESRCH: it ended meanwhile */
 	struct proc_status status;
+	struct proc_namespaces namespaces;
+	int namespaces_error;
 	bool kernel_worker; /* runs no code of the process: a worker of io_uring or KVM */
 	int filters_error;
 	struct trace_filters filters;
@@ -79,12 +82,16 @@ enum audit_fd_kind {
 	AUDIT_FD_KVM,
 	AUDIT_FD_VM,
 	AUDIT_FD_VCPU,
-	AUDIT_FD_RAM,	/* the guest's memory, which the core has too */
-	AUDIT_FD_MEMFD, /* another of the core's */
-	AUDIT_FD_STATE, /* a state page, which the supervisor keeps for a device's next process */
-	AUDIT_FD_FILE,	/* a file or a folder, which the supervisor has open too */
-	AUDIT_FD_TAP,	/* likewise */
-	AUDIT_FD_PTY,	/* likewise */
+	AUDIT_FD_RAM,	 /* the guest's memory, which the core has too */
+	AUDIT_FD_MEMFD,	 /* another of the core's */
+	AUDIT_FD_STATE,	 /* a state page, which the supervisor keeps for a device's next process */
+	AUDIT_FD_FILE,	 /* of a device, which the supervisor has open too */
+	AUDIT_FD_BOOT,	 /* the supervisor's: kernel and initrd */
+	AUDIT_FD_FOLDER, /* the supervisor's: the runtime directory, the VM's in it, control groups */
+	AUDIT_FD_LOCK,	 /* the supervisor's: the pid file in the latter */
+	AUDIT_FD_INPUT,	 /* the supervisor's 0, where it is no terminal */
+	AUDIT_FD_TAP,	 /* likewise */
+	AUDIT_FD_PTY,	 /* likewise */
 	AUDIT_FD_TERMINAL,
 	AUDIT_FD_KIND_COUNT,
 };
@@ -105,6 +112,7 @@ struct audit_process {
 	pid_t pid;
 	bool no_sandbox; /* the supervisor says: started with --no-sandbox */
 	bool recorded;	 /* and: its calls are told and not refused */
+	bool read_only;	 /* and: a disk that its config has read-only */
 	int dir_fd;	 /* /proc/PID; -1 */
 	int error;	 /* -ESRCH: it ended during the audit; nothing below was read, or not all */
 	struct audit_thread *threads; /* the first is the main thread */
@@ -112,6 +120,7 @@ struct audit_process {
 	int threads_error;
 	/* Each with the error of reading it. */
 	struct proc_namespaces namespaces;
+	pid_t outsider[PROC_NAMESPACE_COUNT]; /* who is in one that should be its own; 0: nobody */
 	struct proc_mounts mounts;
 	struct proc_root root;
 	struct proc_fds fds;
@@ -142,7 +151,14 @@ struct audit {
 	size_t share_count;
 	int shares_error;
 	struct unix_sockets sockets;
-	int sockets_error;	    /* of the host's network namespace */
+	int sockets_error;		      /* of the host's network namespace */
+	unsigned outsiders, outsiders_unread; /* processes outside of the VM; those that we may not ask */
+	bool outsiders_found;		      /* one of them is in a namespace of the VM's */
+	int outsiders_error;
+	/* The runtime directory, the VM's folder and its lock file, by their inodes. */
+	uint64_t base_inode, folder_inode, lock_inode;
+	int folder_error;
+	unsigned without; /* devices that may have none of what they serve: no process, or one that starts */
 	struct proc_namespaces own; /* the auditor's */
 	int own_error;
 	/* The filters that are written, compiled; ended by NULL. */
@@ -156,7 +172,7 @@ struct audit {
 /* --- audit_gather.c --- */
 
 /* Asks a supervisor that is connected, and the kernel; the filters are still to be set. 0, or -errno when the supervisor does not answer. */
-int audit_gather(struct audit *audit, int socket_fd, pid_t supervisor);
+int audit_gather(struct audit *audit, const char *vm, int socket_fd, pid_t supervisor);
 /* Reads all of one process below an open /proc; role, id and pid are set, dir_fd is -1. */
 void audit_gather_process(struct audit_process *process, int proc_fd);
 void audit_clear(struct audit *audit);
@@ -170,6 +186,11 @@ int audit_name_fds(struct audit *audit);
 
 /* Finds all descriptions that two processes share, or sets shares_error. Needs the rights of ptrace(2) on all. */
 void audit_gather_shares(struct audit *audit);
+
+/* --- audit_outside.c --- */
+
+/* Finds processes of the host that are in namespaces of the VM's, below an open /proc; or sets outsiders_error. */
+void audit_gather_outside(struct audit *audit, int proc_fd);
 
 /* --- audit_judge.c --- */
 

@@ -41,6 +41,10 @@ const char *audit_fd_kind_name(enum audit_fd_kind kind)
 					    [AUDIT_FD_MEMFD] = "memfd",
 					    [AUDIT_FD_STATE] = "state-page",
 					    [AUDIT_FD_FILE] = "file",
+					    [AUDIT_FD_BOOT] = "boot",
+					    [AUDIT_FD_FOLDER] = "folder",
+					    [AUDIT_FD_LOCK] = "lock",
+					    [AUDIT_FD_INPUT] = "input",
 					    [AUDIT_FD_TAP] = "tap",
 					    [AUDIT_FD_PTY] = "pty",
 					    [AUDIT_FD_TERMINAL] = "terminal"};
@@ -119,6 +123,11 @@ static bool is_device(const struct audit_process *process)
 	return !is_role(process, "core") && !is_role(process, "supervisor");
 }
 
+static unsigned access_mode(const struct proc_fd *fd)
+{
+	return fd->flags & O_ACCMODE;
+}
+
 /* --- sockets --- */
 
 /* The inode is the last word of each line. */
@@ -150,7 +159,9 @@ static void name_connected(const struct audit *audit, const struct audit_process
 	const char *title = peer != NULL ? peer->title : "";
 
 	if (socket->peer == 0 || peer == NULL) {
-		fd->kind = AUDIT_FD_CLIENT;
+		/* The monitor's are the only ones that the supervisor has. */
+		if (!is_role(process, "supervisor") || socket->type == SOCK_SEQPACKET)
+			fd->kind = AUDIT_FD_CLIENT;
 		snprintf(fd->role, sizeof(fd->role), "%s",
 			 socket->peer == 0 ? "not connected" : "with a process outside of the VM");
 	} else if (socket->type == SOCK_SEQPACKET &&
@@ -190,11 +201,6 @@ static void name_socket(const struct audit *audit, const struct audit_process *p
 }
 
 /* --- others --- */
-
-static unsigned access_mode(const struct proc_fd *fd)
-{
-	return fd->flags & O_ACCMODE;
-}
 
 /* How many descriptors of the pipe a process has, with this access or with any (-1). */
 static unsigned pipe_ends(const struct audit_process *process, uint64_t inode, int access)
@@ -238,6 +244,11 @@ static void name_pipe(const struct audit *audit, const struct audit_process *pro
 	} else if (other != NULL && is_role(process, "supervisor") && is_output(audit, other, inode)) {
 		fd->kind = AUDIT_FD_OUTPUT;
 		snprintf(fd->role, sizeof(fd->role), "output of %s", other->title);
+	} else if (other == NULL && is_role(process, "supervisor") &&
+		   pipe_ends(process, inode, O_RDONLY) == 1) {
+		/* Of one that has closed it; the judge counts them. */
+		fd->kind = AUDIT_FD_OUTPUT;
+		snprintf(fd->role, sizeof(fd->role), "output of nobody");
 	} else {
 		snprintf(fd->role, sizeof(fd->role), "pipe with %s",
 			 other != NULL ? other->title : "a process outside");
@@ -288,12 +299,77 @@ static void name_memfd(const struct audit *audit, const struct audit_process *pr
 	fd->kind = starts_with(own->target, "/memfd:atoll-guest-ram ") ? AUDIT_FD_RAM : AUDIT_FD_MEMFD;
 }
 
+/* A device's process that has the same file. */
+static const struct audit_process *find_server(const struct audit *audit, const struct proc_fd *own)
+{
+	for (size_t i = 0; i < audit->process_count; i++)
+		if (is_device(&audit->processes[i]) && process_has_file(&audit->processes[i], own))
+			return &audit->processes[i];
+	return NULL;
+}
+
+static bool is_folder(const struct audit *audit, const struct proc_fd *own)
+{
+	return own->inode == audit->base_inode || own->inode == audit->folder_inode ||
+	       starts_with(own->target, "/sys/fs/cgroup");
+}
+
+/* Whether this is among the first, as many as there are devices without what they serve, that no process has. */
+static bool is_kept(const struct audit *audit, const struct audit_process *supervisor,
+		    const struct proc_fd *own)
+{
+	unsigned before = 0;
+
+	for (const struct proc_fd *fd = supervisor->fds.fds; fd < own; fd++)
+		before += (fd->target[0] == '/' && fd->fd > 2 && access_mode(fd) != O_RDONLY &&
+			   fd->inode != audit->lock_inode && strcmp(fd->target, "/dev/kvm") != 0 &&
+			   strcmp(fd->target, "/dev/null") != 0 && !starts_with(fd->target, "/memfd:") &&
+			   find_server(audit, fd) == NULL);
+	return before < audit->without;
+}
+
+/*
+ * A file of the supervisor's. Each is for something: there is none that it has only because it was handed to it, or that
+ * it opened when nobody was looking.
+ */
+static void name_supervisor_file(const struct audit *audit, const struct audit_process *supervisor,
+				 const struct proc_fd *own, enum audit_fd_kind kind, struct audit_fd *fd)
+{
+	const struct audit_process *server = find_server(audit, own);
+
+	if (kind == AUDIT_FD_KVM) {
+		fd->kind = kind;
+	} else if ((own->flags & O_DIRECTORY) != 0) {
+		if (is_folder(audit, own))
+			fd->kind = AUDIT_FD_FOLDER;
+		else
+			snprintf(fd->role, sizeof(fd->role), "a folder that is not the VM's");
+	} else if (server != NULL) {
+		fd->kind = kind;
+		snprintf(fd->role, sizeof(fd->role), "of %s", server->title);
+	} else if (kind == AUDIT_FD_FILE && own->inode == audit->lock_inode) {
+		fd->kind = AUDIT_FD_LOCK;
+	} else if (kind == AUDIT_FD_FILE && access_mode(own) == O_RDONLY) {
+		fd->kind = AUDIT_FD_BOOT;
+	} else if (is_kept(audit, supervisor, own)) {
+		fd->kind = kind;
+		snprintf(fd->role, sizeof(fd->role), "kept for a device");
+	} else {
+		snprintf(fd->role, sizeof(fd->role), "no device's%s%s", own->interface[0] != '\0' ? ": " : "",
+			 own->interface);
+	}
+}
+
 /* Something that the supervisor opens and hands out. */
-static void name_resource(const struct audit *audit, const struct proc_fd *own, enum audit_fd_kind kind,
-			  struct audit_fd *fd)
+static void name_resource(const struct audit *audit, const struct audit_process *process,
+			  const struct proc_fd *own, enum audit_fd_kind kind, struct audit_fd *fd)
 {
 	const struct audit_process *supervisor = find_role(audit, "supervisor");
 
+	if (process == supervisor) {
+		name_supervisor_file(audit, supervisor, own, kind, fd);
+		return;
+	}
 	snprintf(fd->role, sizeof(fd->role), "%s", own->interface);
 	if (supervisor != NULL && process_has_file(supervisor, own))
 		fd->kind = kind;
@@ -352,7 +428,9 @@ static void name_fd(const struct audit *audit, const struct audit_process *proce
 			return;
 		}
 	}
-	if (target_inode(own->target, "socket:[", &inode))
+	if (own->fd == 0 && is_role(process, "supervisor") && strchr("ps", own->target[0]) != NULL)
+		fd->kind = AUDIT_FD_INPUT;
+	else if (target_inode(own->target, "socket:[", &inode))
 		name_socket(audit, process, inode, fd);
 	else if (target_inode(own->target, "pipe:[", &inode))
 		name_pipe(audit, process, inode, fd);
@@ -361,15 +439,17 @@ static void name_fd(const struct audit *audit, const struct audit_process *proce
 	else if (starts_with(own->target, "/memfd:"))
 		name_memfd(audit, process, own, fd);
 	else if (strcmp(own->target, "/dev/kvm") == 0)
-		name_resource(audit, own, AUDIT_FD_KVM, fd);
+		name_resource(audit, process, own, AUDIT_FD_KVM, fd);
 	else if (strcmp(own->target, "/dev/net/tun") == 0)
-		name_resource(audit, own, AUDIT_FD_TAP, fd);
+		name_resource(audit, process, own, AUDIT_FD_TAP, fd);
 	else if (strcmp(own->target, "/dev/ptmx") == 0 || strcmp(own->target, "/dev/pts/ptmx") == 0)
-		name_resource(audit, own, AUDIT_FD_PTY, fd);
+		name_resource(audit, process, own, AUDIT_FD_PTY, fd);
 	else if (starts_with(own->target, "/dev/pts/") || starts_with(own->target, "/dev/tty"))
 		fd->kind = AUDIT_FD_TERMINAL;
+	else if (own->fd == 0 && is_role(process, "supervisor"))
+		fd->kind = AUDIT_FD_INPUT;
 	else if (own->target[0] == '/')
-		name_resource(audit, own, AUDIT_FD_FILE, fd);
+		name_resource(audit, process, own, AUDIT_FD_FILE, fd);
 }
 
 int audit_name_fds(struct audit *audit)

@@ -15,15 +15,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/escape.h"
 #include "supervisor/audit.h"
 #include "supervisor/monitor_client.h"
+#include "supervisor/runtime_dir.h"
 
 #define QUERIES_MAX   8
 #define THREAD_ROUNDS 8
 #define PROCESSES_MAX 1024
+/* What is on its way to a process that works is taken before this. */
+#define FLIGHT_ROUNDS	50
+#define FLIGHT_ROUND_NS 20000000
 
 /* --- one process --- */
 
@@ -49,6 +55,7 @@ static void thread_read(const struct audit_process *process, struct audit_thread
 	thread->error = proc_read_status(fd, &thread->status);
 	if (thread->error == 0)
 		thread->error = proc_read_is_kernel_worker(fd, &thread->kernel_worker);
+	thread->namespaces_error = proc_read_namespaces(fd, &thread->namespaces);
 	close(fd);
 }
 
@@ -162,6 +169,7 @@ static void process_clear(struct audit_process *process)
 		trace_filters_free(&process->threads[i].filters);
 	free(process->threads);
 	proc_fds_free(&process->fds);
+	proc_maps_free(&process->maps);
 	proc_ids_free(&process->children);
 	free(process->fd_roles);
 	free(process->checks);
@@ -214,6 +222,7 @@ static int processes_list(struct audit *audit, const Atoll__Control__MonitorRepl
 
 	if (count > PROCESSES_MAX)
 		return -EPROTO;
+	audit->without = 0;
 	audit->processes = calloc(count + 1, sizeof(*audit->processes));
 	if (audit->processes == NULL)
 		return -ENOMEM;
@@ -221,8 +230,10 @@ static int processes_list(struct audit *audit, const Atoll__Control__MonitorRepl
 	for (size_t i = 0; i < count; i++) {
 		const Atoll__Control__ProcessState *state = reply->processes[i];
 
+		audit->without += !process_lives(state) || strcmp(state->state, "running") != 0;
 		if (!process_lives(state))
 			continue;
+		audit->processes[audit->process_count].read_only = state->read_only;
 		audit->processes[audit->process_count].no_sandbox = state->no_sandbox;
 		audit->processes[audit->process_count].recorded = state->recorded;
 		process_name(&audit->processes[audit->process_count++], state->role, state->id, state->state,
@@ -301,7 +312,62 @@ static void sockets_gather(struct audit *audit)
 	unix_sockets_sort(&audit->sockets);
 }
 
-int audit_gather(struct audit *audit, int socket_fd, pid_t supervisor)
+static uint64_t inode_at(int directory_fd, const char *path, int *error)
+{
+	struct stat status;
+
+	if (*error == 0 && fstatat(directory_fd, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		*error = -errno;
+	return *error == 0 ? status.st_ino : 0;
+}
+
+/* What the supervisor has open of the runtime directory, as we see it. */
+static void folder_gather(struct audit *audit, const char *vm)
+{
+	char path[PATH_MAX];
+	int base_fd;
+
+	audit->folder_error = runtime_base_open(&base_fd, 0);
+	if (audit->folder_error < 0)
+		return;
+	snprintf(path, sizeof(path), "%s/pid", vm);
+	audit->base_inode = inode_at(base_fd, ".", &audit->folder_error);
+	audit->folder_inode = inode_at(base_fd, vm, &audit->folder_error);
+	audit->lock_inode = inode_at(base_fd, path, &audit->folder_error);
+	close(base_fd);
+}
+
+/* Asks again of each socket that has descriptors in flight to it. Returns whether there is one. */
+static bool flight_look(struct audit *audit)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < audit->process_count; i++) {
+		struct audit_process *process = &audit->processes[i];
+
+		for (size_t k = 0; k < process->fds.count; k++) {
+			struct proc_fd *fd = &process->fds.fds[k], now;
+
+			if (fd->in_flight <= 0)
+				continue;
+			/* Closed meanwhile, and another file, is without them. */
+			if (proc_read_fd(process->dir_fd, fd->fd, &now) < 0 || now.inode != fd->inode ||
+			    strcmp(now.target, fd->target) != 0)
+				now.in_flight = 0;
+			fd->in_flight = now.in_flight;
+			any = any || fd->in_flight > 0;
+		}
+	}
+	return any;
+}
+
+static void flight_settle(struct audit *audit)
+{
+	for (unsigned i = 0; i < FLIGHT_ROUNDS && flight_look(audit); i++)
+		nanosleep(&(struct timespec){.tv_nsec = FLIGHT_ROUND_NS}, NULL);
+}
+
+int audit_gather(struct audit *audit, const char *vm, int socket_fd, pid_t supervisor)
 {
 	int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), self_fd, result = 0;
 	bool settled = false;
@@ -317,14 +383,17 @@ int audit_gather(struct audit *audit, int socket_fd, pid_t supervisor)
 		processes_clear(audit);
 		result = processes_gather(audit, socket_fd, supervisor, proc_fd, &settled);
 	}
-	close(proc_fd);
 	if (result == 0 && !settled)
 		result = -EAGAIN;
 	if (result == 0) {
+		flight_settle(audit);
+		audit_gather_outside(audit, proc_fd);
+		folder_gather(audit, vm);
 		sockets_gather(audit);
 		audit_gather_shares(audit);
 		result = audit_name_fds(audit);
 	}
+	close(proc_fd);
 	if (result < 0)
 		audit_clear(audit);
 	return result;

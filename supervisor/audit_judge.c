@@ -351,6 +351,53 @@ static void say_namespace(struct audit_check *check, const char **separator, uns
 	*separator = " ";
 }
 
+/* A thread can leave some of them by itself. */
+static void judge_thread_namespaces(const struct judged *judged, struct audit_check *check)
+{
+	const struct audit_process *process = judged->process;
+
+	for (size_t i = 1; i < process->thread_count; i++) {
+		const struct audit_thread *thread = &process->threads[i];
+
+		if (thread->error < 0 || thread->namespaces_error == -ESRCH)
+			continue;
+		if (!check_read(check, thread->namespaces_error))
+			return;
+		for (unsigned k = 0; k < PROC_NAMESPACE_COUNT; k++) {
+			if (thread->namespaces.inode[k] == process->namespaces.inode[k])
+				continue;
+			check_worsen(check, AUDIT_DEVIATES);
+			check_say(check, "; thread %s is in another %s (written: its process's)",
+				  thread->status.name, proc_namespace_name((enum proc_namespace)k));
+		}
+	}
+}
+
+/* Own namespaces are nobody's else, be it a process of the VM's or not. */
+static void judge_outsiders(const struct judged *judged, struct audit_check *check)
+{
+	const struct audit *audit = judged->audit;
+	bool any = false;
+
+	if (!check_read(check, audit->outsiders_error))
+		return;
+	for (unsigned i = 0; i < PROC_NAMESPACE_COUNT; i++) {
+		if (judged->process->outsider[i] == 0 || (judged->rule->own_namespaces & 1u << i) == 0)
+			continue;
+		any = true;
+		check_worsen(check, AUDIT_DEVIATES);
+		check_say(check, "; process %d outside of the VM is in its %s (written: nobody)",
+			  (int)judged->process->outsider[i], proc_namespace_name((enum proc_namespace)i));
+	}
+	if (!any)
+		check_say(check, "; in them is none of %u processes outside",
+			  audit->outsiders - audit->outsiders_unread);
+	if (audit->outsiders_unread > 0) {
+		check_worsen(check, AUDIT_UNREAD);
+		check_say(check, ", %u more unread: needs root", audit->outsiders_unread);
+	}
+}
+
 static void judge_namespaces(const struct judged *judged)
 {
 	const struct audit_process *process = judged->process;
@@ -384,8 +431,10 @@ static void judge_namespaces(const struct judged *judged)
 		if (wanted && differs)
 			check_say(check, " (another process has it too)");
 	}
+	judge_thread_namespaces(judged, check);
 	if (!judged->rule->jailed)
 		return;
+	judge_outsiders(judged, check);
 	if (!check_read(check, process->uid_map_error) || !check_read(check, process->gid_map_error))
 		return;
 	check_say(check, "; maps %u user%s", map->length, map->length == 1 ? "" : "s");
@@ -452,6 +501,7 @@ static void judge_memory(const struct judged *judged)
 		check_worsen(check, AUDIT_DEVIATES);
 		check_say(check, " (written: none): %s", maps->first);
 	}
+	judge_files(judged->audit, judged->process, check);
 }
 
 static void judge_limit(const struct proc_limits *limits, const struct audit_limit_rule *rule,
@@ -613,6 +663,7 @@ static void judge_process(const struct audit *audit, struct audit_process *proce
 	judge_namespaces(&judged);
 	judge_root(&judged);
 	judge_fds(audit, process, judged.rule);
+	judge_in_flight(process);
 	if (judged.rule->jailed)
 		judge_shares(audit, process);
 	judge_memory(&judged);

@@ -20,6 +20,8 @@ void judge_filters(const struct audit *audit, struct audit_process *process, con
 		   size_t index);
 /* audit_judge_fds.c */
 void judge_fds(const struct audit *audit, struct audit_process *process, const struct audit_rule *rule);
+void judge_in_flight(struct audit_process *process);
+void judge_files(const struct audit *audit, const struct audit_process *process, struct audit_check *check);
 void judge_shares(const struct audit *audit, struct audit_process *process);
 
 #endif

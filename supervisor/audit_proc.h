@@ -110,6 +110,9 @@ struct proc_fd {
 	uint64_t inode;		    /* 0: this kernel does not tell (before 5.14) */
 	int eventfd;		    /* of an eventfd, its id in the kernel; -1: none, or not told */
 	char interface[32];	    /* of a tap, escaped */
+	/* Descriptors that no process has: sent to this unix socket and not taken from it (-1: this kernel, before 5.11,
+	 * does not tell), and registered with this io_uring ring (0 also where that is not told). */
+	int in_flight, registered;
 };
 
 struct proc_fds {
@@ -119,6 +122,8 @@ struct proc_fds {
 
 /* Descriptors that are closed meanwhile are left out. proc_fds_free() afterwards. */
 int proc_read_fds(int dir_fd, struct proc_fds *fds);
+/* One. */
+int proc_read_fd(int dir_fd, int number, struct proc_fd *fd);
 void proc_fds_free(struct proc_fds *fds);
 /* Where one descriptor points, escaped. */
 int proc_read_fd_target(int dir_fd, int fd, char *target, size_t size);
@@ -127,14 +132,26 @@ int proc_read_seals(int dir_fd, int fd, unsigned *seals);
 
 /* --- memory --- */
 
+/* A file, or what stands for one, and one way in which it is mapped. */
+struct proc_map {
+	char name[PROC_NAME_MAX]; /* escaped */
+	char device[16];	  /* "fd:01" */
+	uint64_t inode;
+	bool shared, writable, executable;
+};
+
 struct proc_maps {
 	unsigned count;
 	unsigned writable_executable;  /* mappings that are both */
 	unsigned anonymous_executable; /* code that is in no file, and not the kernel's (vdso, vsyscall) */
 	char first[PROC_NAME_MAX];     /* of these, the line */
+	struct proc_map *files;	       /* each file and way once */
+	size_t file_count;
 };
 
+/* proc_maps_free() afterwards. */
 int proc_read_maps(int dir_fd, struct proc_maps *maps);
+void proc_maps_free(struct proc_maps *maps);
 
 /* --- limits, groups, owner --- */
 

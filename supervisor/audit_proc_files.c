@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,15 +142,18 @@ static void fdinfo_take(struct proc_fd *fd, const char *key, char *value)
 		fd->inode = number;
 	else if (strcmp(key, "eventfd-id") == 0 && proc_parse_number(word, 10, &number) == 0)
 		fd->eventfd = (int)number;
+	else if (strcmp(key, "scm_fds") == 0 && proc_parse_number(word, 10, &number) == 0)
+		fd->in_flight = number > INT_MAX ? INT_MAX : (int)number;
+	else if (strcmp(key, "UserFiles") == 0 && proc_parse_number(word, 10, &number) == 0)
+		fd->registered = number > INT_MAX ? INT_MAX : (int)number;
 }
 
-static int fd_read(int dir_fd, int number, struct proc_fd *fd)
+int proc_read_fd(int dir_fd, int number, struct proc_fd *out)
 {
+	struct proc_fd fd = {.fd = number, .eventfd = -1, .in_flight = -1};
 	char path[32], *text, *cursor, *line;
-	int result;
+	int result = proc_read_fd_target(dir_fd, number, fd.target, sizeof(fd.target));
 
-	*fd = (struct proc_fd){.fd = number, .eventfd = -1};
-	result = proc_read_fd_target(dir_fd, number, fd->target, sizeof(fd->target));
 	if (result < 0)
 		return result;
 	snprintf(path, sizeof(path), "fdinfo/%d", number);
@@ -163,9 +167,10 @@ static int fd_read(int dir_fd, int number, struct proc_fd *fd)
 		if (value == NULL)
 			continue;
 		*value++ = '\0';
-		fdinfo_take(fd, line, value);
+		fdinfo_take(&fd, line, value);
 	}
 	free(text);
+	*out = fd;
 	return 0;
 }
 
@@ -215,7 +220,7 @@ int proc_read_fds(int dir_fd, struct proc_fds *fds)
 
 		if (proc_parse_number(entry->d_name, 10, &number) < 0)
 			continue;
-		result = fd_read(dir_fd, (int)number, &fd);
+		result = proc_read_fd(dir_fd, (int)number, &fd);
 		if (result == 0)
 			result = fds_add(&read, &fd);
 		else if (result == -ESRCH)
@@ -260,11 +265,50 @@ int proc_read_seals(int dir_fd, int fd, unsigned *seals)
 
 /* --- memory --- */
 
+static int file_map_add(struct proc_maps *maps, const struct proc_map *map)
+{
+	struct proc_map *larger;
+
+	for (size_t i = 0; i < maps->file_count; i++) {
+		const struct proc_map *other = &maps->files[i];
+
+		if (map->inode == other->inode && map->shared == other->shared &&
+		    map->writable == other->writable && map->executable == other->executable &&
+		    strcmp(map->device, other->device) == 0 && strcmp(map->name, other->name) == 0)
+			return 0;
+	}
+	if (maps->file_count == PROC_COUNT_MAX)
+		return -EFBIG;
+	larger = realloc(maps->files, (maps->file_count + 1) * sizeof(*larger));
+	if (larger == NULL)
+		return -ENOMEM;
+	maps->files = larger;
+	larger[maps->file_count++] = *map;
+	return 0;
+}
+
+/* What has an inode. words: as map_take() has them. */
+static int file_map_take(struct proc_maps *maps, char *const *words, const char *name)
+{
+	struct proc_map map = {.writable = words[1][1] == 'w',
+			       .executable = words[1][2] == 'x',
+			       .shared = words[1][3] == 's'};
+
+	if (proc_parse_number(words[4], 10, &map.inode) < 0 || strlen(words[3]) >= sizeof(map.device))
+		return -EPROTO;
+	if (map.inode == 0)
+		return 0;
+	strcpy(map.device, words[3]);
+	escape_text(name, strlen(name), ESCAPE_NAME, map.name, sizeof(map.name));
+	return file_map_add(maps, &map);
+}
+
 /* START-END PERMISSIONS OFFSET DEVICE INODE [NAME] */
 static int map_take(struct proc_maps *maps, char *line)
 {
 	char whole[PROC_NAME_MAX], *words[5], *name;
 	bool writable, executable, ours;
+	int result;
 
 	escape_text(line, strlen(line), ESCAPE_NAME, whole, sizeof(whole));
 	for (unsigned i = 0; i < 5; i++) {
@@ -275,6 +319,9 @@ static int map_take(struct proc_maps *maps, char *line)
 	if (strlen(words[1]) != 4)
 		return -EPROTO;
 	name = line + strspn(line, " ");
+	result = file_map_take(maps, words, name);
+	if (result < 0)
+		return result;
 	maps->count++;
 	writable = words[1][1] == 'w';
 	executable = words[1][2] == 'x';
@@ -309,5 +356,13 @@ int proc_read_maps(int dir_fd, struct proc_maps *maps)
 	free(text);
 	if (result == 0)
 		*maps = read;
+	else
+		proc_maps_free(&read);
 	return result;
+}
+
+void proc_maps_free(struct proc_maps *maps)
+{
+	free(maps->files);
+	*maps = (struct proc_maps){0};
 }

@@ -69,7 +69,7 @@ int command_audit(int argc, char **argv)
 		return audit_fail(argv[optind], fd);
 	result = audit_supervisor(fd, &supervisor);
 	if (result == 0)
-		result = audit_gather(&audit, fd, supervisor);
+		result = audit_gather(&audit, argv[optind], fd, supervisor);
 	close(fd);
 	if (result < 0)
 		return audit_fail(argv[optind], result);

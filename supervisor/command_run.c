@@ -22,6 +22,7 @@
 #include "supervisor/commands.h"
 #include "supervisor/config.h"
 #include "supervisor/detach.h"
+#include "supervisor/inherited.h"
 #include "supervisor/link_watch.h"
 #include "supervisor/log_file.h"
 #include "supervisor/log_output.h"
@@ -51,6 +52,7 @@
 
 struct run {
 	struct config_file file;
+	struct inherited inherited;
 	struct runtime_dir dir;
 	struct resources resources;
 	struct file_claims claims;
@@ -602,6 +604,7 @@ static int run_vm(struct run *run, const char *path)
 	status = run_make(run, path);
 	if (status != EXIT_STATUS_OK)
 		return status;
+	inherited_close(&run->inherited);
 	config_file_forget_lines(&run->file);
 	file_claims_clear(&run->claims);
 	/* Whose folder it was may remove or unmount it. */
@@ -676,6 +679,7 @@ int command_run(int argc, char **argv)
 
 	if (path == NULL)
 		return status;
+	inherited_note(&run.inherited);
 	run.resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
 	result = run.detached ? detach_fork(&run.tell_fd) : 0;
 	if (result == 0 && run.detached)
@@ -688,6 +692,7 @@ int command_run(int argc, char **argv)
 		status = run_vm(&run, path);
 	}
 	run_clean_up(&run);
+	inherited_close(&run.inherited);
 	if (run.tell_fd >= 0)
 		detach_tell(run.tell_fd, status);
 	free((void *)run.log_file);

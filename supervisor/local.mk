@@ -11,6 +11,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/config_tree.c supervisor/config_tree.h \
 	supervisor/config_value.c supervisor/config_value.h \
 	supervisor/detach.c supervisor/detach.h \
+	supervisor/inherited.c supervisor/inherited.h \
 	supervisor/file_claims.c supervisor/file_claims.h \
 	supervisor/heartbeat.c supervisor/heartbeat.h \
 	supervisor/link_watch.c supervisor/link_watch.h \
@@ -47,6 +48,7 @@ supervisor_libaudit_la_SOURCES = \
 	supervisor/audit_judge.c supervisor/audit_judge.h \
 	supervisor/audit_judge_fds.c \
 	supervisor/audit_judge_filters.c \
+	supervisor/audit_outside.c \
 	supervisor/audit_print.c \
 	supervisor/audit_proc.c supervisor/audit_proc.h \
 	supervisor/audit_proc_files.c supervisor/audit_proc_text.h \

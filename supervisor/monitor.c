@@ -108,6 +108,8 @@ static Atoll__Control__ProcessState *process_state_new(const struct vm *vm, cons
 	}
 	process->no_sandbox = child->no_sandbox;
 	process->recorded = vm->record != NULL;
+	process->read_only =
+		device != NULL && child->role == CHILD_ROLE_BLK && vm->config->disks[device->index].readonly;
 	process->violation = (char *)child->violation;
 	process->counters = calloc(child->counter_count + 1, sizeof(Atoll__Control__Counter *));
 	for (size_t i = 0; process->counters != NULL && i < child->counter_count; i++) {

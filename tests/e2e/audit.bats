@@ -5,7 +5,7 @@
 load vm.bash
 bats_require_minimum_version 1.5.0
 
-setup() { vm_setup; }
+setup() { vm_setup; real=${ATOLL_LIBEXEC_DIR:?}; }
 teardown() {
 	[ -z "$user" ] || { kill -9 "$(cat "$user/run/hall/pid")"; rm -rf "$user"; } 2>/dev/null || :
 	vm_teardown
@@ -125,6 +125,105 @@ deviating() { jq -r '.processes[] | select(.verdict == "deviates") | .role + " "
 	cat text
 	grep -qF "0 log (written: 2)" text
 	grep -qF "other $PWD/shadow" text
+	"$atoll" kill hall
+}
+
+# finds ROLE SUBJECT TEXT: a check of the subject deviates for that process, and says so.
+finds() {
+	jq -r ".processes[] | select(.role == \"$1\") | .checks[] | select(.subject == \"$2\" and .verdict == \"deviates\") | .text" audit.json >text
+	cat text
+	grep -qF -- "$3" text
+}
+
+# disk OPTION...: hall with one disk of these further keys, served by a fake_child of libexec.
+disk() {
+	truncate -s 1M image
+	chmod 666 image
+	config hall h <<<"disks: [{id: root, path: image$1}]"
+	"$atoll" run --detach --log-file=log hall.yaml
+	running hall
+	! grep "it cannot be" log
+}
+
+@test "F2: a descriptor that was sent and not received is found" {
+	root_only
+	fake blk=sender
+	disk ""
+	audited deviates 1
+	finds blk "in flight" "1 descriptor sent to "
+	[ "$(jq '.processes[] | select(.role == "blk") | [.descriptors[] | .target] | map(select(endswith("/image"))) | length' audit.json)" = 0 ]
+	! finds core "in flight" ""
+	"$atoll" kill hall
+}
+
+@test "F2: an image that is mapped is found, open or not" {
+	root_only
+	fake blk=mapper
+	disk ""
+	audited deviates 1
+	finds blk memory "$(realpath image) is mapped shared to write (written: not)"
+	! finds core memory ""
+	"$atoll" kill hall
+}
+
+@test "F2: a read-only disk's image that is open to write is found" {
+	root_only
+	fake blk=opener
+	disk ", readonly: true"
+	audited deviates 1
+	finds blk descriptors "($(realpath image)) is open read-write (written: read-only)"
+	"$atoll" kill hall
+	# A real one has it as its config says.
+	export ATOLL_LIBEXEC_DIR=$real
+	"$atoll" run --detach --log-file=log hall.yaml
+	audited as-written 0
+	"$atoll" kill hall
+}
+
+@test "F2: a process outside of the VM that is in a namespace of one of its processes is found" {
+	root_only
+	vm hall
+	audited as-written 0
+	blk=$("$atoll" list --json | jq '.[0].processes[] | select(.id == "root") | .pid')
+	for kind in net ipc uts; do
+		nsenter -t "$blk" --$kind=/proc/$blk/ns/$kind sleep 600 3>&- &
+		other=$!
+		inside() { [ "$(readlink /proc/$other/ns/$kind)" = "$(readlink "/proc/$blk/ns/$kind")" ]; }
+		wait_until 5 inside
+		audited deviates 1
+		[ "$(deviating)" = "blk root" ]
+		finds blk namespaces "process $other outside of the VM is in its $kind (written: nobody)"
+		kill $other
+		wait $other || :
+	done
+	audited as-written 0
+	"$atoll" kill hall
+}
+
+@test "F2: the supervisor has nothing open but what is written, whoever started it" {
+	root_only
+	echo secret >shadow
+	exec 9<>shadow
+	vm hall
+	exec 9>&-
+	audited as-written 0
+	! jq -e '.processes[] | .descriptors[] | select(.kind == "other")' audit.json
+	supervisor=$(jq '.processes[0].pid' audit.json)
+	! ls -l "/proc/$supervisor/fd" | grep shadow
+	[ "$(jq -r '.processes[0].descriptors[] | select(.kind == "boot") | .target' audit.json)" = "$(realpath kernel)" ]
+	# What a failed device had is kept for it, and is all that is kept.
+	"$atoll" kill hall
+	sed -i "s/id: root,/id: root, restart: {policy: never},/" hall.yaml
+	"$atoll" run --detach --log-file=log hall.yaml
+	kill -9 "$("$atoll" list --json | jq '.[0].processes[] | select(.id == "root") | .pid')"
+	buried() { "$atoll" list | grep -q "undertaker root .* running"; }
+	wait_until 10 buried
+	audited as-written 0
+	jq -e '.processes[0].descriptors[] | select(.kind == "file" and .role == "kept for a device")' audit.json
+	"$atoll" kill hall
+	# A config that the shell hands over by a descriptor is read before that is closed.
+	"$atoll" run --detach --log-file=log <(sed "s,kernel: kernel,kernel: $PWD/kernel,; s,path: image,path: $PWD/image," hall.yaml)
+	running hall
 	"$atoll" kill hall
 }
 

@@ -77,7 +77,8 @@ static void filter_wear(struct audit_thread *thread, const struct seccomp_filter
 
 enum { SUPERVISOR, CORE, BLK, PROCESSES };
 
-#define RAM_NAME "/memfd:atoll-guest-ram (deleted)"
+#define RAM_NAME   "/memfd:atoll-guest-ram (deleted)"
+#define STATE_NAME "/memfd:atoll-state (deleted)"
 
 static void thread_make(struct audit_process *process, const char *name, uint32_t user,
 			const struct seccomp_filter *own, const struct seccomp_filter *shared)
@@ -91,6 +92,7 @@ static void thread_make(struct audit_process *process, const char *name, uint32_
 					.status = {.state = 'S', .no_new_privs = true, .seccomp_mode = 2}};
 	snprintf(thread->status.name, sizeof(thread->status.name), "%s", name);
 	thread->status.parent = 100;
+	thread->namespaces = process->namespaces;
 	for (unsigned i = 0; i < 4; i++)
 		thread->status.uid[i] = thread->status.gid[i] = user;
 	filter_wear(thread, own);
@@ -105,8 +107,26 @@ static void fd_make(struct audit_process *process, int fd, const char *target, u
 	process->fds.fds = realloc(process->fds.fds, (process->fds.count + 1) * sizeof(*process->fds.fds));
 	assert_non_null(process->fds.fds);
 	process->fds.fds[process->fds.count] =
-		(struct proc_fd){.fd = fd, .mount = 1, .inode = inode, .eventfd = -1};
+		(struct proc_fd){.fd = fd, .mount = 1, .inode = inode, .eventfd = -1, .flags = O_RDWR};
+	if (strncmp(target, "pipe:", 5) == 0 || strcmp(target, "/dev/null") == 0)
+		process->fds.fds[process->fds.count].flags = O_RDONLY;
 	snprintf(process->fds.fds[process->fds.count++].target, PROC_NAME_MAX, "%s", target);
+}
+
+static void map_make(struct audit_process *process, const char *name, uint64_t inode, const char *rights)
+{
+	struct proc_maps *maps = &process->maps;
+	struct proc_map *map;
+
+	maps->files = realloc(maps->files, (maps->file_count + 1) * sizeof(*maps->files));
+	assert_non_null(maps->files);
+	map = &maps->files[maps->file_count++];
+	*map = (struct proc_map){.device = "fd:01",
+				 .inode = inode,
+				 .writable = rights[1] == 'w',
+				 .executable = rights[2] == 'x',
+				 .shared = rights[3] == 's'};
+	snprintf(map->name, sizeof(map->name), "%s", name);
 }
 
 static void socket_make(struct audit *audit, uint32_t inode, uint32_t peer, uint8_t type)
@@ -134,6 +154,9 @@ static void process_make(struct audit *audit, unsigned index, const char *role, 
 	process->mounts = (struct proc_mounts){.count = 1, .root_readonly = true, .root_type = "tmpfs"};
 	process->root.is_working_directory = true;
 	process->maps.count = 30;
+	map_make(process, "/usr/lib/libc.so.6", 300, "r-xp");
+	map_make(process, "/usr/lib/libc.so.6", 300, "r--p");
+	map_make(process, "/usr/lib/libc.so.6", 300, "rw-p");
 	process->uid_map = process->gid_map =
 		(struct proc_id_map){1, 0, audit_jail_user(process->pid), jailed ? 1 : UINT32_MAX};
 	process->owner = audit_jail_user(process->pid);
@@ -159,6 +182,10 @@ static void vm_make(struct audit *audit)
 	audit->processes = calloc(PROCESSES, sizeof(*audit->processes));
 	assert_non_null(audit->processes);
 	audit->process_count = PROCESSES;
+	audit->base_inode = 400;
+	audit->folder_inode = 401;
+	audit->lock_inode = 402;
+	audit->outsiders = 20;
 	for (unsigned i = 0; i < PROC_NAMESPACE_COUNT; i++)
 		audit->own.inode[i] = i + 1;
 	process_make(audit, SUPERVISOR, "supervisor", "");
@@ -188,6 +215,14 @@ static void vm_make(struct audit *audit)
 	fd_make(supervisor, 8, "socket:[50]", 50);
 	fd_make(supervisor, 9, "socket:[51]", 51);
 	fd_make(supervisor, 10, "socket:[53]", 53);
+	fd_make(supervisor, 11, "/run/atoll", 400);
+	fd_make(supervisor, 12, "/run/atoll/web", 401);
+	for (unsigned i = 1; i <= 2; i++)
+		supervisor->fds.fds[supervisor->fds.count - i].flags = O_RDONLY | O_DIRECTORY;
+	fd_make(supervisor, 13, "/run/atoll/web/pid", 402);
+	fd_make(supervisor, 14, "/srv/kernel", 403);
+	supervisor->fds.fds[supervisor->fds.count - 1].flags = O_RDONLY;
+	fd_make(supervisor, 15, STATE_NAME, 61);
 	fd_make(core, 3, "socket:[52]", 52);
 	fd_make(core, 4, "anon_inode:[eventfd]", 5);
 	fd_make(core, 5, "anon_inode:[eventpoll]", 5);
@@ -207,6 +242,12 @@ static void vm_make(struct audit *audit)
 	fd_make(blk, 10, RAM_NAME, 60);
 	fd_make(blk, 11, "anon_inode:[eventfd]", 5);
 	blk->fds.fds[blk->fds.count - 1].eventfd = 9;
+	fd_make(blk, 12, "anon_inode:[io_uring]", 80);
+	map_make(core, RAM_NAME, 60, "rw-s");
+	map_make(core, "anon_inode:kvm-vcpu:0", 5, "rw-s");
+	map_make(blk, RAM_NAME, 60, "rw-s");
+	map_make(blk, STATE_NAME, 61, "rw-s");
+	map_make(blk, "anon_inode:[io_uring]", 80, "rw-s");
 	socket_make(audit, 50, 0, SOCK_SEQPACKET);
 	socket_make(audit, 51, 52, SOCK_SEQPACKET);
 	socket_make(audit, 52, 51, SOCK_SEQPACKET);
@@ -224,7 +265,7 @@ static void vm_judge(struct audit *audit)
 		for (size_t k = 0; k < audit->processes[i].fds.count; k++) {
 			struct audit_fd *fd = &audit->processes[i].fd_roles[k];
 
-			if (fd->kind != AUDIT_FD_RAM || fd->seals != 0)
+			if ((fd->kind != AUDIT_FD_RAM && fd->kind != AUDIT_FD_STATE) || fd->seals != 0)
 				continue;
 			fd->seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 			fd->seals_error = 0;
@@ -868,6 +909,208 @@ static void test_shared(void **state)
 	audit_clear(&audit);
 }
 
+/* --- what was not seen --- */
+
+static struct proc_fd *fd_of(struct audit *audit, unsigned process, int number)
+{
+	struct proc_fds *fds = &audit->processes[process].fds;
+
+	for (size_t i = 0; i < fds->count; i++)
+		if (fds->fds[i].fd == number)
+			return &fds->fds[i];
+	fail_msg("%s has no %d", audit->processes[process].title, number);
+	return NULL;
+}
+
+/* F2: what was sent and is not received, or is registered with a ring, is open. */
+static void test_in_flight(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	vm_judge(&audit);
+	assert_string_equal(check_find(&audit, BLK, "in flight", 0)->text, "no descriptor, at 2 sockets");
+	audit_clear(&audit);
+	vm_make(&audit);
+	fd_of(&audit, BLK, 9)->in_flight = 2;
+	deviates(&audit, BLK, "in flight", "2 descriptors sent to 9 (socket:[56]) (written: none)");
+	vm_make(&audit);
+	supervisor_fd(&audit, 9)->in_flight = 1;
+	deviates(&audit, SUPERVISOR, "in flight", "1 descriptor sent to 9 (socket:[51]) (written: none)");
+	vm_make(&audit);
+	fd_of(&audit, BLK, 12)->registered = 1;
+	deviates(&audit, BLK, "in flight", "1 descriptor registered with 12 (anon_inode:[io_uring])");
+	/* One that is just being told what to serve. */
+	vm_make(&audit);
+	strcpy(audit.processes[BLK].state, "restarting");
+	fd_of(&audit, BLK, 3)->in_flight = 3;
+	unread(&audit, BLK, "in flight", "3 descriptors sent to 3");
+	vm_make(&audit);
+	fd_of(&audit, BLK, 3)->in_flight = -1;
+	unread(&audit, BLK, "in flight", "this kernel does not tell");
+}
+
+/* F2: what a process maps, also where it cannot be executed. */
+static void test_mappings(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	map_make(&audit.processes[BLK], "/srv/root.img", 7, "rw-s");
+	deviates(&audit, BLK, "memory", "/srv/root.img is mapped shared to write (written: not)");
+	vm_make(&audit);
+	map_make(&audit.processes[BLK], "/srv/root.img", 7, "r--s");
+	deviates(&audit, BLK, "memory", "/srv/root.img is mapped shared to read");
+	vm_make(&audit);
+	map_make(&audit.processes[BLK], "/etc/shadow", 500, "r--p");
+	deviates(&audit, BLK, "memory", "/etc/shadow is mapped to read (written: not)");
+	/* Nor by being code. */
+	vm_make(&audit);
+	map_make(&audit.processes[BLK], "/srv/root.img", 7, "r-xp");
+	deviates(&audit, BLK, "memory", "/srv/root.img is mapped to read");
+	/* A file of another file system that has a library's number. */
+	vm_make(&audit);
+	map_make(&audit.processes[BLK], "/etc/shadow", 300, "r--p");
+	strcpy(audit.processes[BLK].maps.files[audit.processes[BLK].maps.file_count - 1].device, "08:01");
+	deviates(&audit, BLK, "memory", "/etc/shadow is mapped");
+	/* Memory of the same name that nobody gave it; another device's state; shared memory of no name. */
+	vm_make(&audit);
+	map_make(&audit.processes[BLK], RAM_NAME, 99, "rw-s");
+	deviates(&audit, BLK, "memory", RAM_NAME " is mapped shared to write");
+	vm_make(&audit);
+	map_make(&audit.processes[CORE], "/dev/zero (deleted)", 99, "rw-s");
+	deviates(&audit, CORE, "memory", "/dev/zero (deleted) is mapped shared");
+	vm_make(&audit);
+	map_make(&audit.processes[BLK], "anon_inode:kvm-vcpu:0", 5, "rw-s");
+	deviates(&audit, BLK, "memory", "anon_inode:kvm-vcpu:0 is mapped shared");
+	vm_make(&audit);
+	map_make(&audit.processes[SUPERVISOR], RAM_NAME, 99, "rw-s");
+	deviates(&audit, SUPERVISOR, "memory", RAM_NAME " is mapped shared to write");
+}
+
+/* F2: a descriptor that is expected, but open in another way. */
+static void test_access(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	vm_make(&audit);
+	fd_of(&audit, BLK, 8)->flags = O_RDONLY;
+	deviates(&audit, BLK, "descriptors", "8 (/srv/root.img) is open read-only (written: read-write)");
+	/* A read-only disk. */
+	vm_make(&audit);
+	audit.processes[BLK].read_only = true;
+	fd_of(&audit, BLK, 8)->flags = supervisor_fd(&audit, 7)->flags = O_RDONLY;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.processes[BLK].read_only = true;
+	supervisor_fd(&audit, 7)->flags = O_RDONLY;
+	deviates(&audit, BLK, "descriptors", "8 (/srv/root.img) is open read-write (written: read-only)");
+	vm_make(&audit);
+	audit.processes[BLK].read_only = true;
+	fd_of(&audit, BLK, 8)->flags = O_RDONLY;
+	deviates(&audit, SUPERVISOR, "descriptors",
+		 "7 (/srv/root.img) is open read-write (written: read-only)");
+	vm_make(&audit);
+	supervisor_fd(&audit, 6)->flags = O_RDONLY;
+	deviates(&audit, SUPERVISOR, "descriptors", "6 (/dev/kvm) is open read-only (written: read-write)");
+	vm_make(&audit);
+	fd_of(&audit, CORE, 10)->flags = O_RDONLY;
+	deviates(&audit, CORE, "descriptors", "10 (" RAM_NAME ") is open read-only");
+}
+
+/* F2: namespaces that are others' too, outside of the VM; and a thread that has left its process's. */
+static void test_outsiders(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	for (unsigned i = 0; i < PROC_NAMESPACE_TIME; i++) {
+		char text[128];
+
+		vm_make(&audit);
+		audit.processes[BLK].outsider[i] = 4711;
+		snprintf(text, sizeof(text), "process 4711 outside of the VM is in its %s (written: nobody)",
+			 proc_namespace_name((enum proc_namespace)i));
+		deviates(&audit, BLK, "namespaces", text);
+	}
+	vm_make(&audit);
+	vm_judge(&audit);
+	assert_non_null(strstr(check_find(&audit, BLK, "namespaces", 0)->text,
+			       "in them is none of 20 processes outside"));
+	audit_clear(&audit);
+	/* Whom we may not ask may be there. */
+	vm_make(&audit);
+	audit.outsiders_unread = 3;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_UNREAD);
+	assert_non_null(strstr(check_find(&audit, BLK, "namespaces", 0)->text,
+			       "17 processes outside, 3 more unread"));
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.processes[BLK].threads[1].namespaces.inode[PROC_NAMESPACE_NETWORK] = 77;
+	deviates(&audit, BLK, "namespaces", "thread queue-0 is in another net");
+}
+
+/* F2: each descriptor of the supervisor's is for something. */
+static void test_supervisor_descriptors(void **state)
+{
+	struct audit audit;
+
+	(void)state;
+	/* Somebody's file, pipe, connection. */
+	vm_make(&audit);
+	fd_make(&audit.processes[SUPERVISOR], 30, "/etc/shadow", 500);
+	deviates(&audit, SUPERVISOR, "descriptors", "1 other /etc/shadow (no device's) (written: none)");
+	vm_make(&audit);
+	fd_make(&audit.processes[SUPERVISOR], 30, "pipe:[71]", 71);
+	deviates(&audit, SUPERVISOR, "descriptors", "3 pipes are read (written: one a process)");
+	vm_make(&audit);
+	fd_make(&audit.processes[SUPERVISOR], 30, "pipe:[71]", 71);
+	supervisor_fd(&audit, 30)->flags = O_WRONLY;
+	deviates(&audit, SUPERVISOR, "descriptors", "pipe:[71] (pipe with a process outside)");
+	vm_make(&audit);
+	socket_make(&audit, 90, 91, SOCK_STREAM);
+	fd_make(&audit.processes[SUPERVISOR], 30, "socket:[90]", 90);
+	deviates(&audit, SUPERVISOR, "descriptors", "with a process outside of the VM");
+	vm_make(&audit);
+	fd_make(&audit.processes[SUPERVISOR], 30, "/etc", 501);
+	supervisor_fd(&audit, 30)->flags = O_RDONLY | O_DIRECTORY;
+	deviates(&audit, SUPERVISOR, "descriptors", "/etc (a folder that is not the VM's)");
+	/* A kernel, an initrd, and no more. */
+	vm_make(&audit);
+	for (int fd = 30; fd < 32; fd++) {
+		fd_make(&audit.processes[SUPERVISOR], fd, "/srv/initrd", 404);
+		supervisor_fd(&audit, fd)->flags = O_RDONLY;
+	}
+	deviates(&audit, SUPERVISOR, "descriptors", "3 read-only files are no device's (written: at most 2)");
+	/* What a device had that has failed, and no second one. */
+	vm_make(&audit);
+	audit.without = 1;
+	fd_make(&audit.processes[SUPERVISOR], 30, "/srv/data.img", 600);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.without = 1;
+	fd_make(&audit.processes[SUPERVISOR], 30, "/srv/data.img", 600);
+	fd_make(&audit.processes[SUPERVISOR], 31, "/etc/shadow", 500);
+	deviates(&audit, SUPERVISOR, "descriptors", "1 other /etc/shadow (no device's) (written: none)");
+	/* What it was started with on 0 is its own affair; nothing else is. */
+	vm_make(&audit);
+	fd_make(&audit.processes[SUPERVISOR], 0, "pipe:[71]", 71);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.folder_error = -EACCES;
+	unread(&audit, SUPERVISOR, "descriptors", "the runtime directory");
+}
+
 static void test_seals(void **state)
 {
 	struct audit audit;
@@ -882,6 +1125,10 @@ static void test_seals(void **state)
 			continue;
 		fd->seals = F_SEAL_GROW | F_SEAL_SEAL;
 		fd->seals_error = 0;
+	}
+	for (size_t i = 0; i < audit.processes[SUPERVISOR].fds.count; i++) {
+		audit.processes[SUPERVISOR].fd_roles[i].seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+		audit.processes[SUPERVISOR].fd_roles[i].seals_error = 0;
 	}
 	for (size_t i = 0; i < audit.processes[CORE].fds.count; i++) {
 		audit.processes[CORE].fd_roles[i].seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -1054,6 +1301,11 @@ int main(void)
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_standard_descriptors),
 		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_in_flight),
+		cmocka_unit_test(test_mappings),
+		cmocka_unit_test(test_access),
+		cmocka_unit_test(test_outsiders),
+		cmocka_unit_test(test_supervisor_descriptors),
 		cmocka_unit_test(test_seals),
 		cmocka_unit_test(test_table_and_filters),
 		cmocka_unit_test(test_unread),

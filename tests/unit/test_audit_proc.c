@@ -444,6 +444,7 @@ static void maps_expect(const char *line, unsigned writable_executable, unsigned
 	assert_int_equal(maps.writable_executable, writable_executable);
 	assert_int_equal(maps.anonymous_executable, anonymous_executable);
 	assert_int_equal(maps.first[0] != '\0', writable_executable + anonymous_executable);
+	proc_maps_free(&maps);
 }
 
 static void test_maps(void **state)
@@ -480,6 +481,60 @@ static void test_maps_of_a_process(void **state)
 	assert_int_equal(proc_read_maps(self, &after), 0);
 	assert_int_equal(after.writable_executable, before.writable_executable + 1);
 	munmap(page, 4096);
+	proc_maps_free(&before);
+	proc_maps_free(&after);
+	close(self);
+}
+
+/* F2: files that are mapped, executable or not; and what is on its way. */
+static void test_files_and_flight_of_a_process(void **state)
+{
+	int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC), sockets[2],
+	    file = memfd_create("mine", 0);
+	struct iovec byte = {.iov_base = (char[]){'x'}, .iov_len = 1};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr header;
+	} control = {0};
+	struct msghdr message = {.msg_iov = &byte,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	struct proc_maps maps;
+	struct proc_fd fd;
+	bool found = false, code = false;
+	void *page;
+
+	(void)state;
+	assert_int_equal(ftruncate(file, 4096), 0);
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	assert_ptr_not_equal(page, MAP_FAILED);
+	assert_int_equal(proc_read_maps(self, &maps), 0);
+	for (size_t i = 0; i < maps.file_count; i++) {
+		const struct proc_map *map = &maps.files[i];
+
+		found = found || (strcmp(map->name, "/memfd:mine (deleted)") == 0 && map->shared &&
+				  map->writable && !map->executable && map->inode != 0);
+		code = code || (map->executable && !map->shared && !map->writable);
+	}
+	assert_true(found && code);
+	proc_maps_free(&maps);
+	munmap(page, 4096);
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+	assert_int_equal(proc_read_fd(self, sockets[0], &fd), 0);
+	assert_int_equal(fd.in_flight, 0);
+	control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+	memcpy(CMSG_DATA(&control.header), &file, sizeof(file));
+	assert_int_equal(sendmsg(sockets[1], &message, 0), 1);
+	close(file);
+	assert_int_equal(proc_read_fd(self, sockets[0], &fd), 0);
+	assert_int_equal(fd.in_flight, 1);
+	assert_int_equal(proc_read_fd(self, sockets[1], &fd), 0);
+	assert_int_equal(fd.in_flight, 0);
+	close(sockets[0]);
+	close(sockets[1]);
+	assert_int_equal(proc_read_fd(self, sockets[0], &fd), -ESRCH);
 	close(self);
 }
 
@@ -567,6 +622,7 @@ int main(void)
 		cmocka_unit_test(test_fds_of_a_process),
 		cmocka_unit_test(test_maps),
 		cmocka_unit_test(test_maps_of_a_process),
+		cmocka_unit_test(test_files_and_flight_of_a_process),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_sockets),
 	};

@@ -29,6 +29,9 @@
  *   more        tells one more
  *   odd         tells a counter whose name is no text
  *   greedy      as a disk: takes what it can of memory, and makes its image larger; logs what came of it
+ *   sender      as a disk: sends its image to itself, and takes it from nowhere
+ *   mapper      as a disk: maps its image, shared
+ *   opener      as a disk: has its image open to write, whatever it was given
  * at their first heartbeat, when the VM runs:
  *   late        ends with status 7
  *   twice       says again that it is ready
@@ -354,6 +357,33 @@ static void take_what_there_is(int image)
 	say_result("written at the image's end", pwrite(image, &byte, 1, status.st_size - 1) == 1);
 }
 
+/* What is not among its descriptors is open all the same. */
+static void hide_image(const char *mode, int image)
+{
+	struct iovec byte = {.iov_base = (char[]){'x'}, .iov_len = 1};
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr header;
+	} control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct msghdr message = {.msg_iov = &byte,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	char path[32];
+	int sockets[2];
+
+	memcpy(CMSG_DATA(&control.header), &image, sizeof(image));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", image);
+	if (strcmp(mode, "sender") == 0 &&
+	    (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) < 0 || sendmsg(sockets[0], &message, 0) < 0))
+		say("it cannot be sent", NULL, 0);
+	if (strcmp(mode, "mapper") == 0 &&
+	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, image, 0) == MAP_FAILED)
+		say("it cannot be mapped", NULL, 0);
+	if (strcmp(mode, "opener") == 0 && open(path, O_RDWR) < 0)
+		say("it cannot be opened", NULL, 0);
+}
+
 static void misbehave_when_ready(const char *mode)
 {
 	if (strcmp(mode, "scribble") == 0)
@@ -443,6 +473,8 @@ int main(void)
 			devices = message.envelope->core_configure->devices + 1;
 		if (strcmp(mode, "greedy") == 0 && message.fd_count > 0)
 			take_what_there_is(message.fds[0]);
+		if (message.fd_count > 0)
+			hide_image(mode, message.fds[0]);
 		keep_wire(mode, &message);
 		control_message_clear(&message);
 	} while (devices > 1 && devices-- > 0);
