@@ -62,7 +62,7 @@ static const struct audit_fd_rule supervisor_fds[] = {
 	{AUDIT_FD_TAP, 0, AUDIT_MANY},
 	{AUDIT_FD_PTY, 0, AUDIT_MANY},
 	{AUDIT_FD_STATE, 0, AUDIT_MANY},
-	{AUDIT_FD_TERMINAL, 0, 2},
+	{AUDIT_FD_TERMINAL, 0, 6}, /* standard ones, and opened anew to be read and written */
 	{AUDIT_FD_OTHER, 0, 0},
 };
 

@@ -172,6 +172,10 @@ static void name_connected(const struct audit *audit, const struct audit_process
 						   (is_role(peer, "core") && is_device(process)))) {
 		fd->kind = AUDIT_FD_WIRE;
 		snprintf(fd->role, sizeof(fd->role), "wire with %s", title);
+	} else if (socket->type == SOCK_STREAM && process == peer && is_role(process, "supervisor")) {
+		/* The one end it reads and writes, the other it keeps for the console's next process. */
+		fd->kind = AUDIT_FD_STREAM;
+		snprintf(fd->role, sizeof(fd->role), "console's, both ends");
 	} else if (socket->type == SOCK_STREAM &&
 		   ((is_role(process, "console") && is_role(peer, "supervisor")) ||
 		    (is_role(process, "supervisor") && is_role(peer, "console")))) {

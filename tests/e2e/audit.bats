@@ -227,6 +227,27 @@ disk() {
 	"$atoll" kill hall
 }
 
+@test "F2: a VM on a terminal, and with a console that writes a file, is as written" {
+	root_only
+	truncate -s 1M image
+	config hall h <<-END
+		disks: [{id: root, path: image}]
+		consoles:
+		  - {id: serial, type: serial, output: stdio}
+		  - {id: port, type: virtio, output: file, path: out}
+	END
+	mkfifo keys
+	script -qec "$atoll run hall.yaml" typescript <keys >/dev/null 2>&1 3>&- &
+	exec 9>keys
+	wait_until 10 running hall
+	audited as-written 0
+	"$atoll" restart hall serial
+	audited as-written 0
+	"$atoll" kill hall
+	exec 9>&-
+	wait
+}
+
 @test "a filter that is another than the compiled one is named, with its thread" {
 	root_only
 	mkdir libexec
