@@ -45,6 +45,9 @@ teardown() {
 		guest_run ${without:+"$ATOLL_HELPER_DIR/without" "$without" --}
 		guest_passed
 	done
+	# And by BLKDISCARD, 0x1277.
+	within 40 "$ATOLL" policy record --output=record vm.yaml </dev/null >record.out 2>&1 || [ $? = 33 ]
+	grep -q '"role":"blk.queue","call":"ioctl","args":\[[0-9]*,4727,' record
 	echo 4294963200 >$queue/discard_max_bytes
 	losetup -d "$loop"
 	mkdir full
