@@ -46,6 +46,13 @@ struct jail_fork {
  * Returns 0 in the parent, which must call jail_fork_wait() next; 1 in the child; or -errno.
  */
 int jail_fork(struct jail_fork *fork);
+/*
+ * The same, and the child is in the cgroup (of version 2) of this directory from its first moment; where the kernel or a
+ * filter has no clone3(2), from before it goes on. -1: in the parent's.
+ */
+int jail_fork_into(struct jail_fork *fork, int cgroup_fd);
+/* Puts a process into a cgroup. 0 or -errno. */
+int jail_enter_cgroup(pid_t pid, int cgroup_fd);
 
 /*
  * The parent: waits until the child has called exec or jail_fork_done(). 0, and pid, pidfd and link_fd are the

@@ -97,6 +97,27 @@ static int jail_write_maps(pid_t pid)
 	return result < 0 ? result : map_write_one(pid, "gid_map", getegid());
 }
 
+int jail_enter_cgroup(pid_t pid, int cgroup_fd)
+{
+	char text[16];
+	int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC), length, result = 0;
+
+	if (fd < 0)
+		return -errno;
+	length = snprintf(text, sizeof(text), "%d", (int)pid);
+	if (write(fd, text, (size_t)length) < 0)
+		result = -errno;
+	close(fd);
+	return result;
+}
+
+/* Whether an error of clone3(2) is the cgroup's, and not that of the namespaces. */
+static bool jail_is_of_cgroup(int error)
+{
+	return error == -EAGAIN || error == -EACCES || error == -EBUSY || error == -ENODEV ||
+	       error == -EOPNOTSUPP || error == -ENOENT;
+}
+
 /* What helps who cannot write them. */
 static const char *jail_maps_remedy(int error)
 {
@@ -165,19 +186,28 @@ _Noreturn void jail_fork_fail(struct jail_fork *fork, int error)
 
 /* --- Both --- */
 
-/* Returns the pid, 0 in the child, or -errno. */
-static pid_t jail_clone(int *pidfd)
+/* Returns the pid, 0 in the child, or -errno. *moved: it needs not be put into the cgroup any more. */
+static pid_t jail_clone(int *pidfd, int cgroup_fd, bool *moved)
 {
 	struct clone_args arguments = {
 		.flags = JAIL_NAMESPACES | CLONE_PIDFD,
 		.pidfd = (uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 	};
-	long pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
+	long pid;
+
+	*moved = true;
+	if (cgroup_fd >= 0) {
+		arguments.flags |= CLONE_INTO_CGROUP;
+		arguments.cgroup = (uint64_t)cgroup_fd;
+	}
+	pid = syscall(SYS_clone3, &arguments, sizeof(arguments));
 
 	/* Filters of containers, which cannot look into its arguments, answer so. */
-	if (pid < 0 && errno == ENOSYS)
+	if (pid < 0 && errno == ENOSYS) {
 		pid = syscall(SYS_clone, JAIL_NAMESPACES | CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, 0);
+		*moved = pid <= 0;
+	}
 	return pid < 0 ? -errno : (pid_t)pid;
 }
 
@@ -185,12 +215,12 @@ static pid_t jail_clone(int *pidfd)
  * Supplementary groups cannot be dropped behind "setgroups deny", so root drops its own for the moment; of
  * this thread alone, which is the only one.
  */
-static pid_t jail_clone_without_groups(int *pidfd)
+static pid_t jail_clone_without_groups(int *pidfd, int cgroup_fd, bool *moved)
 {
 	gid_t groups[GROUPS_MAX];
 	int count = geteuid() == 0 ? getgroups(GROUPS_MAX, groups) : 0;
 	bool dropped = count > 0 && syscall(SYS_setgroups, 0, NULL) == 0;
-	pid_t pid = jail_clone(pidfd);
+	pid_t pid = jail_clone(pidfd, cgroup_fd, moved);
 
 	if (dropped && pid != 0)
 		syscall(SYS_setgroups, count, groups);
@@ -207,10 +237,18 @@ static void jail_fork_abandon(struct jail_fork *fork)
 	fork->pidfd = fork->link_fd = -1;
 }
 
-static int jail_fork_release(struct jail_fork *fork)
+/* cgroup_fd: where it is to be put first; -1: nowhere. */
+static int jail_fork_release(struct jail_fork *fork, int cgroup_fd)
 {
 	const char go = 1;
-	int result = jail_write_maps(fork->pid);
+	int result = cgroup_fd >= 0 ? jail_enter_cgroup(fork->pid, cgroup_fd) : 0;
+
+	if (result < 0) {
+		jail_fork_abandon(fork);
+		return jail_fork_problem(fork, result, "cannot be put into its cgroup",
+					 "see that its cgroup is there, and this user's");
+	}
+	result = jail_write_maps(fork->pid);
 
 	if (result < 0) {
 		jail_fork_abandon(fork);
@@ -227,6 +265,12 @@ static int jail_fork_release(struct jail_fork *fork)
 
 static int jail_fork_once(struct jail_fork *fork)
 {
+	return jail_fork_into(fork, -1);
+}
+
+int jail_fork_into(struct jail_fork *fork, int cgroup_fd)
+{
+	bool moved;
 	sigset_t all, before;
 	int sockets[2];
 
@@ -236,7 +280,7 @@ static int jail_fork_once(struct jail_fork *fork)
 	/* A handler of ours that ran in the child would write to what the two share. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	fork->pid = jail_clone_without_groups(&fork->pidfd);
+	fork->pid = jail_clone_without_groups(&fork->pidfd, cgroup_fd, &moved);
 	if (fork->pid != 0)
 		sigprocmask(SIG_SETMASK, &before, NULL);
 	if (fork->pid == 0) {
@@ -251,11 +295,17 @@ static int jail_fork_once(struct jail_fork *fork)
 	close(sockets[1]);
 	if (fork->pid < 0) {
 		close(sockets[0]);
+		if (cgroup_fd >= 0 && jail_is_of_cgroup(fork->pid))
+			return jail_fork_problem(
+				fork, fork->pid, "cannot be made in its cgroup",
+				fork->pid == -EAGAIN
+					? "raise limits.pids, or see that this host has processes left"
+					: "see that its cgroup is there, and this user's");
 		return jail_fork_problem(fork, fork->pid, "cannot make its namespaces",
 					 jail_clone_remedy(fork->pid));
 	}
 	fork->link_fd = sockets[0];
-	return jail_fork_release(fork);
+	return jail_fork_release(fork, moved ? -1 : cgroup_fd);
 }
 
 int jail_fork(struct jail_fork *fork)

@@ -19,6 +19,7 @@
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "supervisor/cgroup.h"
 #include "supervisor/commands.h"
 #include "supervisor/config.h"
 #include "supervisor/detach.h"
@@ -60,6 +61,7 @@ struct run {
 	struct loop *loop;
 	struct monitor *monitor;
 	struct link_watch *links;
+	struct cgroups *cgroups;
 	struct loop_watch *signals[SIGNALS_MAX];
 	size_t signal_count;
 	bool terminal; /* stdio is one */
@@ -69,6 +71,7 @@ struct run {
 	size_t no_sandbox_count;
 	bool detached;
 	const char *log_file;
+	pid_t waiting;	     /* the command that was typed, which waits for us; 0: none */
 	int tell_fd;	     /* to the command that was typed; -1: it waits for nothing */
 	struct log_file log; /* of a detached VM */
 	struct loop_watch *log_timer;
@@ -172,6 +175,7 @@ int command_check(int argc, char **argv)
 			problem_add_host(&problems, 1, "host", "a process in a sandbox %s: %s; %s",
 					 lacks.step, strerror(-result), lacks.remedy);
 		resources_open(&run.file, NULL, &run.claims, &run.resources, &problems);
+		cgroups_look(&run.file, &run.resources, 0, &problems);
 		file_claims_clear(&run.claims);
 		resources_close(&run.resources);
 	}
@@ -449,6 +453,8 @@ static int run_open(struct run *run, const char *path)
 		if (result != -EBUSY)
 			resources_open(&run->file, result < 0 ? NULL : &run->dir, &run->claims,
 				       &run->resources, &problems);
+		/* Told with the rest; they are made last. */
+		cgroups_look(&run->file, &run->resources, run->waiting, &problems);
 	}
 	return run_tell_problems(&problems, path);
 }
@@ -475,6 +481,9 @@ static int run_make(struct run *run, const char *path)
 				    run->log.path, other);
 	}
 	resources_make(&run->file, &run->dir, &run->claims, &run->resources, &problems);
+	if (problems.count == 0)
+		run->vm.cgroups = run->cgroups =
+			cgroups_make(&run->file, &run->resources, run->waiting, &problems);
 	return run_tell_problems(&problems, path);
 }
 
@@ -568,6 +577,7 @@ static void run_clean_up(struct run *run)
 	run->vm.relay = NULL;
 	if (run->loop != NULL)
 		vm_release(&run->vm);
+	cgroups_remove(run->cgroups);
 	if (record_close(run->vm.record) < 0 && run->exit_status == EXIT_STATUS_OK)
 		run->exit_status = EXIT_STATUS_FAILED;
 	link_watch_free(run->links);
@@ -682,6 +692,9 @@ int command_run(int argc, char **argv)
 	inherited_note(&run.inherited);
 	run.resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
 	result = run.detached ? detach_fork(&run.tell_fd) : 0;
+	/* Unless it is gone already, and we were given to the first process. */
+	if (run.detached && getppid() > 1)
+		run.waiting = getppid();
 	if (result == 0 && run.detached)
 		result = detach_stdio();
 	if (result < 0) {

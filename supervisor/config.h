@@ -62,12 +62,34 @@ struct config_restart {
 	uint64_t backoff_us;
 };
 
+/* Of the block device that holds an image. 0: no limit. */
+struct config_io {
+	char *read_bps, *write_bps;
+	unsigned read_iops, write_iops;	  /* operations a second */
+	uint64_t read_bytes, write_bytes; /* a second */
+};
+
+/* What the kernel holds a process to, or all of the VM's, in a cgroup (cgroup.h). 0 or NULL: no limit. */
+struct config_limits {
+	char *memory;
+	char *cpu;
+	unsigned pids;
+	struct config_io *io;
+	uint64_t memory_bytes;
+	unsigned cpu_percent; /* of one processor */
+};
+
+struct config_core {
+	struct config_limits *limits;
+};
+
 struct config_console {
 	char *id;
 	enum config_console_type type;
 	enum config_console_output output;
 	char *path; /* file: the file; socket: where it listens instead of the runtime folder; else NULL */
 	struct config_restart *restart;
+	struct config_limits *limits;
 	enum config_on_violation on_violation;
 };
 
@@ -78,6 +100,7 @@ struct config_disk {
 	bool readonly;
 	unsigned queues;
 	struct config_restart *restart;
+	struct config_limits *limits;
 	enum config_on_violation on_violation;
 };
 
@@ -86,6 +109,7 @@ struct config_network {
 	char *tap;
 	char *mac;
 	struct config_restart *restart;
+	struct config_limits *limits;
 	enum config_on_violation on_violation;
 	uint8_t mac_bytes[6];
 };
@@ -108,6 +132,8 @@ struct config {
 	struct config_network *networks;
 	unsigned networks_count;
 	struct config_restart *restart;
+	struct config_limits *limits;
+	struct config_core *core;
 	char *heartbeat;
 	enum config_on_reset on_reset;
 	enum config_on_panic on_panic;
@@ -116,6 +142,7 @@ struct config {
 
 	uint64_t memory_bytes;
 	uint64_t heartbeat_us;
+	bool limited; /* limits are asked for, be they empty: it has cgroups */
 	/* What holds for a device without a `restart` of its own. */
 	struct config_restart restart_default;
 };

@@ -4,6 +4,7 @@
  */
 #include "supervisor/config.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,20 @@
 #define HEARTBEAT_DEFAULT UINT64_C(10000000)
 #define HEARTBEAT_MIN	  UINT64_C(100000)
 #define HEARTBEAT_MAX	  UINT64_C(3600000000)
+
+/*
+ * The kernel kills what cannot be held below a limit of memory. What follows is taken by a process that does no more
+ * than it is for, so that no guest can bring one to its end.
+ */
+#define LIMIT_MEMORY_PROCESS (UINT64_C(16) << 20)
+#define LIMIT_MEMORY_VM	     (UINT64_C(64) << 20)
+#define LIMIT_MEMORY_TABLES  256 /* the guest's memory by this: page tables for it, the processor's and ours */
+#define LIMIT_CPU_MIN	     5
+#define LIMIT_CPU_MAX	     25600
+#define LIMIT_PIDS_PROCESS   4	     /* beside the threads that are counted by the config */
+#define LIMIT_PIDS_MAX	     4194304 /* what the kernel has numbers for */
+#define LIMIT_IO_MIN	     UINT64_C(4096)
+#define LIMIT_IOPS_MAX	     1000000000
 
 struct check {
 	const struct config_file *file;
@@ -96,6 +111,112 @@ static void check_restart(struct check *check, const char *owner, struct config_
 	}
 	snprintf(path, sizeof(path), "%srestart.limit", owner);
 	check_range(check, path, &restart->limit, otherwise->limit, 1, LIMIT_MAX);
+}
+
+/* --- limits --- */
+
+static void check_limit_memory(struct check *check, const char *owner, struct config_limits *limits,
+			       uint64_t least)
+{
+	const char *problem;
+	char path[80];
+
+	if (limits->memory == NULL)
+		return;
+	snprintf(path, sizeof(path), "%slimits.memory", owner);
+	problem = value_parse_size(limits->memory, &limits->memory_bytes);
+	check_value(check, path, limits->memory, problem);
+	if (problem == NULL && limits->memory_bytes < least)
+		problem_add(check->problems, config_file_line(check->file, "%s", path), path,
+			    "\"%.64s\" is less than what is used without a fault, the guest's memory among "
+			    "it; write "
+			    "%" PRIu64 "MiB or more",
+			    limits->memory, (least + (1 << 20) - 1) >> 20);
+}
+
+static void check_limit_cpu(struct check *check, const char *owner, struct config_limits *limits)
+{
+	const char *problem;
+	char path[80];
+
+	if (limits->cpu == NULL)
+		return;
+	snprintf(path, sizeof(path), "%slimits.cpu", owner);
+	problem = value_parse_percent(limits->cpu, &limits->cpu_percent);
+	if (problem == NULL && (limits->cpu_percent < LIMIT_CPU_MIN || limits->cpu_percent > LIMIT_CPU_MAX))
+		problem = "is out of range; write 5% to 25600%";
+	check_value(check, path, limits->cpu, problem);
+}
+
+static void check_limit_bps(struct check *check, const char *owner, const char *key, const char *text,
+			    uint64_t *bytes)
+{
+	const char *problem;
+	char path[96];
+
+	if (text == NULL)
+		return;
+	snprintf(path, sizeof(path), "%slimits.io.%s", owner, key);
+	problem = value_parse_size(text, bytes);
+	if (problem == NULL && *bytes < LIMIT_IO_MIN)
+		problem = "is less than a page a second; write 4KiB or more";
+	check_value(check, path, text, problem);
+}
+
+static void check_limit_iops(struct check *check, const char *owner, const char *key, unsigned *value)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%slimits.io.%s", owner, key);
+	check_range(check, path, value, 0, 1, LIMIT_IOPS_MAX);
+}
+
+/* least_memory in bytes; least_pids: threads. */
+static void check_limits(struct check *check, const char *owner, struct config_limits *limits,
+			 uint64_t least_memory, unsigned least_pids)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "%slimits", owner);
+	check->config->limited |= config_tree_has(check->file->tree, path);
+	if (limits == NULL)
+		return;
+	check_limit_memory(check, owner, limits, least_memory);
+	check_limit_cpu(check, owner, limits);
+	snprintf(path, sizeof(path), "%slimits.pids", owner);
+	check_range(check, path, &limits->pids, 0, least_pids, LIMIT_PIDS_MAX);
+	if (limits->io == NULL)
+		return;
+	check_limit_bps(check, owner, "read-bps", limits->io->read_bps, &limits->io->read_bytes);
+	check_limit_bps(check, owner, "write-bps", limits->io->write_bps, &limits->io->write_bytes);
+	check_limit_iops(check, owner, "read-iops", &limits->io->read_iops);
+	check_limit_iops(check, owner, "write-iops", &limits->io->write_iops);
+}
+
+/* Of a process that has the guest's memory: whatever page it is the first to touch is counted as its own. */
+static uint64_t least_memory(const struct config *config)
+{
+	return config->memory_bytes + config->memory_bytes / LIMIT_MEMORY_TABLES + LIMIT_MEMORY_PROCESS;
+}
+
+/* What the devices' processes have, and the core for each of them. */
+static void check_vm_limits(struct check *check)
+{
+	struct config *config = check->config;
+	unsigned devices = config->consoles_count + config->disks_count + config->networks_count;
+	unsigned core = config->cpus + devices + LIMIT_PIDS_PROCESS, all = core;
+
+	for (unsigned i = 0; i < config->disks_count; i++)
+		all += config->disks[i].queues + LIMIT_PIDS_PROCESS;
+	all += (config->consoles_count + config->networks_count) * LIMIT_PIDS_PROCESS;
+	check_limits(check, "", config->limits,
+		     least_memory(config) + LIMIT_MEMORY_VM + devices * (LIMIT_MEMORY_PROCESS / 2), all);
+	if (config->core != NULL)
+		check_limits(check, "core.", config->core->limits, least_memory(config), core);
+	if (config->limits != NULL && config->limits->io != NULL && config->disks_count == 0)
+		problem_add(
+			check->problems, config_file_line(check->file, "limits.io"), "limits.io",
+			"is for the devices that hold the disks' images, and there is no disk; remove it");
 }
 
 /* A device that does not say it has the VM's. */
@@ -211,6 +332,10 @@ static void check_consoles(struct check *check, bool detached)
 		snprintf(path, sizeof(path), "consoles[%u].", i);
 		check_restart(check, path, console->restart, &config->restart_default);
 		check_on_violation(check, path, &console->on_violation);
+		check_limits(check, path, console->limits,
+			     console->type == CONFIG_CONSOLE_VIRTIO ? least_memory(config)
+								    : LIMIT_MEMORY_PROCESS,
+			     LIMIT_PIDS_PROCESS);
 		check_console_path(check, i);
 		snprintf(path, sizeof(path), "consoles[%u].output", i);
 		if (console->output == CONFIG_OUTPUT_STDIO && on_stdio++ == 1)
@@ -237,6 +362,9 @@ static void check_disks(struct check *check)
 		check_on_violation(check, path, &disk->on_violation);
 		snprintf(path, sizeof(path), "disks[%u].queues", i);
 		check_range(check, path, &disk->queues, 1, 1, QUEUES_MAX);
+		snprintf(path, sizeof(path), "disks[%u].", i);
+		check_limits(check, path, disk->limits, least_memory(check->config),
+			     disk->queues + LIMIT_PIDS_PROCESS);
 		snprintf(path, sizeof(path), "disks[%u].id", i);
 		if (strlen(disk->id) > DISK_ID_MAX)
 			check_value(check, path, disk->id,
@@ -255,6 +383,7 @@ static void check_networks(struct check *check)
 		snprintf(path, sizeof(path), "networks[%u].", i);
 		check_restart(check, path, network->restart, &config->restart_default);
 		check_on_violation(check, path, &network->on_violation);
+		check_limits(check, path, network->limits, least_memory(config), LIMIT_PIDS_PROCESS);
 		snprintf(path, sizeof(path), "networks[%u].tap", i);
 		check_value(check, path, network->tap, value_check_interface(network->tap));
 		for (unsigned j = 0; j < i; j++) {
@@ -330,5 +459,6 @@ void config_check(struct config_file *file, bool detached, struct problems *prob
 	check_consoles(&check, detached);
 	check_disks(&check);
 	check_networks(&check);
+	check_vm_limits(&check);
 	check_pci(&check);
 }

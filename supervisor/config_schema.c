@@ -32,6 +32,8 @@ static const cyaml_strval_t restart_policies[] = {{"always", CONFIG_RESTART_ALWA
 	CYAML_FIELD_ENUM(key, OPTIONAL, type, member, strings, CYAML_ARRAY_LEN(strings))
 #define RESTART(type) \
 	CYAML_FIELD_MAPPING_PTR("restart", CYAML_FLAG_POINTER | OPTIONAL, type, restart, restart_fields)
+#define LIMITS(type, fields) \
+	CYAML_FIELD_MAPPING_PTR("limits", CYAML_FLAG_POINTER | OPTIONAL, type, limits, fields)
 #define ON_VIOLATION(type) CHOICE("on-violation", type, on_violation, on_violations)
 
 static const cyaml_schema_field_t restart_fields[] = {
@@ -41,12 +43,41 @@ static const cyaml_schema_field_t restart_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t io_fields[] = {
+	TEXT("read-bps", OPTIONAL, struct config_io, read_bps),
+	TEXT("write-bps", OPTIONAL, struct config_io, write_bps),
+	CYAML_FIELD_UINT("read-iops", OPTIONAL, struct config_io, read_iops),
+	CYAML_FIELD_UINT("write-iops", OPTIONAL, struct config_io, write_iops),
+	CYAML_FIELD_END,
+};
+
+/* I/O is limited where there are images. */
+#define LIMITS_ANY                                                \
+	TEXT("memory", OPTIONAL, struct config_limits, memory),   \
+		TEXT("cpu", OPTIONAL, struct config_limits, cpu), \
+		CYAML_FIELD_UINT("pids", OPTIONAL, struct config_limits, pids)
+static const cyaml_schema_field_t limits_fields[] = {
+	LIMITS_ANY,
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t limits_io_fields[] = {
+	LIMITS_ANY,
+	CYAML_FIELD_MAPPING_PTR("io", CYAML_FLAG_POINTER | OPTIONAL, struct config_limits, io, io_fields),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t core_fields[] = {
+	LIMITS(struct config_core, limits_fields),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t console_fields[] = {
 	TEXT("id", REQUIRED, struct config_console, id),
 	CHOICE("type", struct config_console, type, console_types),
 	CHOICE("output", struct config_console, output, console_outputs),
 	TEXT("path", OPTIONAL, struct config_console, path),
 	RESTART(struct config_console),
+	LIMITS(struct config_console, limits_fields),
 	ON_VIOLATION(struct config_console),
 	CYAML_FIELD_END,
 };
@@ -60,6 +91,7 @@ static const cyaml_schema_field_t disk_fields[] = {
 	CYAML_FIELD_BOOL("readonly", OPTIONAL, struct config_disk, readonly),
 	CYAML_FIELD_UINT("queues", OPTIONAL, struct config_disk, queues),
 	RESTART(struct config_disk),
+	LIMITS(struct config_disk, limits_io_fields),
 	ON_VIOLATION(struct config_disk),
 	CYAML_FIELD_END,
 };
@@ -71,6 +103,7 @@ static const cyaml_schema_field_t network_fields[] = {
 	TEXT("tap", REQUIRED, struct config_network, tap),
 	TEXT("mac", OPTIONAL, struct config_network, mac),
 	RESTART(struct config_network),
+	LIMITS(struct config_network, limits_fields),
 	ON_VIOLATION(struct config_network),
 	CYAML_FIELD_END,
 };
@@ -97,6 +130,8 @@ static const cyaml_schema_field_t config_fields[] = {
 	LIST("disks", disks, disk_schema),
 	LIST("networks", networks, network_schema),
 	RESTART(struct config),
+	LIMITS(struct config, limits_io_fields),
+	CYAML_FIELD_MAPPING_PTR("core", CYAML_FLAG_POINTER | OPTIONAL, struct config, core, core_fields),
 	TEXT("heartbeat", OPTIONAL, struct config, heartbeat),
 	CHOICE("on-reset", struct config, on_reset, on_resets),
 	CHOICE("on-panic", struct config, on_panic, on_panics),

@@ -101,6 +101,26 @@ const char *value_parse_time(const char *text, uint64_t *us)
 				  "is longer than any run; write a shorter time", us);
 }
 
+const char *value_parse_percent(const char *text, unsigned *percent)
+{
+	static const struct unit units[] = {{"%", 1}, {NULL, 0}};
+	static const struct meant meant[] = {
+		{"", "%", 1}, {"%", "%", 1}, {"percent", "%", 1}, {NULL, NULL, 0}};
+	static const char *const too_large = "is more than any machine has; write less";
+	const char *problem;
+	uint64_t value = 0;
+
+	problem = value_parse_scaled(
+		text, units,
+		"is not a share; write a whole number and %, as in 150% for one processor and a half", meant,
+		"has no unit that is known; write % right after the number", too_large, &value);
+	if (problem == NULL && value > UINT32_MAX)
+		problem = too_large;
+	if (problem == NULL)
+		*percent = (unsigned)value;
+	return problem;
+}
+
 const char *value_parse_mac(const char *text, uint8_t mac[6])
 {
 	static const char *const form =

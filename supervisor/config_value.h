@@ -14,6 +14,8 @@
 const char *value_parse_size(const char *text, uint64_t *bytes);
 /* "50ms", "5s" */
 const char *value_parse_time(const char *text, uint64_t *us);
+/* "150%" */
+const char *value_parse_percent(const char *text, unsigned *percent);
 /* "52:54:00:12:34:56", of a single station */
 const char *value_parse_mac(const char *text, uint8_t mac[6]);
 /* A VM's name: [a-z0-9][a-z0-9-]{0,62}. */

@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += supervisor/libsupervisor.la
 bin_PROGRAMS += supervisor/atoll
 
 supervisor_libsupervisor_la_SOURCES = \
+	supervisor/cgroup.c supervisor/cgroup.h \
 	supervisor/child_output.c supervisor/child_output.h \
 	supervisor/child_process.c supervisor/child_process.h \
 	supervisor/config.c supervisor/config.h \

@@ -85,8 +85,8 @@ void spawn_recording(void)
 	spawn_environment[1] = (char *)JAIL_RECORD_ENV "=1";
 }
 
-static int spawn_outside(const char *path, char *const *arguments, int control_fd, int output_fd, pid_t *pid,
-			 int *pidfd)
+static int spawn_outside(const char *path, char *const *arguments, int cgroup_fd, int control_fd,
+			 int output_fd, pid_t *pid, int *pidfd)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -110,8 +110,14 @@ static int spawn_outside(const char *path, char *const *arguments, int control_f
 		return result;
 	/* It cannot be reaped by anybody else yet, so the pid is still its own. */
 	*pidfd = pidfd_open(new_pid, 0);
-	if (*pidfd < 0) {
-		result = -errno;
+	result = *pidfd < 0 ? -errno : 0;
+	/* It has nothing of the guest's before its configuration comes. */
+	if (result == 0 && cgroup_fd > 0)
+		result = jail_enter_cgroup(new_pid, cgroup_fd);
+	if (result < 0) {
+		if (*pidfd >= 0)
+			close(*pidfd);
+		*pidfd = -1;
 		kill(new_pid, SIGKILL);
 		waitpid(new_pid, NULL, 0);
 		return result;
@@ -201,7 +207,7 @@ static int spawn_inside(const char *path, char *const *arguments, const struct s
 
 	if (program_fd < 0)
 		return -errno;
-	result = jail_fork(&fork);
+	result = jail_fork_into(&fork, limits != NULL && limits->cgroup_fd > 0 ? limits->cgroup_fd : -1);
 	if (result == 1)
 		spawn_execute(&fork, arguments, limits, control_fd, output_fd, program_fd);
 	close(program_fd);
@@ -250,7 +256,8 @@ int spawn_program(const char *program, const char *title, bool sandbox, const st
 	spawn_program_path(program, path, sizeof(path));
 	*problem = (struct spawn_problem){0};
 	result = sandbox ? spawn_inside(path, arguments, limits, control_fd, output_fd, pid, pidfd, problem)
-			 : spawn_outside(path, arguments, control_fd, output_fd, pid, pidfd);
+			 : spawn_outside(path, arguments, limits != NULL ? limits->cgroup_fd : 0, control_fd,
+					 output_fd, pid, pidfd);
 	if (result < 0 && problem->step == NULL) {
 		problem->step = "";
 		problem->remedy = result == -ENOENT ? "install Atoll as a whole, or set ATOLL_LIBEXEC_DIR"

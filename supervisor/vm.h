@@ -34,6 +34,7 @@ enum vm_state {
 #define VM_PAUSES_MAX 32
 
 struct vm;
+struct cgroups;
 struct record;
 
 struct vm_ops {
@@ -80,7 +81,8 @@ struct vm {
 	/* Processes without their sandbox: ids, "core", or NULL for all. The owner's. */
 	const char *const *no_sandbox;
 	size_t no_sandbox_count;
-	struct record *record; /* NULL: nothing is recorded. The owner's. */
+	const struct cgroups *cgroups; /* NULL: there are no limits. The owner's. */
+	struct record *record;	       /* NULL: nothing is recorded. The owner's. */
 
 	int exit_status;
 	char why[256]; /* it ends, in a line; "": nothing was said */

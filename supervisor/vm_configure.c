@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/fd_passing.h"
+#include "supervisor/cgroup.h"
 #include "supervisor/report.h"
 #include "supervisor/spawn.h"
 
@@ -86,6 +87,7 @@ static int vm_start_one(struct vm *vm, enum child_role role, unsigned index, con
 	int result;
 
 	vm_limits(vm, role, index, &limits);
+	limits.cgroup_fd = cgroups_fd(vm->cgroups, role, id);
 	result = child_process_start(vm->loop, role, index, vm->config->name, id, vm_no_sandbox(vm, role, id),
 				     &limits, vm->child_ops, vm, child, &problem);
 	if (result < 0) {

@@ -13,7 +13,7 @@ EXTRA_DIST += tests/README.md tests/packages tests/setup.sh tests/patience.bash 
 	tests/linux/README.md tests/linux/boot.bats tests/linux/debian.bats tests/linux/linux.bash tests/linux/make-assets \
 	tests/linux/make-debian-root tests/linux/make-torture tests/linux/net.bats tests/linux/stream.c tests/linux/torture \
 	tests/linux/torture.bats tests/linux/guest-tests/end tests/linux/guest-tests/net tests/linux/guest-tests/report \
-	tests/linux/guest-tests/torture tests/linux/failed.bats tests/linux/guest-tests/failed \
+	tests/linux/guest-tests/torture tests/linux/failed.bats tests/linux/guest-tests/failed tests/linux/limits.bats \
 	tests/debians/README.md tests/debians/build-in tests/debians/guest-devices tests/debians/guest-in tests/debians/in-root \
 	tests/debians/make-root tests/debians/run tests/debians/run-guest tests/debians/test-in
 

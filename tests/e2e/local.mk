@@ -26,6 +26,7 @@ tests/e2e/helpers/end_guest: tests/e2e/helpers/end_guest.S
 		-Wl,--build-id=none -Wl,-n -o $@ $<
 
 # The supervisor, with real processes and with ones that misbehave.
+EXTRA_DIST += tests/e2e/limits.bats
 EXTRA_DIST += tests/e2e/vm.bash tests/e2e/cli.bats tests/e2e/config.bats tests/e2e/life.bats
 E2E_HELPERS += tests/e2e/helpers/fake_child
 tests_e2e_helpers_fake_child_SOURCES = tests/e2e/helpers/fake_child.c

@@ -142,15 +142,15 @@ static void test_keys(void **state)
 {
 	(void)state;
 	expect(HEAD "colour: blue\n", "4: colour: unknown key; known here: name, cpus, memory, boot, "
-				      "consoles, disks, networks, restart, heartbeat, "
+				      "consoles, disks, networks, restart, limits, core, heartbeat, "
 				      "on-reset, on-panic, on-violation, debug-exit");
 	expect(HEAD "disks:\n  - id: a\n    paht: x\n    path: x\n",
 	       "6: disks[0].paht: unknown key; did you mean \"path\"? known here: id, path, format, "
 	       "readonly, "
-	       "queues, restart, on-violation");
+	       "queues, restart, limits, on-violation");
 	expect(HEAD "onreset: exit\n",
 	       "4: onreset: unknown key; did you mean \"on-reset\"? known here: name, cpus, "
-	       "memory, boot, consoles, disks, networks, restart, heartbeat, "
+	       "memory, boot, consoles, disks, networks, restart, limits, core, heartbeat, "
 	       "on-reset, on-panic, on-violation, debug-exit");
 	expect(HEAD "cpus: 1\ncpus: 2\n",
 	       "5: cpus: the key is there twice, first on line 4; keep one of them");
@@ -438,6 +438,105 @@ static void test_files(void **state)
 	clear();
 }
 
+/* B4. 16 MiB of guest memory: the least limits are worked out from that. */
+#define LIMITED "name: web\nmemory: 16MiB\nboot: {kernel: k}\n"
+static void test_limits(void **state)
+{
+	(void)state;
+	parse(LIMITED
+	      "limits: {memory: 2GiB, cpu: 150%, pids: 200, io: {read-bps: 100MiB, write-iops: 500}}\n"
+	      "core: {limits: {cpu: 120%}}\n"
+	      "disks:\n  - {id: root, path: r, limits: {memory: 64MiB, io: {write-bps: 4KiB}}}\n"
+	      "networks:\n  - {id: lan, tap: t, limits: {pids: 4}}\n"
+	      "consoles:\n  - {id: serial, limits: {memory: 16MiB, cpu: 5%}}\n  - {id: free, output: "
+	      "\"null\"}\n",
+	      false);
+	assert_string_equal(told(), "");
+	assert_true(file.config->limited);
+	assert_int_equal(file.config->limits->memory_bytes, UINT64_C(2) << 30);
+	assert_int_equal(file.config->limits->cpu_percent, 150);
+	assert_int_equal(file.config->limits->pids, 200);
+	assert_int_equal(file.config->limits->io->read_bytes, 100 << 20);
+	assert_int_equal(file.config->limits->io->write_bytes, 0);
+	assert_int_equal(file.config->limits->io->write_iops, 500);
+	assert_int_equal(file.config->core->limits->cpu_percent, 120);
+	assert_int_equal(file.config->core->limits->memory_bytes, 0);
+	assert_int_equal(file.config->disks[0].limits->memory_bytes, 64 << 20);
+	assert_int_equal(file.config->disks[0].limits->io->write_bytes, 4096);
+	assert_int_equal(file.config->networks[0].limits->pids, 4);
+	assert_int_equal(file.config->consoles[0].limits->memory_bytes, 16 << 20);
+	assert_null(file.config->consoles[1].limits);
+	clear();
+	/* None are asked for; they are, but none is set. */
+	parse(LIMITED, false);
+	assert_false(file.config->limited);
+	clear();
+	parse(LIMITED "limits: {}\n", false);
+	assert_string_equal(told(), "");
+	assert_true(file.config->limited);
+	clear();
+	parse(LIMITED "consoles:\n  - {id: serial, limits: {}}\n", false);
+	assert_true(file.config->limited);
+	clear();
+}
+
+static void test_odd_limits(void **state)
+{
+	static const struct {
+		const char *yaml, *problem;
+	} cases[] = {
+		{"limits: {memory: 512M}",
+		 "4: limits.memory: \"512M\" has no unit that is known; write 512MiB"},
+		{"limits: {memory: 16MiB}",
+		 "4: limits.memory: \"16MiB\" is less than what is used without a fault, the guest's memory "
+		 "among it; write 105MiB or more"},
+		{"core: {limits: {memory: 32MiB}}",
+		 "4: core.limits.memory: \"32MiB\" is less than what is used without a fault, the guest's "
+		 "memory among it; write 33MiB or more"},
+		{"consoles: [{id: serial, limits: {memory: 4KiB}}]",
+		 "4: consoles[0].limits.memory: \"4KiB\" is less than what is used without a fault, the "
+		 "guest's "
+		 "memory among it; write 16MiB or more"},
+		{"limits: {memory: 99999999999999999999GiB}",
+		 "4: limits.memory: \"99999999999999999999GiB\" is larger than any machine; write a smaller "
+		 "size"},
+		{"limits: {cpu: 150}", "4: limits.cpu: \"150\" has no unit that is known; write 150%"},
+		{"limits: {cpu: 0%}", "4: limits.cpu: \"0%\" is out of range; write 5% to 25600%"},
+		{"limits: {cpu: 25601%}", "4: limits.cpu: \"25601%\" is out of range; write 5% to 25600%"},
+		{"limits: {cpu: 4294967446%}",
+		 "4: limits.cpu: \"4294967446%\" is more than any machine has; write less"},
+		{"limits: {cpu: -5%}",
+		 "4: limits.cpu: \"-5%\" is not a share; write a whole number and %, as in 150% for one "
+		 "processor and a half"},
+		{"limits: {cpu: 1.5}",
+		 "4: limits.cpu: \"1.5\" has no unit that is known; write % right after the number"},
+		{"limits: {pids: 0}", "4: limits.pids: 0 is out of range; write 10 to 4194304"},
+		{"core: {limits: {pids: 5}}", "4: core.limits.pids: 5 is out of range; write 6 to 4194304"},
+		{"limits: {pids: 4194305}", "4: limits.pids: 4194305 is out of range; write 10 to 4194304"},
+		{"limits: {io: {read-bps: 1MiB}}",
+		 "4: limits.io: is for the devices that hold the disks' images, and there is no disk; remove "
+		 "it"},
+		{"disks: [{id: a, path: a, limits: {io: {read-bps: 0KiB}}}]",
+		 "4: disks[0].limits.io.read-bps: \"0KiB\" is less than a page a second; write 4KiB or more"},
+		{"disks: [{id: a, path: a, limits: {io: {write-iops: 0}}}]",
+		 "4: disks[0].limits.io.write-iops: 0 is out of range; write 1 to 1000000000"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char yaml[512];
+
+		snprintf(yaml, sizeof(yaml), LIMITED "%s\n", cases[i].yaml);
+		expect(yaml, cases[i].problem);
+	}
+	/* Only disks have I/O that can be limited; and keys that are nearly ours. */
+	parse(LIMITED "networks: [{id: a, tap: t, limits: {io: {read-bps: 1MiB}}}]\nlimits: {memry: 2GiB}\n",
+	      false);
+	assert_non_null(strstr(told(), "4: networks[0].limits.io: "));
+	assert_non_null(strstr(told(), "did you mean \"memory\"?"));
+	clear();
+}
+
 static void test_mac(void **state)
 {
 	uint8_t first[6], second[6];
@@ -472,6 +571,8 @@ int main(void)
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_odd_limits),
 		cmocka_unit_test(test_mac),
 	};
 

@@ -28,6 +28,7 @@
  *   many        tells as many counters as there may be, of names as long as there may be
  *   more        tells one more
  *   odd         tells a counter whose name is no text
+ *   where       logs in which cgroup it has begun
  *   greedy      as a disk: takes what it can of memory, and makes its image larger; logs what came of it
  *   sender      as a disk: sends its image to itself, and takes it from nowhere
  *   mapper      as a disk: maps its image, shared
@@ -42,6 +43,8 @@
  *   hung        does not answer
  *   stalled     answers that work is open, ever the same
  *   waiting     the same, but that it waits for the host
+ *   hungry      takes 128 MiB of memory, and logs that it has
+ *   teeming     makes processes, 50 at most, and logs how many
  *   scribble    does to its standard output and error what it can: empties it, makes it wait, forges, floods
  * as a device, whose wire to the core the others close:
  *   mute        keeps it and says nothing on it
@@ -69,6 +72,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/control_wire.h"
@@ -339,6 +343,8 @@ static void say_result(const char *what, bool done)
 }
 
 #define GREEDY_MAPPING ((size_t)8 << 30)
+#define HUNGRY_SIZE    ((size_t)128 << 20)
+#define TEEMING_MOST   50
 #define GREEDY_FILE    ((off_t)64 << 20)
 
 static void take_what_there_is(int image)
@@ -398,9 +404,62 @@ static void misbehave_when_ready(const char *mode)
 	}
 }
 
+/* Its first step. */
+static void where_am_i(char *text, size_t size)
+{
+	FILE *file = fopen("/proc/self/cgroup", "re");
+	char line[256];
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (strncmp(line, "0::", 3) == 0)
+			snprintf(text, size, "where: %.*s", (int)strcspn(line, "\n"), line);
+	if (file != NULL)
+		fclose(file);
+}
+
+static void eat(void)
+{
+	char *memory = mmap(NULL, HUNGRY_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		exit(7);
+	for (size_t at = 0; at < HUNGRY_SIZE; at += 4096)
+		((volatile char *)memory)[at] = 'x';
+	say("hungry: 128 MiB are taken", NULL, 0);
+	munmap(memory, HUNGRY_SIZE);
+}
+
+static void multiply(void)
+{
+	pid_t pids[TEEMING_MOST];
+	char text[128];
+	int count = 0, error = 0;
+
+	while (count < TEEMING_MOST && error == 0) {
+		pids[count] = fork();
+		if (pids[count] == 0)
+			wait_for_ever();
+		if (pids[count] < 0)
+			error = errno;
+		else
+			count++;
+	}
+	for (int i = 0; i < count; i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	snprintf(text, sizeof(text), "teeming: %d processes: %s", count,
+		 error != 0 ? strerrorname_np(error) : "done");
+	say(text, NULL, 0);
+}
+
 /* The VM runs: a device is asked how it is. */
 static void misbehave_when_running(const char *mode)
 {
+	if (strcmp(mode, "hungry") == 0)
+		eat();
+	if (strcmp(mode, "teeming") == 0)
+		multiply();
 	if (strcmp(mode, "twice") == 0)
 		control_send_ready(WIRE);
 	if (strcmp(mode, "impostor") == 0)
@@ -461,7 +520,9 @@ int main(void)
 	const char *mode = mode_read();
 	struct control_message message;
 	unsigned devices = 0;
+	char where[300] = "where: ?";
 
+	where_am_i(where, sizeof(where));
 	check_surroundings();
 	fcntl(WIRE, F_SETFL, O_NONBLOCK);
 	signal(SIGTERM, SIG_IGN);
@@ -478,6 +539,8 @@ int main(void)
 		keep_wire(mode, &message);
 		control_message_clear(&message);
 	} while (devices > 1 && devices-- > 0);
+	if (strcmp(mode, "where") == 0)
+		say(where, NULL, 0);
 	misbehave_before_ready(mode);
 	jail_serves();
 	control_send_ready(WIRE);
