@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -340,6 +341,18 @@ int child_serve(struct child *child, struct loop *loop, const struct child_ops *
 	child->argument = argument;
 	child->watch = loop_watch_fd(loop, child->fd, LOOP_READ, child_readable, child);
 	return child->watch != NULL ? 0 : -ENOMEM;
+}
+
+int child_take_one(struct child *child, int timeout_ms)
+{
+	struct pollfd readable = {.fd = child->fd, .events = POLLIN};
+
+	if (child->watch == NULL)
+		return -EPIPE;
+	if (poll(&readable, 1, timeout_ms) <= 0)
+		return -ETIMEDOUT;
+	child_readable(child->fd, LOOP_READ, child);
+	return child->watch != NULL ? 0 : -EPIPE;
 }
 
 void child_free(struct child *child)

@@ -65,6 +65,11 @@ struct loop *device_program_loop(struct device_program *program)
 	return program->loop;
 }
 
+struct child *device_program_child(struct device_program *program)
+{
+	return program->child;
+}
+
 /* --- Options --- */
 
 enum {

@@ -86,6 +86,8 @@ int device_program_main(int argc, char **argv, const struct device_program_ops *
  */
 void device_program_session_ended(struct device_program *program, int error);
 
+/* The control wire; NULL by hand. */
+struct child *device_program_child(struct device_program *program);
 struct loop *device_program_loop(struct device_program *program);
 
 #endif

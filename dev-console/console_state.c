@@ -143,6 +143,16 @@ void console_state_file_offset(struct console_state *state, uint64_t offset)
 	state_store(state->page->output_base, offset - state->output_start);
 }
 
+void console_state_new_file(struct console_state *state)
+{
+	state_store(state->page->output_base, 0 - state->output_start);
+}
+
+uint64_t console_state_offset(const struct console_state *state)
+{
+	return state->output_start + state_load(state->page->output_base);
+}
+
 uint8_t *console_state_land(struct console_state *state, uint32_t size)
 {
 	uint32_t number = state->live.landing + 1;

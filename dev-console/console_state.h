@@ -12,7 +12,9 @@
  *
  *   output_start  how much of the output the host has. Stored right behind write(2), which is given committed bytes
  *                 only. A process that dies between the two leaves the same bytes to be written once more; nothing is
- *                 lost. (A file's offset tells how much it has; that of a successor's is the same.)
+ *                 lost. (A file's offset tells how much it has; that of a successor's is the same. When the file was
+ *                 changed for another one, whose offset is 0, output_base may still be of the one before, which was at
+ *                 its bound: what comes of the two is behind output_start by that bound, and output_start counts.)
  *   the landings  where input comes to. Before a read(2) the landing is filled with INPUT_UNREAD, so that also what was
  *                 read by a process that died in the same moment is found: all up to the last byte that is another.
  *                 (It is one that UTF-8 has not; input that ends with it may lose this end.) There are two, in turn, so
@@ -114,6 +116,11 @@ void console_state_written(struct console_state *state, uint64_t output_start);
 void console_state_drop(struct console_state *state);
 /* The output's file stands at this offset. It moves with each write(2), so it knows better than output_start. */
 void console_state_file_offset(struct console_state *state, uint64_t offset);
+
+/* The file was changed for an empty one. Of the one before, output_start is what it took: nothing of that is on its way. */
+void console_state_new_file(struct console_state *state);
+/* Where in its file the next byte of the output goes. */
+uint64_t console_state_offset(const struct console_state *state);
 
 /* Prepares the landing behind live.landing for a read(2) of `size` bytes; they are what the pointer leads to. */
 uint8_t *console_state_land(struct console_state *state, uint32_t size);

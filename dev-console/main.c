@@ -32,6 +32,7 @@ struct console {
 	int out_fd;
 	int state_fd; /* -1: none, by hand */
 	bool resume;
+	uint64_t max_bytes; /* of a file; 0: as many as come */
 	struct console_state state;
 	struct output *output;
 	bool is_serial;
@@ -257,12 +258,14 @@ static int console_configure(void *device, struct control_message *message, int 
 	    (configure->type != ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL &&
 	     configure->type != ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE) ||
 	    console_take_size(console, configure->columns, configure->rows) < 0 ||
-	    console_take_output(console, configure->output, message) < 0) {
+	    console_take_output(console, configure->output, message) < 0 ||
+	    (configure->max_bytes > 0 && console->kind != OUTPUT_FILE)) {
 		log_error("the configuration is not one of a console");
 		return -EPROTO;
 	}
 	console->is_serial = configure->type == ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
 	console->resume = configure->resume;
+	console->max_bytes = configure->max_bytes;
 	console->state_fd = message->fds[1];
 	message->fds[1] = -1;
 	*wire_fd = message->fds[0];
@@ -270,10 +273,49 @@ static int console_configure(void *device, struct control_message *message, int 
 	return 0;
 }
 
+static int console_file_full(void *owner)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__ConsoleFull full = ATOLL__CONTROL__CONSOLE_FULL__INIT;
+	const struct console *console = owner;
+
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_FULL;
+	envelope.console_full = &full;
+	return control_send(child_control_fd(device_program_child(console->program)), &envelope, NULL, 0);
+}
+
+static int console_file_await(void *owner, int timeout_ms)
+{
+	const struct console *console = owner;
+
+	return child_take_one(device_program_child(console->program), timeout_ms);
+}
+
+static const struct output_file_ops console_file_ops = {
+	.full = console_file_full,
+	.await = console_file_await,
+};
+
+/* The answer to console_file_full(). */
+static int console_take_file(struct console *console, struct control_message *message)
+{
+	bool refused = message->envelope->console_file->refused;
+	int result;
+
+	if (message->fd_count != (refused ? 0 : 1))
+		return -EPROTO;
+	result = output_replace_file(console->output, refused ? -1 : message->fds[0]);
+	if (result == 0 && !refused)
+		message->fds[0] = -1;
+	return result;
+}
+
 static int console_message(void *device, struct control_message *message)
 {
 	struct console *console = device;
 
+	if (message->envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_FILE)
+		return console_take_file(console, message);
 	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_RESIZE ||
 	    console_take_size(console, message->envelope->console_resize->columns,
 			      message->envelope->console_resize->rows) < 0)
@@ -339,6 +381,8 @@ static int console_prepare(void *device, struct loop *loop)
 		return result;
 	}
 	console->in_fd = console->out_fd = -1;
+	if (console->max_bytes > 0)
+		output_bound_file(console->output, console->max_bytes, &console_file_ops, console);
 	if (console->is_serial)
 		return serial_new(loop, console->output, &console->state, console_session_end, console,
 				  &console->serial);

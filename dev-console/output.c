@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/child.h"
 #include "common/log.h"
 
 /* How soon we see that a pty was opened. */
@@ -58,6 +59,15 @@ struct output {
 	bool failing;		     /* a write error was logged */
 	bool room_owed;		     /* what was gathered was dropped, and the owner does not know yet */
 	enum output_looking looking; /* what look_timer is armed for */
+	bool draining;		     /* the owner waits, and is not called */
+
+	/* A file's bound. */
+	uint64_t file_max; /* 0: none */
+	const struct output_file_ops *file_ops;
+	void *file_owner;
+	bool file_asked;	 /* for another file; blocked meanwhile */
+	bool file_unasked;	 /* it could not be asked for; look_timer tries again */
+	int64_t file_refused_ms; /* when there was none; 0: it was not so */
 
 	struct output_counters counters;
 };
@@ -96,7 +106,8 @@ static void output_update_watches(struct output *output)
 		loop_watch_set_events(output->listen_watch, output->attached ? 0 : LOOP_READ);
 	if (polled || output->room_owed)
 		output_look_again(output, OUTPUT_LOOK_NOW);
-	else if (unseen || (output_changes_peers(output) && output->attached && !reading))
+	else if (unseen || output->file_unasked ||
+		 (output_changes_peers(output) && output->attached && !reading))
 		output_look_again(output, OUTPUT_LOOK_SOON);
 	else
 		output_look_again(output, OUTPUT_LOOK_NEVER);
@@ -223,6 +234,10 @@ static void output_look(void *argument)
 		if (output->ops != NULL)
 			output->ops->room(output->owner);
 	}
+	if (output->file_unasked) {
+		output->file_unasked = false;
+		output_writable(output->out_fd, LOOP_WRITE, output);
+	}
 	if (!output_changes_peers(output)) {
 		if (output->input_open && output->input_wanted && output->in_watch == NULL)
 			output_readable(output->in_fd, LOOP_READ, output);
@@ -283,6 +298,38 @@ static void output_write_failed(struct output *output, int error)
 	output_drop(output);
 }
 
+static int64_t output_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool output_file_full(const struct output *output)
+{
+	return output->file_max > 0 && console_state_offset(output->state) >= output->file_max;
+}
+
+/* The file takes no more: another one is asked for, or what is gathered is dropped while there is none. */
+static void output_next_file(struct output *output)
+{
+	int result;
+
+	if (output->file_refused_ms != 0 &&
+	    output_now_ms() - output->file_refused_ms <= CONSOLE_REFUSED_US / 1000) {
+		output_drop(output);
+		return;
+	}
+	result = output->file_ops->full(output->file_owner);
+	output->file_unasked = result == -EAGAIN;
+	output->file_asked = result == 0;
+	output->blocked = result == 0 || result == -EAGAIN;
+	if (!output->blocked)
+		output_drop(output);
+	output_update_watches(output);
+}
+
 /* One write(2) of what is committed and in one piece. */
 static ssize_t output_write_piece(struct output *output)
 {
@@ -292,6 +339,8 @@ static ssize_t output_write_piece(struct output *output)
 
 	if (size > OUTPUT_BUFFER - at)
 		size = OUTPUT_BUFFER - at;
+	if (output->file_max > 0 && size > output->file_max - console_state_offset(state))
+		size = (size_t)(output->file_max - console_state_offset(state));
 	return write(output->out_fd, state->page->output + at, size);
 }
 
@@ -307,8 +356,13 @@ void output_flush(struct output *output)
 		return;
 	}
 	while (state->output_start < state->committed_end) {
-		ssize_t written = output_write_piece(output);
+		ssize_t written;
 
+		if (output_file_full(output)) {
+			output_next_file(output);
+			return;
+		}
+		written = output_write_piece(output);
 		if (written > 0)
 			console_state_written(state, state->output_start + (uint64_t)written);
 		if (written < 0 && errno == EINTR)
@@ -327,29 +381,60 @@ void output_flush(struct output *output)
 	output_update_watches(output);
 }
 
-static int64_t output_now_ms(void)
+/* Whether the host, or whoever gives us files, has something new within that time. */
+static bool output_wait(struct output *output, int timeout_ms)
 {
-	struct timespec now;
+	struct pollfd writable = {.fd = output->out_fd, .events = POLLOUT};
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	if (output->file_asked)
+		return output->file_ops->await(output->file_owner, timeout_ms) == 0;
+	return poll(&writable, 1, timeout_ms) != 0;
 }
 
 int output_drain(struct output *output, int timeout_ms)
 {
 	int64_t deadline = output_now_ms() + timeout_ms;
+	int result = 0;
 
-	while (output->state->committed_end > output->state->output_start) {
-		struct pollfd writable = {.fd = output->out_fd, .events = POLLOUT};
+	output->draining = true;
+	while (result == 0 && output->state->committed_end > output->state->output_start) {
 		int64_t left = deadline - output_now_ms();
 
-		output->blocked = false;
+		output->blocked = output->file_asked;
 		output_flush(output);
-		if (!output->blocked)
-			continue;
-		if (left <= 0 || poll(&writable, 1, (int)left) == 0)
-			return -ETIMEDOUT;
+		if (output->blocked && (left <= 0 || !output_wait(output, (int)left)))
+			result = -ETIMEDOUT;
 	}
+	output->draining = false;
+	return result;
+}
+
+/* --- A file's bound --- */
+
+void output_bound_file(struct output *output, uint64_t max, const struct output_file_ops *ops, void *owner)
+{
+	output->file_max = max;
+	output->file_ops = ops;
+	output->file_owner = owner;
+}
+
+int output_replace_file(struct output *output, int fd)
+{
+	if (!output->file_asked)
+		return -EPROTO;
+	output->file_asked = output->blocked = false;
+	if (fd >= 0) {
+		console_state_new_file(output->state);
+		close(output->out_fd);
+		output->out_fd = fd;
+		output->file_refused_ms = 0;
+	} else {
+		output->file_refused_ms = output_now_ms();
+		output_drop(output);
+	}
+	/* Who drains goes on by himself. */
+	if (!output->draining)
+		output_writable(output->out_fd, LOOP_WRITE, output);
 	return 0;
 }
 

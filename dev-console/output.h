@@ -6,7 +6,8 @@
  * that is slow fills the buffer, and then the device lets the guest wait. When the other end closes for good,
  *             output is dropped.
  *   pty       the master of a pseudo-terminal. While nobody has its other side open, output is dropped.
- *   file      a regular file, written as a whole and in order; no input.
+ *   file      a regular file, written as a whole and in order; no input. It may have a bound, at which another file
+ *             takes its place.
  *   listener  a listening unix socket; one client at a time, the next one waits. Output is dropped while
  * there is none. discard   nowhere.
  *
@@ -48,6 +49,14 @@ struct output_ops {
 	void (*room)(void *owner);
 };
 
+/* Of a file that has a bound. */
+struct output_file_ops {
+	/* It is full, and another one is wanted: asks for it. 0; -EAGAIN: not now; another -errno: there will be none. */
+	int (*full)(void *owner);
+	/* Waits for what was asked for, which comes by output_replace_file() from within. 0, or -errno: it does not come. */
+	int (*await)(void *owner, int timeout_ms);
+};
+
 struct output_counters {
 	uint64_t written; /* bytes that the host took */
 	uint64_t read;	  /* bytes of input */
@@ -66,6 +75,17 @@ void output_free(struct output *output);
 
 /* Who is called back; before the loop runs. Input is wanted from here on. */
 void output_set_owner(struct output *output, const struct output_ops *ops, void *owner);
+
+/*
+ * A file is to have `max` bytes at most (0: as many as come). At the bound the owner asks for another one, and what is
+ * written waits until the answer. Before anything is written.
+ */
+void output_bound_file(struct output *output, uint64_t max, const struct output_file_ops *ops, void *owner);
+/*
+ * What was asked for: an empty file at its offset 0, which becomes the output's, or -1: there is none, and output is
+ * dropped, until it is time to ask again. From the loop, or from ops->await. 0, or -EPROTO: nothing was asked for.
+ */
+int output_replace_file(struct output *output, int fd);
 
 /* Bytes that output_write() takes now. */
 size_t output_room(const struct output *output);

@@ -99,9 +99,10 @@ static const struct audit_fd_rule blk_fds[] = {
 
 static const struct audit_fd_rule net_fds[] = {{AUDIT_FD_TAP, 1, 1}, {AUDIT_FD_OTHER, 0, 0}};
 
-/* One of the last four, by its output; a listener's clients come and go. */
+/* One of the last four, by its output; a listener's clients come and go. A file is changed for another at its bound: there are
+ * two for a moment. */
 static const struct audit_fd_rule console_fds[] = {{AUDIT_FD_CLIENT, 0, 16},  {AUDIT_FD_STREAM, 0, 1},
-						   {AUDIT_FD_LISTENER, 0, 1}, {AUDIT_FD_FILE, 0, 1},
+						   {AUDIT_FD_LISTENER, 0, 1}, {AUDIT_FD_FILE, 0, 2},
 						   {AUDIT_FD_PTY, 0, 1},      {AUDIT_FD_OTHER, 0, 0}};
 
 /* --- the table --- */

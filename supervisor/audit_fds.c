@@ -92,9 +92,20 @@ static struct place find_inode(const struct audit *audit, const char *prefix, ui
 	return (struct place){0};
 }
 
+/* Two names of a file's in one folder: a console's file may change its name while we look (console_file.h). */
+static bool same_folder(const char *a, const char *b)
+{
+	const char *slash = strrchr(a, '/'), *other = strrchr(b, '/');
+
+	return a[0] == '/' && b[0] == '/' && slash - a == other - b &&
+	       strncmp(a, b, (size_t)(slash - a)) == 0 && !starts_with(a, "/memfd:") &&
+	       !starts_with(a, "/dev/");
+}
+
 static bool same_file(const struct proc_fd *a, const struct proc_fd *b)
 {
-	return a->inode == b->inode && a->mount == b->mount && strcmp(a->target, b->target) == 0;
+	return a->inode == b->inode && a->mount == b->mount &&
+	       (strcmp(a->target, b->target) == 0 || same_folder(a->target, b->target));
 }
 
 static bool process_has_file(const struct audit_process *process, const struct proc_fd *fd)

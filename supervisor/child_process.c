@@ -333,6 +333,10 @@ static void child_take(struct child_process *child, struct control_message *mess
 						 envelope->heartbeat_reply))
 			child_process_break(child, "it answered a heartbeat that it was not asked for");
 		return;
+	case ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_FULL:
+		if (!child->ops->console_full(child->owner, child))
+			child_process_break(child, "it told of a full file that it has not, or has told of");
+		return;
 	case ATOLL__CONTROL__ENVELOPE__BODY_VIOLATION:
 		child_take_violation(child, envelope->violation);
 		return;

@@ -52,6 +52,8 @@ struct child_process_ops {
 	/* False if nothing was asked: then it is killed. */
 	bool (*heartbeat_reply)(void *owner, struct child_process *child, uint64_t serial,
 				const Atoll__Control__HeartbeatReply *reply);
+	/* Its file has reached its bound. False if that cannot be, or not now: then it is killed. */
+	bool (*console_full)(void *owner, struct child_process *child);
 	/* It is reaped; everything that it had sent was taken. */
 	void (*died)(void *owner, struct child_process *child);
 };

@@ -88,6 +88,8 @@ struct config_console {
 	enum config_console_type type;
 	enum config_console_output output;
 	char *path; /* file: the file; socket: where it listens instead of the runtime folder; else NULL */
+	char *max_size;
+	uint64_t max_bytes; /* that the file may have; 0: as many as come */
 	struct config_restart *restart;
 	struct config_limits *limits;
 	enum config_on_violation on_violation;

@@ -25,6 +25,9 @@
 #define BACKOFF_MAX	  UINT64_C(5000000)
 #define LIMIT_DEFAULT	  10
 #define LIMIT_MAX	  1000
+#define FILE_DEFAULT	  (UINT64_C(64) << 20)
+#define FILE_MIN	  (UINT64_C(64) << 10)
+#define FILE_MAX	  (UINT64_C(1) << 60)
 #define HEARTBEAT_DEFAULT UINT64_C(10000000)
 #define HEARTBEAT_MIN	  UINT64_C(100000)
 #define HEARTBEAT_MAX	  UINT64_C(3600000000)
@@ -319,6 +322,31 @@ static void check_console_path(struct check *check, unsigned index)
 			    "goes with output: file or socket only; remove it, or choose one of these");
 }
 
+/* 0, as of journald and logrotate, is the word for no bound there as here. */
+static void check_console_size(struct check *check, unsigned index)
+{
+	struct config_console *console = &check->config->consoles[index];
+	const char *problem = NULL;
+	char path[64];
+
+	snprintf(path, sizeof(path), "consoles[%u].max-size", index);
+	if (console->max_size == NULL) {
+		console->max_bytes = console->output == CONFIG_OUTPUT_FILE ? FILE_DEFAULT : 0;
+		return;
+	}
+	if (console->output != CONFIG_OUTPUT_FILE) {
+		problem_add(check->problems, config_file_line(check->file, "%s", path), path,
+			    "goes with output: file only; remove it, or choose that");
+		return;
+	}
+	if (strcmp(console->max_size, "0") == 0 || strcmp(console->max_size, "unlimited") == 0)
+		return;
+	problem = value_parse_size(console->max_size, &console->max_bytes);
+	if (problem == NULL && (console->max_bytes < FILE_MIN || console->max_bytes > FILE_MAX))
+		problem = "is out of range; write 64KiB or more, or unlimited";
+	check_value(check, path, console->max_size, problem);
+}
+
 static void check_consoles(struct check *check, bool detached)
 {
 	struct config *config = check->config;
@@ -337,6 +365,7 @@ static void check_consoles(struct check *check, bool detached)
 								    : LIMIT_MEMORY_PROCESS,
 			     LIMIT_PIDS_PROCESS);
 		check_console_path(check, i);
+		check_console_size(check, i);
 		snprintf(path, sizeof(path), "consoles[%u].output", i);
 		if (console->output == CONFIG_OUTPUT_STDIO && on_stdio++ == 1)
 			problem_add(check->problems, line, path,

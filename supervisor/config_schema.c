@@ -76,6 +76,7 @@ static const cyaml_schema_field_t console_fields[] = {
 	CHOICE("type", struct config_console, type, console_types),
 	CHOICE("output", struct config_console, output, console_outputs),
 	TEXT("path", OPTIONAL, struct config_console, path),
+	TEXT("max-size", OPTIONAL, struct config_console, max_size),
 	RESTART(struct config_console),
 	LIMITS(struct config_console, limits_fields),
 	ON_VIOLATION(struct config_console),

@@ -11,6 +11,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/config_schema.c supervisor/config_schema.h \
 	supervisor/config_tree.c supervisor/config_tree.h \
 	supervisor/config_value.c supervisor/config_value.h \
+	supervisor/console_file.c supervisor/console_file.h \
 	supervisor/detach.c supervisor/detach.h \
 	supervisor/inherited.c supervisor/inherited.h \
 	supervisor/file_claims.c supervisor/file_claims.h \

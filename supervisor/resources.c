@@ -447,6 +447,28 @@ static int make_output_file(struct opening *opening, const char *key, const char
 	return 0;
 }
 
+/* The file has a bound: where its former part will be is its place too. fd: the file; -1: it is not there yet. */
+static void check_former_part(struct opening *opening, unsigned index, const char *key, const char *path,
+			      int fd)
+{
+	char resolved[PATH_MAX], former[PATH_MAX + sizeof(CONSOLE_FILE_BEFORE)], what[80];
+	const struct config_console *console = &opening->config->consoles[index];
+	const char *problem = console_file_check(path, fd);
+	struct stat status;
+
+	if (console->max_bytes == 0 || (fd >= 0 && (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))))
+		return;
+	if (problem != NULL) {
+		problem_add(opening->problems, config_file_line(opening->file, "%s", key), key, "%s: %s",
+			    path, problem);
+		return;
+	}
+	snprintf(former, sizeof(former), "%s" CONSOLE_FILE_BEFORE,
+		 realpath(path, resolved) != NULL ? resolved : path);
+	snprintf(what, sizeof(what), "the former part of the console \"%s\"", console->id);
+	opening_claim(opening, key, former, -1, FILE_WRITTEN, what);
+}
+
 static void console_fault(struct opening *opening, const char *key, const char *path, bool pty, int error)
 {
 	unsigned line = config_file_line(opening->file, "%s", key);
@@ -487,6 +509,9 @@ static void open_console(struct opening *opening, unsigned index, bool make)
 		/* Without a path there is a problem already. */
 		if (path != NULL && make)
 			result = make_output_file(opening, key, path, fd);
+		if (path != NULL && make && result == 0)
+			result = console_file_open(&opening->resources->console_files[index], path, *fd,
+						   console->max_bytes);
 		else if (path != NULL)
 			result = open_output_file(path, fd);
 		break;
@@ -506,6 +531,8 @@ static void open_console(struct opening *opening, unsigned index, bool make)
 			      -result);
 	else if (!make && path != NULL)
 		opening_claim(opening, key, path, *fd, FILE_WRITTEN, what);
+	if (result == 0 && !make && path != NULL && console->output == CONFIG_OUTPUT_FILE)
+		check_former_part(opening, index, key, path, *fd);
 	free(path);
 }
 
@@ -546,10 +573,11 @@ static bool resources_allocate(struct resources *resources, const struct config 
 	resources->console_fds = malloc((config->consoles_count + 1) * sizeof(*resources->console_fds));
 	resources->console_states = malloc((config->consoles_count + 1) * sizeof(*resources->console_states));
 	resources->console_paths = calloc(config->consoles_count + 1, sizeof(*resources->console_paths));
+	resources->console_files = calloc(config->consoles_count + 1, sizeof(*resources->console_files));
 	if (resources->disk_fds == NULL || resources->disk_states == NULL ||
 	    resources->disk_discards == NULL || resources->networks == NULL ||
 	    resources->console_fds == NULL || resources->console_states == NULL ||
-	    resources->console_paths == NULL)
+	    resources->console_paths == NULL || resources->console_files == NULL)
 		return false;
 	resources->disk_count = config->disks_count;
 	resources->network_count = config->networks_count;
@@ -558,8 +586,10 @@ static bool resources_allocate(struct resources *resources, const struct config 
 		resources->disk_fds[i] = resources->disk_states[i] = -1;
 	for (unsigned i = 0; i < config->networks_count; i++)
 		resources->networks[i].fd = resources->networks[i].state_fd = -1;
-	for (unsigned i = 0; i < config->consoles_count; i++)
+	for (unsigned i = 0; i < config->consoles_count; i++) {
 		resources->console_fds[i] = resources->console_states[i] = -1;
+		resources->console_files[i] = (struct console_file){.folder_fd = -1, .spare_fd = -1};
+	}
 	return true;
 }
 
@@ -632,6 +662,7 @@ void resources_close(struct resources *resources)
 	for (unsigned i = 0; i < resources->console_count; i++) {
 		fd_close(resources->console_fds[i]);
 		fd_close(resources->console_states[i]);
+		console_file_close(&resources->console_files[i]);
 		if (resources->console_paths[i] != NULL)
 			unlink(resources->console_paths[i]);
 		free(resources->console_paths[i]);
@@ -643,5 +674,6 @@ void resources_close(struct resources *resources)
 	free(resources->console_fds);
 	free(resources->console_states);
 	free(resources->console_paths);
+	free(resources->console_files);
 	*resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
 }

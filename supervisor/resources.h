@@ -13,6 +13,7 @@
 
 #include "common/disk_image.h"
 #include "supervisor/config.h"
+#include "supervisor/console_file.h"
 #include "supervisor/file_claims.h"
 #include "supervisor/problem.h"
 #include "supervisor/runtime_dir.h"
@@ -36,6 +37,7 @@ struct resources {
 	struct network_resource *networks;
 	int *console_fds; /* the pty's master, the file or the listening socket; -1: none */
 	int *console_states;
+	struct console_file *console_files; /* where the files are, and their bounds */
 	char **console_paths; /* of a listening socket outside of the runtime folder, to be unlinked; else
 				 NULL */
 	unsigned disk_count, network_count, console_count;

@@ -431,6 +431,11 @@ static bool vm_heartbeat_reply(void *owner, struct child_process *child, uint64_
 	return false;
 }
 
+static bool vm_console_full(void *owner, struct child_process *child)
+{
+	return vm_device_file_full(vm_device_of(owner, child), child);
+}
+
 static enum cause_weight vm_death_weight(const struct child_process *child)
 {
 	if (child->broken != NULL || child->violation[0] != '\0' || child_process_signal(child) != 0 ||
@@ -486,7 +491,7 @@ static void vm_child_died(void *owner, struct child_process *child)
 
 static const struct child_process_ops vm_child_ops = {
 	vm_child_ready,	 vm_guest_event,     vm_child_statistics, vm_child_recording,
-	vm_device_state, vm_heartbeat_reply, vm_child_died};
+	vm_device_state, vm_heartbeat_reply, vm_console_full,	  vm_child_died};
 
 /* --- the beginning --- */
 

@@ -69,7 +69,9 @@ static void vm_limits(const struct vm *vm, enum child_role role, unsigned index,
 		break;
 	case CHILD_ROLE_CONSOLE:
 		if (config->consoles[index].output == CONFIG_OUTPUT_FILE)
-			limits->file = UINT64_MAX;
+			limits->file = vm->resources->console_files[index].max > 0
+					       ? vm->resources->console_files[index].max
+					       : UINT64_MAX;
 		break;
 	case CHILD_ROLE_NET:
 	case CHILD_ROLE_UNDERTAKER:
@@ -235,6 +237,7 @@ static int console_configure(struct vm *vm, const struct vm_device *device, int 
 	configure.log_level = log_get_level();
 	configure.no_sandbox = device->child->no_sandbox;
 	configure.resume = device_resumes(device);
+	configure.max_bytes = vm->resources->console_files[device->index].max;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE;
 	envelope.console_configure = &configure;
 	if (on_stdio) {

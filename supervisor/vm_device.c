@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/child.h"
 #include "supervisor/resources.h"
 #include "supervisor/vm.h"
 
@@ -23,6 +24,9 @@
 #define UNDERTAKER_BACKOFF_US UINT64_C(100000)
 /* A beat that comes so much too late: it is we who were stopped. */
 #define BEAT_LATE_US UINT64_C(500000)
+/* New files that a console is given: so many at once, and then one in so long. */
+#define FILE_BURST     16
+#define FILE_PERIOD_US UINT64_C(50000)
 
 const char *vm_device_state_name(const struct vm_device *device)
 {
@@ -246,6 +250,68 @@ static void undertaker_died(struct vm_device *device)
 	loop_timer_arm(device->timer, delay);
 }
 
+/* --- a console's file that is full --- */
+
+static void device_change_file(struct vm_device *device)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__ConsoleFile message = ATOLL__CONTROL__CONSOLE_FILE__INIT;
+	struct console_file *file = &device->vm->resources->console_files[device->index];
+	int *fd = &device->vm->resources->console_fds[device->index];
+	const char *problem;
+	int result = console_file_rotate(file, fd, &problem);
+
+	device->file_asked = false;
+	device->file_refused_us = result < 0 ? vm_now() : 0;
+	if (result < 0 && !device->file_told)
+		log_warning("%s/%s: its file %s has reached its max-size, and %s (%s): what the guest writes "
+			    "is dropped until that can be done",
+			    device->vm->config->name, device->id, file->path, problem, strerror(-result));
+	device->file_told = result < 0;
+	message.refused = result < 0;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_FILE;
+	envelope.console_file = &message;
+	/* Its successor gets the file in its configuration. */
+	if (child_process_send(device->child, &envelope, fd, result < 0 ? 0 : 1) < 0)
+		child_process_kill(device->child);
+}
+
+static void device_file_timer(void *argument)
+{
+	struct vm_device *device = argument;
+
+	if (device->file_asked && device->child->state != CHILD_DEAD)
+		device_change_file(device);
+}
+
+/* A guest that writes fast, and a process that says so without end, wait for the next file. */
+bool vm_device_file_full(struct vm_device *device, const struct child_process *child)
+{
+	uint64_t now = vm_now(), from;
+
+	if (device == NULL || device->role != CHILD_ROLE_CONSOLE || child != device->child ||
+	    device->file_asked ||
+	    (device->file_refused_us != 0 && now - device->file_refused_us < CONSOLE_REFUSED_US) ||
+	    !console_file_is_full(&device->vm->resources->console_files[device->index],
+				  device->vm->resources->console_fds[device->index]))
+		return false;
+	device->file_asked = true;
+	from = device->file_due_us > now ? device->file_due_us : now;
+	device->file_due_us = from + FILE_PERIOD_US;
+	if (from <= now + FILE_BURST * FILE_PERIOD_US)
+		device_change_file(device);
+	else
+		loop_timer_arm(device->file_timer, from - now - FILE_BURST * FILE_PERIOD_US);
+	return true;
+}
+
+static void device_forget_file(struct vm_device *device)
+{
+	device->file_asked = device->file_told = false;
+	device->file_refused_us = 0;
+	loop_timer_disarm(device->file_timer);
+}
+
 /* --- its end, and what comes of it --- */
 
 void vm_device_died(struct vm_device *device, struct child_process *died)
@@ -259,6 +325,7 @@ void vm_device_died(struct vm_device *device, struct child_process *died)
 		return;
 	}
 	loop_timer_disarm(device->timer);
+	device_forget_file(device);
 	describe_end(device->child, device->trouble, sizeof(device->trouble));
 	if (before == DEVICE_RUNNING)
 		device->ended_us = now;
@@ -563,6 +630,7 @@ void vm_devices_launch(struct vm *vm)
 		device->ended_us = 0;
 		device->trouble[0] = '\0';
 		device->heartbeat = (struct heartbeat){0};
+		device_forget_file(device);
 		restart_forgive(&device->restart);
 		restart_forgive(&device->undertaker_restart);
 	}
@@ -595,7 +663,8 @@ static int device_init(struct vm *vm, struct vm_device *device, const struct con
 	device->vm = vm;
 	device->on_violation = on_violation;
 	device->timer = loop_watch_timer(vm->loop, device_timer, device);
-	if (device->timer == NULL)
+	device->file_timer = loop_watch_timer(vm->loop, device_file_timer, device);
+	if (device->timer == NULL || device->file_timer == NULL)
 		return -ENOMEM;
 	if (restart_init(&device->undertaker_restart, true, UNDERTAKER_LIMIT, UNDERTAKER_BACKOFF_US) < 0)
 		return -ENOMEM;
@@ -647,6 +716,7 @@ void vm_devices_free(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->device_count; i++) {
 		loop_unwatch(vm->devices[i].timer);
+		loop_unwatch(vm->devices[i].file_timer);
 		restart_clear(&vm->devices[i].restart);
 		restart_clear(&vm->devices[i].undertaker_restart);
 	}

@@ -64,6 +64,13 @@ struct vm_device {
 	unsigned restarts;
 	uint64_t ticket;	    /* of the commands that wait for the successor; 0: none */
 	char trouble[LOG_TEXT_MAX]; /* the reason for the last restart, or failure */
+
+	/* A console's file (console_file.h) has reached its bound, and another is asked for. */
+	bool file_asked;
+	bool file_told;		  /* that there was none */
+	uint64_t file_due_us;	  /* what was given so far is given by then */
+	uint64_t file_refused_us; /* when there was none; 0: it was not so */
+	struct loop_watch *file_timer;
 };
 
 /* The devices of the config, in the order of the guest's PCI bus. 0 or -ENOMEM. */
@@ -90,6 +97,8 @@ void vm_devices_excuse(struct vm *vm, uint64_t now);
 /* What its process and the core tell; only while the VM runs. */
 void vm_device_ready(struct vm_device *device);
 void vm_device_died(struct vm_device *device, struct child_process *child);
+/* Its process says that its file is full; device may be NULL. False if that cannot be. */
+bool vm_device_file_full(struct vm_device *device, const struct child_process *child);
 bool vm_device_told(struct vm *vm, uint64_t wire, const Atoll__Control__DeviceState *state);
 
 /*

@@ -477,6 +477,34 @@ disks:\n  - {id: c, path: before, readonly: true}\n  - {id: d, path: before, rea
 	nothing_left web
 }
 
+@test "B5: the former part of a console's file is no other file" {
+	truncate -s 1M file.1
+	console=$'consoles:\n  - id: a\n    output: file\n    path: file'
+	config web <<<$'disks:\n  - {id: root, path: file.1}\n'"$console"
+	refused 2 "11: consoles\[0\].path: file.1: the same file as the disk \"root\", and it would be written over; *"
+	rm file.1
+	config web <<<$'consoles:\n  - {id: a, output: file, path: file}\n  - {id: b, output: file, path: ./file.1}'
+	refused 2 "8: consoles\[1\].path: ./file.1: the same file as the former part of the console \"a\", and *"
+	config web <<<"$console"
+	for other in directory link hardlink fifo; do
+		echo precious >other
+		case $other in
+		directory) mkdir file.1 ;;
+		link) ln -s other file.1 ;;
+		hardlink) ln other file.1 ;;
+		fifo) mkfifo file.1 ;;
+		esac
+		refused 2 "9: consoles\[0\].path: file: its first part is kept under this name with .1 behind it when it is full, and there is something else; remove that, or write max-size: unlimited"
+		[ "$(cat other)" = precious ]
+		rm -r file.1
+	done
+	mkdir file.1
+	config web <<<"$console"$'\n    max-size: unlimited'
+	run "$atoll" check web.yaml
+	[[ $(but_kvm "$output") != *max-size* ]]
+	[ ! -e file ]
+}
+
 # bats test_tags=guest
 @test "B2: a start-up check that fails leaves consoles' files and sockets as they were" {
 	echo precious >file

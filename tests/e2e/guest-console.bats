@@ -47,6 +47,39 @@ echoes() {
 }
 
 # bats test_tags=record
+@test "B5: a guest that writes far beyond the bound of a file has two files, with its newest bytes" {
+	bytes=$(($(amount 4194304 1048576) + 1000))
+	guest_config guest-console "flood-virtio=$bytes" 'consoles:' '  - {id: serial, type: serial, output: stdio}' \
+		'  - {id: port, type: virtio, output: file, path: port.log, max-size: 64KiB}'
+	vm_start guest vm.yaml
+	vm_expect guest 10 '^# flooding'
+	# What the audit sees of a file that is being changed for another.
+	for count in 1 2 3 4 5; do
+		"$ATOLL" audit guest >audit || { cat audit; return 1; }
+	done
+	guest_finished 60
+	[ "$(stat -c '%s %a' port.log)" = "1000 600" ]
+	[ "$(stat -c '%s %a' port.log.1)" = "65536 600" ]
+	[ "$(ls port.log*)" = $'port.log\nport.log.1' ]
+	cat port.log.1 port.log | cmp - <(pattern $bytes | tail -c 66536)
+}
+
+@test "B5: output beyond a file's bound is dropped when there is no place for it, and that is said once" {
+	mkdir shut
+	touch shut/port.log
+	chmod 555 shut
+	bytes=$(amount 4194304 1048576)
+	guest_config guest-console "flood-virtio=$bytes" 'consoles:' '  - {id: serial, type: serial, output: stdio}' \
+		'  - {id: port, type: virtio, output: file, path: shut/port.log, max-size: 64KiB}'
+	guest_run
+	chmod 755 shut
+	guest_passed
+	[ "$(ls shut)" = port.log ]
+	cmp shut/port.log <(pattern 65536)
+	[ "$(grep -c "guest/port: its file .*/shut/port.log has reached its max-size, and a second file beside it, .*, cannot be made (Permission denied): what the guest writes is dropped" atoll.err)" = 1 ]
+}
+
+# bats test_tags=record
 @test "virtio-console: 256 KiB each way over a socket" {
 	guest_config guest-console 'virtio=262144' 'consoles:' '  - {id: serial, type: serial, output: stdio}' \
 		'  - {id: port, type: virtio, output: socket}'

@@ -100,6 +100,45 @@ if what == "echo":
             kill()
     wait_for(lambda: verdict.search(got, start), 30, "no verdict")
     came = bytes(got[start:verdict.search(got, start).start()]).replace(b"\r", b"")
+elif what == "rotate":
+    # The supervisor is held while the process asks it for the next file; then the process dies. What is full is moved away:
+    # that is its owner's right.
+    want = letters
+    bound = 65536
+    parts = []
+    deadline = time.monotonic() + 90 * patience
+    size = lambda name: os.stat(name).st_size if os.path.exists(name) else 0
+    def archive():
+        if size("serial.log.1") == bound:
+            parts.append(open("serial.log.1", "rb").read())
+            os.rename("serial.log.1", "part.%d" % len(parts))
+    def go_on(condition):
+        while not condition():
+            archive()
+            assert time.monotonic() < deadline and vm.poll() is None, "the flood stopped"
+            time.sleep(0.005)
+    for i in range(kills):
+        part = len(parts)
+        go_on(lambda: size("serial.log") > bound // 2)
+        kill()
+        go_on(lambda: size("serial.log") > bound * 9 // 10)
+        before = process()
+        os.kill(vm.pid, signal.SIGSTOP)
+        go_on(lambda: size("serial.log") == bound)
+        time.sleep(0.02 if i % 2 else 0)  # not for anything: it dies before it asks, or behind it
+        os.kill(before["pid"], signal.SIGKILL)
+        os.kill(vm.pid, signal.SIGCONT)
+        go_on(lambda: len(parts) > part and process()["state"] == "running")
+    while vm.poll() is None:
+        archive()
+        assert time.monotonic() < deadline, "no end"
+        time.sleep(0.005)
+    archive()
+    status = vm.returncode
+    came = b"".join(parts) + open("serial.log", "rb").read()
+    assert len(parts) >= kills and all(len(part) == bound for part in parts), [len(part) for part in parts]
+    came = came.replace(b"\r", b"").split(b"\n", 1)[1]
+    came = came[:verdict.search(came).start()]
 elif what == "flood":
     want = letters
     deadline = time.monotonic() + 60 * patience
@@ -161,6 +200,14 @@ END
 	bytes=$(amount 65536 16384)
 	guest_config guest-console "flood=$bytes" "$generous" 'consoles:' '  - {id: serial, type: serial, output: file, path: serial.log}'
 	torture flood serial $(amount 10 5) no $bytes
+}
+
+@test "B5: a file that reaches its bound over and over, and kills of the UART's process while it is changed: exactly once" {
+	kills=$(amount 2 1)
+	bytes=$((65536 * kills + 20000))
+	guest_config guest-console "flood=$bytes" "$generous" 'consoles:' \
+		'  - {id: serial, type: serial, output: file, path: serial.log, max-size: 64KiB}'
+	torture rotate serial $kills no $bytes
 }
 
 @test "virtio-console: 256 KiB each way, and 10 kills of its process" {

@@ -189,6 +189,27 @@ call='main called openat\(.*\), which blk\.main\.policy does not allow; see atol
 	end
 }
 
+@test "B5: a process that says over and over that its file is full, and it is not, costs itself its life" {
+	local console
+	for console in 'output: file, path: out, max-size: 64KiB' 'output: file, path: out, max-size: unlimited' 'output: pty'; do
+		fake console=full
+		config bad h <<<$'consoles:\n  - {id: a, '"$console"$'}\nrestart: {policy: never}\nheartbeat: '$((400 * patience))ms
+		rm -f log
+		"$atoll" run --detach --log-file=log bad.yaml
+		wait_until 5 is console state failed
+		cat log
+		grep -q "bad/a was killed: it told of a full file that it has not, or has told of; " log
+		running bad
+		[ ! -e out.1 ]
+		end
+	done
+	fake blk=full
+	disk $'restart: {policy: never}\nheartbeat: '$((400 * patience))ms
+	wait_until 5 is blk state failed
+	grep -q "bad/root was killed: it told of a full file that it has not, or has told of; " log
+	end
+}
+
 @test "F4: a core cannot answer for a device that is being replaced" {
 	fake core=answerer
 	disk

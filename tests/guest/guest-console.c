@@ -523,6 +523,28 @@ static void serve_serial(void)
 	print("\n");
 }
 
+/* The same pattern as flood()'s, as fast as it is taken. */
+static void flood_virtio(uint64_t count)
+{
+	static struct virtio_device device;
+	uint64_t sent, i;
+
+	serve_out = memory_get(SERVE_CHUNK, 4096);
+	if (!virtio_find(VIRTIO_ID_CONSOLE, 0, &device))
+		guest_fail("there is no virtio-console");
+	if (!virtio_negotiate(&device, 0) || !virtqueue_setup(&serve_rx, &device, 0, 2) ||
+	    !virtqueue_setup(&serve_tx, &device, 1, 1))
+		guest_fail("virtio-console does not start");
+	virtio_start(&device);
+	print("# flooding\n");
+	for (sent = 0; sent < count; sent += i) {
+		for (i = 0; i < SERVE_CHUNK && sent + i < count; i++)
+			serve_out[i] = pattern(sent + i);
+		serve_send(true, (unsigned)i);
+	}
+	test(true, "virtio-console took %lu bytes", sent);
+}
+
 /* While it answers one buffer of input the device has another: it looks for input all the time, as with a Linux guest. */
 static void serve_virtio(void)
 {
@@ -562,6 +584,8 @@ void guest_main(void)
 	out8(IIR, FCR_CLEAR);
 	if (option("echo")) {
 		echo(option_number("echo", 1024));
+	} else if (option("flood-virtio")) {
+		flood_virtio(option_number("flood-virtio", 1 << 20));
 	} else if (option("flood")) {
 		flood(option_number("flood", 1024));
 	} else if (option("virtio")) {

@@ -330,6 +330,16 @@ static void test_devices(void **state)
 	expect(HEAD "consoles:\n  - id: a\n    output: pty\n    path: x\n",
 	       "7: consoles[0].path: goes with output: file or socket only; remove it, or choose one of "
 	       "these");
+	/* B5: the bound of a file. */
+	expect(HEAD "consoles:\n  - id: a\n    output: pty\n    max-size: 1MiB\n",
+	       "7: consoles[0].max-size: goes with output: file only; remove it, or choose that");
+	expect(HEAD "consoles:\n  - id: a\n    output: file\n    path: x\n    max-size: 63KiB\n",
+	       "8: consoles[0].max-size: \"63KiB\" is out of range; write 64KiB or more, or unlimited");
+	expect(HEAD "consoles:\n  - id: a\n    output: file\n    path: x\n    max-size: 64M\n",
+	       "8: consoles[0].max-size: \"64M\" has no unit that is known; write 64MiB");
+	expect(HEAD "consoles:\n  - id: a\n    output: file\n    path: x\n    max-size: lots\n",
+	       "8: consoles[0].max-size: \"lots\" is not a size; write a whole number and a unit, as in "
+	       "512MiB");
 	expect(HEAD "consoles:\n"
 		    "  - {id: a, output: pty}\n  - {id: b, output: pty}\n  - {id: c, output: pty}\n"
 		    "  - {id: d, output: pty}\n  - {id: e, output: pty}\n",
@@ -337,6 +347,34 @@ static void test_devices(void **state)
 	parse(HEAD "consoles:\n  - id: a\n", true);
 	assert_string_equal(told(),
 			    "5: consoles[0].output: stdio is not there with --detach; write output: pty\n");
+	clear();
+}
+
+/* B5 */
+static void test_bound_of_a_file(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} bounds[] = {{"", UINT64_C(64) << 20},
+		      {"    max-size: 64KiB\n", 65536},
+		      {"    max-size: 2GiB\n", UINT64_C(2) << 30},
+		      {"    max-size: 0\n", 0},
+		      {"    max-size: unlimited\n", 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bounds) / sizeof(bounds[0]); i++) {
+		char text[512];
+
+		snprintf(text, sizeof(text), HEAD "consoles:\n  - id: a\n    output: file\n    path: x\n%s",
+			 bounds[i].text);
+		parse(text, false);
+		assert_string_equal(told(), "");
+		assert_true(file.config->consoles[0].max_bytes == bounds[i].bytes);
+		clear();
+	}
+	parse(HEAD "consoles:\n  - id: a\n    output: pty\n", false);
+	assert_true(file.config->consoles[0].max_bytes == 0);
 	clear();
 }
 
@@ -566,6 +604,7 @@ int main(void)
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_devices),
+		cmocka_unit_test(test_bound_of_a_file),
 		cmocka_unit_test(test_too_many_devices),
 		cmocka_unit_test(test_no_yaml),
 		cmocka_unit_test(test_all_at_once),

@@ -92,6 +92,9 @@ struct bench {
 	int wire;    /* our end */
 	pid_t pid;
 	bool file; /* the output is a file: host[1] */
+	/* B5: or one of these, which have a bound: that which the supervisor gave last. */
+	int *files;
+	unsigned *given;
 	unsigned deaths;
 	long kill_at;
 	int irq;
@@ -125,20 +128,65 @@ static void note_end(void *argument, int error)
 	*(bool *)argument = true;
 }
 
+/* Another file: what the supervisor does is done, and its answer under way. */
+struct changing {
+	const struct bench *bench;
+	struct output *output;
+	struct loop_watch *answer;
+};
+
+static int changing_full(void *owner)
+{
+	struct changing *changing = owner;
+
+	step(false);
+	++*changing->bench->given;
+	step(false);
+	loop_timer_arm(changing->answer, 0);
+	return 0;
+}
+
+static void changing_answer(void *argument)
+{
+	struct changing *changing = argument;
+
+	step(false);
+	output_replace_file(changing->output, dup(changing->bench->files[*changing->bench->given]));
+	step(false);
+}
+
+static int changing_await(void *owner, int timeout_ms)
+{
+	(void)timeout_ms;
+	changing_answer(owner);
+	return 0;
+}
+
+static const struct output_file_ops changing_ops = {changing_full, changing_await};
+
+#define FILE_BOUND 7
+
 /* The child: as dev-console/main.c does it. */
 static void process_run(const struct bench *bench, int wire, bool resume)
 {
 	enum output_kind kind = bench->file ? OUTPUT_FILE : OUTPUT_STREAM;
+	int out_fd = bench->files != NULL ? dup(bench->files[*bench->given]) : bench->host[1];
 	struct loop *loop = loop_new();
 	struct virtio_console *console;
 	struct console_state state;
 	struct output *output;
 	struct serial *serial;
+	struct changing changing;
 	bool ended = false;
 
 	if (console_state_open(&state, bench->kind, bench->page_fd, resume) < 0 ||
-	    output_new(loop, kind, bench->file ? -1 : bench->host[1], bench->host[1], &state, &output) < 0)
+	    output_new(loop, kind, bench->file ? -1 : bench->host[1], out_fd, &state, &output) < 0)
 		_exit(1);
+	if (bench->files != NULL) {
+		changing = (struct changing){bench, output, NULL};
+		changing.answer = loop_watch_timer(loop, changing_answer, &changing);
+		output_bound_file(output, FILE_BOUND, &changing_ops, &changing);
+	}
 	if (bench->kind == CONSOLE_KIND_SERIAL) {
 		if (serial_new(loop, output, &state, note_end, &ended, &serial) < 0 ||
 		    serial_start(serial, wire) < 0)
@@ -436,6 +484,48 @@ static bool serial_writes_file(long kill_at)
 	return bench.deaths > 0;
 }
 
+/* B5: the same into several, each of which takes the place of the one before at its bound. */
+static bool serial_writes_files(long kill_at)
+{
+	int files[2 + SERIAL_BYTES / FILE_BOUND];
+	const unsigned count = sizeof(files) / sizeof(files[0]);
+	struct bench bench;
+	unsigned at = 0;
+
+	bench_open(&bench, CONSOLE_KIND_SERIAL, kill_at);
+	bench.file = true;
+	bench.files = files;
+	bench.given =
+		mmap(NULL, sizeof(*bench.given), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	for (unsigned i = 0; i < count; i++)
+		files[i] = memfd_create("file", MFD_CLOEXEC);
+	process_start(&bench, false);
+	if (core_handshake(&bench) < 0)
+		core_follow(&bench);
+	guest_put(&bench, UART16550_FCR, UART16550_FCR_ENABLE);
+	for (unsigned i = 0; i < SERIAL_BYTES; i++) {
+		guest_put(&bench, UART16550_THR, input_byte(i));
+		if (i % 5 == 4)
+			guest_get(&bench, UART16550_LSR);
+	}
+	while (lseek(files[SERIAL_BYTES / FILE_BOUND], 0, SEEK_CUR) < SERIAL_BYTES % FILE_BOUND)
+		guest_get(&bench, UART16550_LSR);
+	for (unsigned i = 0; i < count; i++) {
+		char data[SERIAL_BYTES * 2];
+		ssize_t size = pread(files[i], data, sizeof(data), 0);
+
+		assert_true(size <= FILE_BOUND);
+		for (ssize_t k = 0; k < size; k++)
+			assert_int_equal(data[k], input_byte(at++));
+		close(files[i]);
+	}
+	assert_int_equal(at, SERIAL_BYTES);
+	munmap(bench.given, sizeof(*bench.given));
+	vfio_user_stream_clear(&bench.replies);
+	bench_close(&bench);
+	return bench.deaths > 0;
+}
+
 /* --- The driver of a virtio-console --- */
 
 #define MEMORY_SIZE 0x100000u
@@ -635,6 +725,12 @@ static void killed_serial_writes_a_file_once(void **state)
 {
 	(void)state;
 	each_step(serial_writes_file, 50);
+}
+
+static void killed_serial_writes_changing_files_once(void **state)
+{
+	(void)state;
+	each_step(serial_writes_files, 60);
 }
 
 static void killed_virtio_loses_nothing(void **state)
@@ -874,6 +970,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(page_cannot_be_resized, set_up_page, tear_down_page),
 		cmocka_unit_test(killed_serial_loses_nothing),
 		cmocka_unit_test(killed_serial_writes_a_file_once),
+		cmocka_unit_test(killed_serial_writes_changing_files_once),
 		cmocka_unit_test(killed_virtio_loses_nothing),
 	};
 

@@ -405,6 +405,123 @@ static void file_on_a_full_medium_does_not_stop_the_guest(void **state)
 	assert_int_equal(output_counters(bench->output)->dropped, 7);
 }
 
+/* --- B5: a file with a bound --- */
+
+struct giver {
+	struct bench *bench;
+	unsigned asked;
+	int answer; /* of full() */
+	int next;   /* of await() */
+};
+
+static int giver_full(void *owner)
+{
+	struct giver *giver = owner;
+
+	giver->asked++;
+	return giver->answer;
+}
+
+static int giver_await(void *owner, int timeout_ms)
+{
+	struct giver *giver = owner;
+
+	assert_true(timeout_ms > 0);
+	if (giver->next < 0)
+		return -ETIMEDOUT;
+	assert_int_equal(output_replace_file(giver->bench->output, giver->next), 0);
+	giver->next = -1;
+	return 0;
+}
+
+static const struct output_file_ops giver_ops = {giver_full, giver_await};
+
+static void expect_file(int fd, const char *text)
+{
+	char data[64] = {0};
+
+	assert_int_equal(pread(fd, data, sizeof(data), 0), strlen(text));
+	assert_string_equal(data, text);
+}
+
+static void file_is_changed_at_its_bound(void **state)
+{
+	struct bench *bench = *state;
+	struct giver giver = {.bench = bench, .next = -1};
+	int files[4], checks[4];
+
+	for (size_t i = 0; i < 4; i++) {
+		files[i] = memfd_create("log", MFD_CLOEXEC);
+		checks[i] = dup(files[i]);
+	}
+	open_output(bench, OUTPUT_FILE, -1, files[0]);
+	output_bound_file(bench->output, 10, &giver_ops, &giver);
+	assert_int_equal(output_replace_file(bench->output, files[1]), -EPROTO);
+	/* Up to the bound nothing is asked. */
+	write_text(bench, "0123456789");
+	assert_int_equal(giver.asked, 0);
+	write_text(bench, "abcdef");
+	assert_int_equal(giver.asked, 1);
+	/* What comes meanwhile waits, and it is asked once. */
+	write_text(bench, "ghijkl");
+	assert_int_equal(giver.asked, 1);
+	assert_int_equal(output_room(bench->output), OUTPUT_BUFFER - 12);
+	assert_int_equal(output_replace_file(bench->output, files[1]), 0);
+	assert_int_equal(bench->rooms, 1);
+	assert_int_equal(giver.asked, 2);
+	expect_file(checks[0], "0123456789");
+	expect_file(checks[1], "abcdefghij");
+	/* Who drains waits for the answer, and is not called. */
+	giver.next = files[2];
+	assert_int_equal(output_drain(bench->output, 1000), 0);
+	assert_int_equal(bench->rooms, 1);
+	expect_file(checks[2], "kl");
+	write_text(bench, "mnopqrstuvwxyz");
+	assert_int_equal(output_drain(bench->output, 1000), -ETIMEDOUT);
+	assert_int_equal(output_counters(bench->output)->dropped, 0);
+	assert_int_equal(output_replace_file(bench->output, files[3]), 0);
+	expect_file(checks[2], "klmnopqrst");
+	expect_file(checks[3], "uvwxyz");
+	for (size_t i = 0; i < 4; i++)
+		close(checks[i]);
+}
+
+static void file_without_a_next_one_is_dropped_and_counted(void **state)
+{
+	struct bench *bench = *state;
+	struct giver giver = {.bench = bench, .next = -1, .answer = -EAGAIN};
+	int fd = memfd_create("log", MFD_CLOEXEC), next = memfd_create("log", MFD_CLOEXEC);
+	int check = dup(fd), check_next = dup(next);
+
+	open_output(bench, OUTPUT_FILE, -1, fd);
+	output_bound_file(bench->output, 4, &giver_ops, &giver);
+	/* Who cannot be asked now is asked again. */
+	write_text(bench, "01234567");
+	assert_int_equal(giver.asked, 1);
+	giver.answer = 0;
+	RUN_UNTIL(bench, giver.asked == 2);
+	assert_int_equal(output_counters(bench->output)->dropped, 0);
+	assert_int_equal(output_replace_file(bench->output, -1), 0);
+	assert_int_equal(output_counters(bench->output)->dropped, 4);
+	/* The guest goes on, and nobody is asked for a while. */
+	for (unsigned i = 0; i < 100; i++)
+		write_text(bench, "more");
+	assert_int_equal(output_room(bench->output), OUTPUT_BUFFER);
+	assert_int_equal(output_counters(bench->output)->dropped, 404);
+	assert_int_equal(giver.asked, 2);
+	for (unsigned i = 0; i < 300 && giver.asked == 2; i++) {
+		loop_run_once(bench->loop, 0);
+		usleep(10000);
+		write_text(bench, "x");
+	}
+	assert_int_equal(giver.asked, 3);
+	assert_int_equal(output_replace_file(bench->output, next), 0);
+	expect_file(check, "0123");
+	expect_file(check_next, "x");
+	close(check);
+	close(check_next);
+}
+
 static void discard_takes_everything(void **state)
 {
 	struct bench *bench = *state;
@@ -568,6 +685,8 @@ int main(void)
 		OUTPUT_TEST(pty_reader_that_stops_makes_the_guest_wait),
 		OUTPUT_TEST(file_gets_all),
 		OUTPUT_TEST(file_on_a_full_medium_does_not_stop_the_guest),
+		OUTPUT_TEST(file_is_changed_at_its_bound),
+		OUTPUT_TEST(file_without_a_next_one_is_dropped_and_counted),
 		OUTPUT_TEST(discard_takes_everything),
 		OUTPUT_TEST(socket_clients_come_and_go),
 		OUTPUT_TEST(socket_input_may_end_before_output),

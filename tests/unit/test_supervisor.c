@@ -18,7 +18,9 @@
 
 #include <cmocka.h>
 
+#include "common/image_lock.h"
 #include "common/loop.h"
+#include "supervisor/console_file.h"
 #include "supervisor/log_output.h"
 #include "supervisor/relay.h"
 #include "supervisor/runtime_dir.h"
@@ -565,6 +567,182 @@ static void test_relay_closed_out(void **state)
 	close(out[1]);
 }
 
+/* --- B5: a console's file that is full --- */
+
+static char folder[] = "/tmp/atoll-console-XXXXXX";
+
+static void in_folder(char path[64], const char *name)
+{
+	snprintf(path, 64, "%s/%s", folder, name);
+}
+
+static void put(const char *name, const char *text)
+{
+	char path[64];
+	int fd;
+
+	in_folder(path, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void expect_text(const char *name, const char *text)
+{
+	char path[64], data[64] = {0};
+	int fd;
+
+	in_folder(path, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	assert_int_equal(read(fd, data, sizeof(data)), strlen(text));
+	assert_string_equal(data, text);
+	close(fd);
+}
+
+static int console_file_begin(struct console_file *file)
+{
+	char path[64];
+	int fd;
+
+	assert_non_null(mkdtemp(folder));
+	in_folder(path, "log");
+	put("log", "");
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(console_file_open(file, path, fd, 4), 0);
+	return fd;
+}
+
+static void console_file_end(struct console_file *file, int fd)
+{
+	static const char *const names[] = {"log", "log.1", "other", "away"};
+	char path[64];
+
+	console_file_close(file);
+	close(fd);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		in_folder(path, names[i]);
+		if (unlink(path) < 0)
+			rmdir(path);
+	}
+	assert_int_equal(rmdir(folder), 0);
+	strcpy(folder + strlen(folder) - 6, "XXXXXX");
+}
+
+static void test_console_file_rotates(void **state)
+{
+	struct console_file file;
+	const char *problem;
+	struct stat status;
+	int fd = console_file_begin(&file);
+
+	(void)state;
+	assert_false(console_file_is_full(&file, fd));
+	assert_int_equal(write(fd, "1111", 4), 4);
+	assert_true(console_file_is_full(&file, fd));
+	assert_int_equal(console_file_rotate(&file, &fd, &problem), 0);
+	expect_text("log", "");
+	expect_text("log.1", "1111");
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0640);
+	/* Who still has the one before gets no third. */
+	assert_int_equal(write(file.spare_fd, "old", 3), 3);
+	assert_int_equal(write(fd, "2222", 4), 4);
+	assert_int_equal(console_file_rotate(&file, &fd, &problem), 0);
+	expect_text("log", "");
+	expect_text("log.1", "2222");
+	assert_int_equal(write(fd, "3", 1), 1);
+	expect_text("log", "3");
+	assert_false(console_file_is_full(&file, fd));
+	console_file_end(&file, fd);
+}
+
+static void test_console_file_takes_up_an_earlier_part(void **state)
+{
+	struct console_file file;
+	const char *problem;
+	int fd = console_file_begin(&file);
+
+	(void)state;
+	put("log.1", "of an earlier run");
+	assert_null(console_file_check(file.path, fd));
+	assert_int_equal(write(fd, "1111", 4), 4);
+	assert_int_equal(console_file_rotate(&file, &fd, &problem), 0);
+	expect_text("log", "");
+	expect_text("log.1", "1111");
+	console_file_end(&file, fd);
+}
+
+/* Each is refused at the start and later, and stays as it is. */
+static void test_console_file_leaves_others_alone(void **state)
+{
+	char path[64], other[64], away[64], log[64];
+	struct image_lock_holder holder;
+	struct console_file file;
+	const char *problem;
+	int fd, lock;
+
+	(void)state;
+	for (unsigned turn = 0; turn < 5; turn++) {
+		fd = console_file_begin(&file);
+		in_folder(path, "log.1");
+		in_folder(other, "other");
+		put("other", "precious");
+		if (turn == 0)
+			assert_int_equal(mkdir(path, 0700), 0);
+		else if (turn == 1)
+			assert_int_equal(symlink("other", path), 0);
+		else if (turn == 2)
+			assert_int_equal(link(other, path), 0);
+		else if (turn == 3)
+			assert_int_equal(mkfifo(path, 0600), 0);
+		else
+			put("log.1", "an image");
+		lock = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+		if (turn == 4)
+			assert_int_equal(image_lock(lock, IMAGE_LOCK_WRITE, &holder), 0);
+		else
+			assert_non_null(console_file_check(file.path, fd));
+		assert_int_equal(write(fd, "1111", 4), 4);
+		assert_true(console_file_rotate(&file, &fd, &problem) < 0);
+		assert_non_null(problem);
+		expect_text("log", "1111");
+		expect_text("other", "precious");
+		if (turn == 4)
+			expect_text("log.1", "an image");
+		if (lock >= 0)
+			close(lock);
+		console_file_end(&file, fd);
+	}
+	/* Put there while the VM runs. */
+	fd = console_file_begin(&file);
+	in_folder(path, "log.1");
+	in_folder(away, "away");
+	in_folder(log, "log");
+	assert_int_equal(write(fd, "1111", 4), 4);
+	assert_int_equal(console_file_rotate(&file, &fd, &problem), 0);
+	assert_int_equal(rename(path, away), 0);
+	put("log.1", "another's");
+	assert_int_equal(write(fd, "2222", 4), 4);
+	assert_int_equal(console_file_rotate(&file, &fd, &problem), -EEXIST);
+	expect_text("log.1", "another's");
+	expect_text("away", "1111");
+	/* What the operator has moved away stays what it is; there is a new one then. */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(console_file_rotate(&file, &fd, &problem), 0);
+	expect_text("away", "1111");
+	expect_text("log.1", "2222");
+	expect_text("log", "");
+	/* As the file itself, if he has moved that. */
+	assert_int_equal(write(fd, "3333", 4), 4);
+	assert_int_equal(rename(log, away), 0);
+	assert_int_equal(console_file_rotate(&file, &fd, &problem), -ENOENT);
+	put("log", "new");
+	assert_int_equal(console_file_rotate(&file, &fd, &problem), -ESTALE);
+	expect_text("log", "new");
+	expect_text("log.1", "2222");
+	console_file_end(&file, fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -579,6 +757,9 @@ int main(void)
 		cmocka_unit_test(test_relay_files),
 		cmocka_unit_test(test_relay_pipes),
 		cmocka_unit_test(test_relay_closed_out),
+		cmocka_unit_test(test_console_file_rotates),
+		cmocka_unit_test(test_console_file_takes_up_an_earlier_part),
+		cmocka_unit_test(test_console_file_leaves_others_alone),
 	};
 
 	return cmocka_run_group_tests_name("supervisor", tests, NULL, NULL);

@@ -39,6 +39,7 @@
  *   impostor    tells of the guest's end, though no core
  *   echo        answers a heartbeat that it was not asked for
  *   gossip      tells counters that it was not asked for
+ *   full        tells that its file is full
  *   latin       logs what is no UTF-8, and ends with status 7
  *   hung        does not answer
  *   stalled     answers that work is open, ever the same
@@ -197,6 +198,18 @@ static void tell_device(const char *id, uint64_t serial)
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_STATE;
 	envelope.device_state = &state;
 	control_send(WIRE, &envelope, NULL, 0);
+}
+
+/* That its file is full. */
+static void tell_full(void)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__ConsoleFull full = ATOLL__CONTROL__CONSOLE_FULL__INIT;
+
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_FULL;
+	envelope.console_full = &full;
+	for (unsigned i = 0; i < 100; i++)
+		control_send(WIRE, &envelope, NULL, 0);
 }
 
 /* Counters as `mode` has them. */
@@ -468,6 +481,8 @@ static void misbehave_when_running(const char *mode)
 		answer_heartbeat("good", 12345);
 	if (strcmp(mode, "gossip") == 0)
 		tell_counters(mode, 12345678);
+	if (strcmp(mode, "full") == 0)
+		tell_full();
 	if (strcmp(mode, "latin") == 0) {
 		say("caf\xe9", NULL, 0);
 		exit(7);
