@@ -311,6 +311,15 @@ static bool output_file_full(const struct output *output)
 	return output->file_max > 0 && console_state_offset(output->state) >= output->file_max;
 }
 
+/* It is, though we did not fill it: by whoever had it before and changed how it is written. */
+static bool output_file_filled(const struct output *output)
+{
+	struct stat status;
+
+	return output->file_max > 0 && fstat(output->out_fd, &status) == 0 &&
+	       (uint64_t)status.st_size >= output->file_max;
+}
+
 /* The file takes no more: another one is asked for, or what is gathered is dropped while there is none. */
 static void output_next_file(struct output *output)
 {
@@ -370,6 +379,10 @@ void output_flush(struct output *output)
 		if (written == 0 || (written < 0 && errno == EAGAIN)) {
 			output->blocked = true;
 			break;
+		}
+		if (written < 0 && errno == EFBIG && output_file_filled(output)) {
+			output_next_file(output);
+			return;
 		}
 		if (written < 0) {
 			output_write_failed(output, errno);

@@ -14,6 +14,8 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_uart16550/probe \
 	tests/fuzz/corpus/fuzz_uart16550/receive \
 	tests/fuzz/corpus/fuzz_uart16550/transmit \
+	tests/fuzz/corpus/fuzz_console_state/file-serial \
+	tests/fuzz/corpus/fuzz_console_state/file-virtio \
 	tests/fuzz/corpus/fuzz_console_state/ours-serial \
 	tests/fuzz/corpus/fuzz_console_state/ours-virtio \
 	tests/fuzz/corpus/fuzz_console_state/page-serial \

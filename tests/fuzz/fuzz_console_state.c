@@ -3,7 +3,7 @@
  * rings, of the input and of the output among them, is the input's. Held to it: it is refused, or the device goes on
  * with it as with one of its own, inside of the page, and leaves a page that can be taken over again.
  *
- * Input: a byte that says which kind of console (bit 0), and whether the page's beginning or the record that counts (bit 1)
+ * Input: a byte that says which kind of console (bit 0), whether its output is a file with a bound (bit 2), and whether the page's beginning or the record that counts (bit 1)
  * is replaced by what follows, and how much of it (two bytes; the rest is as one of ours would have left it); that; then
  * accesses of two bytes each, or for virtio, a byte of a used index. The checksum is made right.
  */
@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/virtio_spec.h"
@@ -160,6 +161,57 @@ static void run_virtio(struct console_state *state, struct output *output, struc
 	virtio_console_free(console);
 }
 
+/* --- A file with a bound, and others in its place --- */
+
+#define FILE_BOUND 16
+
+static struct output *file_output;
+static int file_last;
+
+static int file_full(void *owner)
+{
+	struct stat status;
+
+	(void)owner;
+	fuzz_require(fstat(file_last, &status) == 0 && status.st_size == FILE_BOUND);
+	return 0;
+}
+
+static int file_await(void *owner, int timeout_ms)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	(void)owner;
+	(void)timeout_ms;
+	close(file_last);
+	file_last = dup(fd);
+	fuzz_require(fd >= 0 && file_last >= 0 && output_replace_file(file_output, fd) == 0);
+	return 0;
+}
+
+static void file_open(struct console_state *state, struct output **output)
+{
+	static const struct output_file_ops ops = {file_full, file_await};
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	file_last = dup(fd);
+	fuzz_require(fd >= 0 && file_last >= 0);
+	fuzz_require(output_new(loop, OUTPUT_FILE, -1, fd, state, output) == 0);
+	output_bound_file(*output, FILE_BOUND, &ops, NULL);
+	file_output = *output;
+}
+
+/* All of it goes into files, none of which is longer than it may be. */
+static void file_end(struct output *output)
+{
+	struct stat status;
+
+	fuzz_require(output_drain(output, 10000) == 0);
+	fuzz_require(output_counters(output)->dropped == 0);
+	fuzz_require(fstat(file_last, &status) == 0 && status.st_size <= FILE_BOUND);
+	close(file_last);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -190,13 +242,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_inside(&state);
 	fuzz_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
 	fuzz_require(send(pair[0], "typed", 5, 0) == 5);
-	fuzz_require(output_new(loop, OUTPUT_STREAM, pair[1], pair[1], &state, &output) == 0);
+	if (flags & 4)
+		file_open(&state, &output);
+	else
+		fuzz_require(output_new(loop, OUTPUT_STREAM, pair[1], pair[1], &state, &output) == 0);
 	if (kind == CONSOLE_KIND_SERIAL)
 		run_serial(&state, output, &input);
 	else
 		run_virtio(&state, output, &input);
-	output_free(output);
 	console_state_commit(&state);
+	if (flags & 4) {
+		file_end(output);
+		close(pair[1]);
+	}
+	output_free(output);
 	console_state_close(&state);
 	/* A page of ours. */
 	fuzz_require(console_state_open(&state, kind, page_fd, true) == 0 && state.inherited);
