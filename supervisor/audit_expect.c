@@ -55,8 +55,8 @@ static const struct audit_fd_rule supervisor_fds[] = {
 	{AUDIT_FD_SIGNALS, 0, 1},
 	{AUDIT_FD_PIDFD, 0, AUDIT_MANY},
 	{AUDIT_FD_FILE, 0, AUDIT_MANY},
-	{AUDIT_FD_BOOT, 0, AUDIT_MANY}, /* judge_fds() knows how many */
-	{AUDIT_FD_FOLDER, 2, 6},
+	{AUDIT_FD_BOOT, 0, AUDIT_MANY},	  /* judge_fds() knows how many */
+	{AUDIT_FD_FOLDER, 2, AUDIT_MANY}, /* and one a console that writes a file */
 	{AUDIT_FD_LOCK, 1, 1},
 	{AUDIT_FD_INPUT, 0, 1},
 	{AUDIT_FD_TAP, 0, AUDIT_MANY},

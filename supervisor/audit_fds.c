@@ -323,10 +323,46 @@ static const struct audit_process *find_server(const struct audit *audit, const 
 	return NULL;
 }
 
-static bool is_folder(const struct audit *audit, const struct proc_fd *own)
+/* Whether a console's file is in that folder, where the supervisor is to exchange its parts (console_file.h). */
+static bool is_of_console_file(const struct audit_process *supervisor, const struct proc_fd *folder)
+{
+	size_t length = strcmp(folder->target, "/") == 0 ? 0 : strlen(folder->target);
+
+	if ((folder->flags & O_PATH) == 0)
+		return false;
+	for (size_t i = 0; i < supervisor->fds.count; i++) {
+		const struct proc_fd *fd = &supervisor->fds.fds[i];
+		const char *slash = strrchr(fd->target, '/');
+
+		if (access_mode(fd) == O_WRONLY && slash == fd->target + length &&
+		    strncmp(fd->target, folder->target, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_folder(const struct audit *audit, const struct audit_process *supervisor,
+		      const struct proc_fd *own)
 {
 	return own->inode == audit->base_inode || own->inode == audit->folder_inode ||
-	       starts_with(own->target, "/sys/fs/cgroup");
+	       starts_with(own->target, "/sys/fs/cgroup") || is_of_console_file(supervisor, own);
+}
+
+/* The console's file of which this is the former part, PATH.1; NULL: of none. */
+static const struct proc_fd *former_part_of(const struct audit_process *supervisor, const struct proc_fd *own)
+{
+	size_t length = strlen(own->target);
+
+	if (access_mode(own) != O_WRONLY || length < 3 || strcmp(own->target + length - 2, ".1") != 0)
+		return NULL;
+	for (size_t i = 0; i < supervisor->fds.count; i++) {
+		const struct proc_fd *fd = &supervisor->fds.fds[i];
+
+		if (access_mode(fd) == O_WRONLY && strlen(fd->target) == length - 2 &&
+		    strncmp(fd->target, own->target, length - 2) == 0)
+			return fd;
+	}
+	return NULL;
 }
 
 /* Whether this is among the first, as many as there are devices without what they serve, that no process has. */
@@ -339,7 +375,7 @@ static bool is_kept(const struct audit *audit, const struct audit_process *super
 		before += (fd->target[0] == '/' && fd->fd > 2 && access_mode(fd) != O_RDONLY &&
 			   fd->inode != audit->lock_inode && strcmp(fd->target, "/dev/kvm") != 0 &&
 			   strcmp(fd->target, "/dev/null") != 0 && !starts_with(fd->target, "/memfd:") &&
-			   find_server(audit, fd) == NULL);
+			   find_server(audit, fd) == NULL && former_part_of(supervisor, fd) == NULL);
 	return before < audit->without;
 }
 
@@ -351,11 +387,12 @@ static void name_supervisor_file(const struct audit *audit, const struct audit_p
 				 const struct proc_fd *own, enum audit_fd_kind kind, struct audit_fd *fd)
 {
 	const struct audit_process *server = find_server(audit, own);
+	const struct proc_fd *whole = former_part_of(supervisor, own);
 
 	if (kind == AUDIT_FD_KVM) {
 		fd->kind = kind;
 	} else if ((own->flags & O_DIRECTORY) != 0) {
-		if (is_folder(audit, own))
+		if (is_folder(audit, supervisor, own))
 			fd->kind = AUDIT_FD_FOLDER;
 		else
 			snprintf(fd->role, sizeof(fd->role), "a folder that is not the VM's");
@@ -366,6 +403,10 @@ static void name_supervisor_file(const struct audit *audit, const struct audit_p
 		fd->kind = AUDIT_FD_LOCK;
 	} else if (kind == AUDIT_FD_FILE && access_mode(own) == O_RDONLY) {
 		fd->kind = AUDIT_FD_BOOT;
+	} else if (whole != NULL &&
+		   (find_server(audit, whole) != NULL || is_kept(audit, supervisor, whole))) {
+		fd->kind = kind;
+		snprintf(fd->role, sizeof(fd->role), "what a console wrote before");
 	} else if (is_kept(audit, supervisor, own)) {
 		fd->kind = kind;
 		snprintf(fd->role, sizeof(fd->role), "kept for a device");

@@ -1081,6 +1081,30 @@ static void test_supervisor_descriptors(void **state)
 	fd_make(&audit.processes[SUPERVISOR], 30, "/etc", 501);
 	supervisor_fd(&audit, 30)->flags = O_RDONLY | O_DIRECTORY;
 	deviates(&audit, SUPERVISOR, "descriptors", "/etc (a folder that is not the VM's)");
+	/* The folder of a console's file, and the file's former part; of no other. */
+	vm_make(&audit);
+	audit.without = 1;
+	fd_make(&audit.processes[SUPERVISOR], 29, "/srv/out.1", 601);
+	fd_make(&audit.processes[SUPERVISOR], 30, "/srv/out", 600);
+	fd_make(&audit.processes[SUPERVISOR], 31, "/srv", 602);
+	supervisor_fd(&audit, 29)->flags = supervisor_fd(&audit, 30)->flags = O_WRONLY;
+	supervisor_fd(&audit, 31)->flags = O_PATH | O_DIRECTORY;
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	fd_make(&audit.processes[SUPERVISOR], 29, "/srv/out.1", 601);
+	fd_make(&audit.processes[SUPERVISOR], 30, "/srv/out", 600);
+	supervisor_fd(&audit, 29)->flags = supervisor_fd(&audit, 30)->flags = O_WRONLY;
+	deviates(&audit, SUPERVISOR, "descriptors",
+		 "2 other /srv/out.1 (no device's) /srv/out (no device's)");
+	vm_make(&audit);
+	audit.without = 1;
+	fd_make(&audit.processes[SUPERVISOR], 30, "/srv/out", 600);
+	fd_make(&audit.processes[SUPERVISOR], 31, "/sr", 602);
+	supervisor_fd(&audit, 30)->flags = O_WRONLY;
+	supervisor_fd(&audit, 31)->flags = O_PATH | O_DIRECTORY;
+	deviates(&audit, SUPERVISOR, "descriptors", "/sr (a folder that is not the VM's)");
 	/* A kernel, an initrd, and no more. */
 	vm_make(&audit);
 	for (int fd = 30; fd < 32; fd++) {
