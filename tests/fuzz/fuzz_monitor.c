@@ -497,6 +497,9 @@ static void prepare(void)
 	static struct network_resource network = {.interface_index = 7, .mtu = 1500};
 	static int disk_fds[1], console_fds[2] = {-1, -1};
 	static int disk_states[1], console_states[2];
+	static struct disk_discard disk_discards[1];
+	static struct console_file console_files[2] = {{.folder_fd = -1, .spare_fd = -1},
+						       {.folder_fd = -1, .spare_fd = -1}};
 	struct problems problems = {0};
 
 	fuzz_quiet_log();
@@ -514,9 +517,11 @@ static void prepare(void)
 					     .initrd_fd = -1,
 					     .disk_fds = disk_fds,
 					     .disk_states = disk_states,
+					     .disk_discards = disk_discards,
 					     .networks = &network,
 					     .console_fds = console_fds,
 					     .console_states = console_states,
+					     .console_files = console_files,
 					     .disk_count = 1,
 					     .network_count = 1,
 					     .console_count = 2};
