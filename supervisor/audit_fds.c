@@ -348,21 +348,32 @@ static bool is_folder(const struct audit *audit, const struct audit_process *sup
 	       starts_with(own->target, "/sys/fs/cgroup") || is_of_console_file(supervisor, own);
 }
 
+static bool is_former_part(const struct proc_fd *part, const struct proc_fd *fd)
+{
+	size_t length = strlen(fd->target);
+
+	return access_mode(part) == O_WRONLY && access_mode(fd) == O_WRONLY &&
+	       strncmp(part->target, fd->target, length) == 0 && strcmp(part->target + length, ".1") == 0;
+}
+
 /* The console's file of which this is the former part, PATH.1; NULL: of none. */
 static const struct proc_fd *former_part_of(const struct audit_process *supervisor, const struct proc_fd *own)
 {
-	size_t length = strlen(own->target);
-
-	if (access_mode(own) != O_WRONLY || length < 3 || strcmp(own->target + length - 2, ".1") != 0)
-		return NULL;
-	for (size_t i = 0; i < supervisor->fds.count; i++) {
-		const struct proc_fd *fd = &supervisor->fds.fds[i];
-
-		if (access_mode(fd) == O_WRONLY && strlen(fd->target) == length - 2 &&
-		    strncmp(fd->target, own->target, length - 2) == 0)
-			return fd;
-	}
+	for (size_t i = 0; i < supervisor->fds.count; i++)
+		if (is_former_part(own, &supervisor->fds.fds[i]))
+			return &supervisor->fds.fds[i];
 	return NULL;
+}
+
+/* Whether a console writes to the other part of this file: it has not been given this one yet. */
+static bool is_next_part(const struct audit *audit, const struct audit_process *supervisor,
+			 const struct proc_fd *own)
+{
+	for (size_t i = 0; i < supervisor->fds.count; i++)
+		if (is_former_part(&supervisor->fds.fds[i], own) &&
+		    find_server(audit, &supervisor->fds.fds[i]) != NULL)
+			return true;
+	return false;
 }
 
 /* Whether this is among the first, as many as there are devices without what they serve, that no process has. */
@@ -407,6 +418,9 @@ static void name_supervisor_file(const struct audit *audit, const struct audit_p
 		   (find_server(audit, whole) != NULL || is_kept(audit, supervisor, whole))) {
 		fd->kind = kind;
 		snprintf(fd->role, sizeof(fd->role), "what a console wrote before");
+	} else if (is_next_part(audit, supervisor, own)) {
+		fd->kind = kind;
+		snprintf(fd->role, sizeof(fd->role), "what a console will write");
 	} else if (is_kept(audit, supervisor, own)) {
 		fd->kind = kind;
 		snprintf(fd->role, sizeof(fd->role), "kept for a device");

@@ -529,9 +529,8 @@ static void open_console(struct opening *opening, unsigned index, bool make)
 	if (result < 0)
 		console_fault(opening, key, path != NULL ? path : entry, console->output == CONFIG_OUTPUT_PTY,
 			      -result);
-	else if (!make && path != NULL)
-		opening_claim(opening, key, path, *fd, FILE_WRITTEN, what);
-	if (result == 0 && !make && path != NULL && console->output == CONFIG_OUTPUT_FILE)
+	else if (!make && path != NULL && opening_claim(opening, key, path, *fd, FILE_WRITTEN, what) &&
+		 console->output == CONFIG_OUTPUT_FILE)
 		check_former_part(opening, index, key, path, *fd);
 	free(path);
 }
