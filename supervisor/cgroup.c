@@ -22,10 +22,10 @@
 
 #define MARK	  "user.atoll.vm" /* its value: the VM's name */
 #define VM_PREFIX "atoll-"
-/* A VM's name has no dot. */
 /* Below the root of all cgroups, whose directory root without capabilities cannot change. A VM's group has a dash. */
-#define SHARED	      "atoll"
-#define SHARED_MARK   "*"
+#define SHARED	    "atoll"
+#define SHARED_MARK "*"
+/* A VM's name has no dot. */
 #define LEAF_SUFFIX   ".supervisor"
 #define NAME_SIZE     96
 #define FILE_SIZE     4096 /* what is read of the files of a cgroup: they have a line or some */
