@@ -35,6 +35,7 @@ teardown() {
 	# Not its image's block, nor its size: what it says. It keeps what it is told, and takes no other number back once that
 	# was 0; one that cannot is one whose file system makes no holes.
 	guest_disk image
+	modprobe loop 2>/dev/null || :
 	loop=$(losetup --show -f image) || skip "no loop devices"
 	queue=/sys/block/${loop##*/}/queue
 	alignment=$(($(cat $queue/discard_granularity) / 512))

@@ -53,8 +53,9 @@ echoes() {
 	vm_start guest vm.yaml
 	vm_expect guest 10 '^# flooding'
 	# What the audit sees of a file that is being changed for another. (An ordinary user leaves something unread.)
+	# An emulated guest has written it all before an audit there has begun.
 	for count in 1 2 3 4 5; do
-		"$ATOLL" audit guest >audit || [ $? = 1 ]
+		"$ATOLL" audit guest >audit || [ $? = 1 ] || { [ "$(amount here bed)" = bed ] && break; }
 		grep -q '^console port' audit
 		! grep DEVIATES audit || return 1
 	done

@@ -70,16 +70,16 @@ class Run:
 
     def start_pool(self, builds):
         """As many workers as there are jobs for. An emulated machine takes a processor to itself: where only Linux guests
-        need them, the second one starts behind the builds; they and two of these would stretch each test's time threefold."""
+        need them, they start behind the builds, which would stretch each test's time threefold."""
         places = {job.place for job in self.pool.jobs}
-        if "bed" in places:
-            self.pool.start("bed", 1 if builds and self.kvm != "none" else 2)
+        if "bed" in places and not (builds and self.kvm != "none"):
+            self.pool.start("bed", 2)
         if "here" in places:
             self.pool.start("here", 2 if self.kvm == "hardware" and os.geteuid() == 0 else 1)
 
     def builds_are_done(self):
-        if self.pool.has("bed"):
-            self.pool.start("bed", 2 - self.pool.has("bed"))
+        if any(job.place == "bed" for job in self.pool.jobs) and not self.pool.has("bed"):
+            self.pool.start("bed", 2)
 
     def all(self, wanted):
         chosen = lambda group: [step for step in group if step.__name__ in wanted]
