@@ -263,12 +263,7 @@ static int jail_fork_release(struct jail_fork *fork, int cgroup_fd)
 	return 0;
 }
 
-static int jail_fork_once(struct jail_fork *fork)
-{
-	return jail_fork_into(fork, -1);
-}
-
-int jail_fork_into(struct jail_fork *fork, int cgroup_fd)
+static int jail_fork_once(struct jail_fork *fork, int cgroup_fd)
 {
 	bool moved;
 	sigset_t all, before;
@@ -308,13 +303,18 @@ int jail_fork_into(struct jail_fork *fork, int cgroup_fd)
 	return jail_fork_release(fork, moved ? -1 : cgroup_fd);
 }
 
-int jail_fork(struct jail_fork *fork)
+int jail_fork_into(struct jail_fork *fork, int cgroup_fd)
 {
 	int result = -EBUSY;
 
 	for (unsigned i = 0; result == -EBUSY && i < USER_TRIES; i++)
-		result = jail_fork_once(fork);
+		result = jail_fork_once(fork, cgroup_fd);
 	return result;
+}
+
+int jail_fork(struct jail_fork *fork)
+{
+	return jail_fork_into(fork, -1);
 }
 
 int jail_fork_wait(struct jail_fork *fork)

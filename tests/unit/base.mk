@@ -16,6 +16,7 @@ check_PROGRAMS += tests/unit/test_jail
 TESTS += tests/unit/test_jail
 tests_unit_test_jail_SOURCES = tests/unit/test_jail.c
 tests_unit_test_jail_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_jail_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jail_user_verify
 tests_unit_test_jail_LDADD = $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_jail_record

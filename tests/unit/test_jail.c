@@ -40,6 +40,7 @@
 
 #include "common/control_wire.h"
 #include "common/jail.h"
+#include "common/jail_user.h"
 #include "common/jail_violation.h"
 #include "common/log.h"
 #include "common/syscall_names.h"
@@ -85,6 +86,18 @@ static bool namespaces_allowed(void)
 		if (!namespaces_allowed()) \
 			skip();            \
 	} while (0)
+
+/* Users that another process is said to have taken at the same time. */
+static unsigned users_taken;
+__typeof__(jail_user_verify) __real_jail_user_verify, __wrap_jail_user_verify;
+
+int __wrap_jail_user_verify(const struct jail_users *users, pid_t pid, uint32_t id)
+{
+	if (users_taken == 0)
+		return __real_jail_user_verify(users, pid, id);
+	users_taken--;
+	return -EBUSY;
+}
 
 /* Starts body() in a jail; it gets the socket to us. */
 static struct jail_fork jailed_start(void (*body)(int link_fd))
@@ -830,6 +843,25 @@ static void a_violation_is_described(void **state)
 			 sizeof(small) - 1);
 }
 
+/* G: wherever a process is made. An ordinary user has none to give away. */
+static void another_user_is_chosen_when_one_is_taken(void **state)
+{
+	(void)state;
+	NEED_NAMESPACES();
+	for (int into = 0; into < 2; into++) {
+		struct jail_fork fork;
+		int result;
+
+		users_taken = geteuid() == 0 ? 2 : 0;
+		result = into ? jail_fork_into(&fork, -1) : jail_fork(&fork);
+		if (result == 1)
+			_exit(7);
+		assert_int_equal(result, 0);
+		assert_int_equal(users_taken, 0);
+		assert_int_equal(jailed_end(&fork), 7);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -856,6 +888,7 @@ int main(void)
 		cmocka_unit_test(a_thread_with_another_filter_is_a_failure),
 		cmocka_unit_test(a_filter_that_the_kernel_does_not_take_is_a_failure),
 		cmocka_unit_test(a_violation_is_described),
+		cmocka_unit_test(another_user_is_chosen_when_one_is_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
