@@ -71,9 +71,6 @@ void child_counter(struct child *child, const char *name, uint64_t value);
 /* Sends the replies that wait, in the order in which they were asked for, if all is settled. */
 void child_answer_heartbeats(struct child *child);
 
-/* How long a console that was refused a file waits before it asks again (ConsoleFile of proto/control.proto). */
-#define CONSOLE_REFUSED_US 1000000
-
 /* Waits up to timeout_ms for one message and takes it as the loop would. 0, -ETIMEDOUT, or -EPIPE: there come no more. */
 int child_take_one(struct child *child, int timeout_ms);
 

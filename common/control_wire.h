@@ -11,6 +11,9 @@
 
 #include "proto/control_frame.h"
 
+/* How long a console that was refused a file waits before it asks again (ConsoleFile of proto/control.proto). */
+#define CONSOLE_REFUSED_US 1000000
+
 /* A received envelope and its descriptors. control_message_clear() frees both. */
 struct control_message {
 	Atoll__Control__Envelope *envelope;

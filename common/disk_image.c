@@ -12,6 +12,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "common/line_file.h"
+
 /* What a file system is assumed to write at once when it does not say, or says more. */
 #define PHYSICAL_BLOCK_DEFAULT 4096
 
@@ -104,17 +106,10 @@ static uint64_t queue_attribute(dev_t device, const char *name)
 	char path[96], text[32];
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		ssize_t size;
-		int fd;
-
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s/queue/%s", major(device), minor(device),
 			 folders[i], name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
+		if (line_file_read(AT_FDCWD, path, text, sizeof(text)) < 0)
 			continue;
-		size = read(fd, text, sizeof(text) - 1);
-		close(fd);
-		text[size > 0 ? size : 0] = '\0';
 		return sscanf(text, "%llu", &value) == 1 ? value : 0;
 	}
 	return 0;

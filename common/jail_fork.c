@@ -26,6 +26,7 @@
 
 #include "common/jail.h"
 #include "common/jail_user.h"
+#include "common/line_file.h"
 #include "common/log.h"
 
 #define JAIL_NAMESPACES \
@@ -46,16 +47,9 @@ static int jail_fork_problem(struct jail_fork *fork, int error, const char *step
 static int map_write(pid_t pid, const char *name, const char *text)
 {
 	char path[64];
-	int fd, result = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		result = -errno;
-	close(fd);
-	return result;
+	return line_file_write(AT_FDCWD, path, text);
 }
 
 static int map_write_one(pid_t pid, const char *name, unsigned outer)
@@ -100,15 +94,9 @@ static int jail_write_maps(pid_t pid)
 int jail_enter_cgroup(pid_t pid, int cgroup_fd)
 {
 	char text[16];
-	int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC), length, result = 0;
 
-	if (fd < 0)
-		return -errno;
-	length = snprintf(text, sizeof(text), "%d", (int)pid);
-	if (write(fd, text, (size_t)length) < 0)
-		result = -errno;
-	close(fd);
-	return result;
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	return line_file_write(cgroup_fd, "cgroup.procs", text);
 }
 
 /* Whether an error of clone3(2) is the cgroup's, and not that of the namespaces. */

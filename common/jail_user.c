@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/jail_user.h"
+#include "common/line_file.h"
 
 #define EXTENTS_MAX 340 /* of a map: the kernel's limit */
 #define LOOK_AT	    256 /* that many ids from the first choice on, for one that is free */
@@ -89,18 +90,10 @@ static uint32_t mapped_user(int proc_fd, const char *pid)
 {
 	char path[32], text[64];
 	unsigned inside, outside, length;
-	ssize_t size;
-	int fd;
 
 	snprintf(path, sizeof(path), "%.12s/uid_map", pid);
-	fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (line_file_read(proc_fd, path, text, sizeof(text)) < 0)
 		return UINT32_MAX;
-	size = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (size <= 0)
-		return UINT32_MAX;
-	text[size] = '\0';
 	if (sscanf(text, "%u %u %u", &inside, &outside, &length) != 3 || length != 1)
 		return UINT32_MAX;
 	return outside;

@@ -160,10 +160,9 @@ static void violation_print(const struct violation *violation)
 	size_t prefix = strlen(line);
 	size_t length = prefix + violation_describe(violation, line + prefix, sizeof(line) - prefix - 1);
 
-	if (!violation_serving) {
+	if (!violation_serving)
 		length += violation_describe_misfit(violation->filter, BUILT_WITH, violation_runs_with,
 						    line + length, sizeof(line) - length - 1);
-	}
 	line[length++] = '\n';
 	syscall(SYS_write, STDERR_FILENO, line, length);
 }

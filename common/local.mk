@@ -6,6 +6,7 @@ common_libcommon_la_SOURCES = \
 	common/log_limit.c common/log_limit.h \
 	common/eventfd_wire.c common/eventfd_wire.h \
 	common/escape.c common/escape.h \
+	common/line_file.c common/line_file.h \
 	common/peers.c common/peers.h \
 	common/loop.c common/loop.h \
 	common/fd_passing.c common/fd_passing.h \

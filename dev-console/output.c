@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/child.h"
+#include "common/control_wire.h"
 #include "common/log.h"
 
 /* How soon we see that a pty was opened. */

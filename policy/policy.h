@@ -113,6 +113,9 @@ struct policy_source {
 	const char *directory;
 };
 
+/* Whether the file is a policy's own, ROLE.THREAD.policy; common.policy has rules for policies. May be a path. */
+bool policy_is_its_file(const char *path);
+
 /*
  * Reads the policy of that name (without ".policy"). 0, or -EINVAL with the reasons added to *problems;
  * *policy is then empty. To be cleared with policy_clear().

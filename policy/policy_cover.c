@@ -80,20 +80,12 @@ static void cover_note(struct cover_item *item, const struct policy_record *reco
 		item->roles[item->role_count++] = record->role;
 }
 
-/* Of a policy by itself: ROLE.THREAD.policy, and no common.policy, which a union of policies may have first. */
-static bool is_own_file(const char *path)
-{
-	const char *slash = strrchr(path, '/'), *dot = strchr(slash != NULL ? slash : path, '.');
-
-	return dot != NULL && strchr(dot + 1, '.') != NULL;
-}
-
 /* Whether a file of the policy is another policy's own. */
 static bool cover_adds(const struct policy *policies, size_t count, const struct policy *policy)
 {
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 1; k < policy->file_count; k++)
-			if (policies[i].file_count > 0 && is_own_file(policy->files[k]) &&
+			if (policies[i].file_count > 0 && policy_is_its_file(policy->files[k]) &&
 			    strcmp(policies[i].files[0], policy->files[k]) == 0)
 				return true;
 	return false;

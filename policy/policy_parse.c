@@ -462,10 +462,9 @@ static bool file_name_valid(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == strlen(name);
 }
 
-/* ROLE.THREAD.policy is one, common.policy is not. */
-static bool file_is_policy(const char *name)
+bool policy_is_its_file(const char *path)
 {
-	const char *dot = strchr(name, '.');
+	const char *slash = strrchr(path, '/'), *dot = strchr(slash != NULL ? slash : path, '.');
 
 	return dot != NULL && strchr(dot + 1, '.') != NULL;
 }
@@ -488,7 +487,7 @@ static void include_parse(struct parser *parser, const char *name)
 		return;
 	}
 	parser->depth++;
-	parser->leaf = !file_is_policy(name);
+	parser->leaf = !policy_is_its_file(name);
 	if (parser->depth == DEPTH_MAX && !parser->leaf)
 		FAIL(parser, "a policy that is included may not include another policy");
 	else

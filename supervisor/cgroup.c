@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/jail.h"
+#include "common/line_file.h"
 #include "common/log.h"
 
 #define MARK	  "user.atoll.vm" /* its value: the VM's name */
@@ -89,37 +90,13 @@ static void making_lacks(struct making *making, const char *what, const char *ho
 
 /* --- files of a cgroup --- */
 
-static int file_write(int directory_fd, const char *name, const char *text)
-{
-	int fd = openat(directory_fd, name, O_WRONLY | O_CLOEXEC), result = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		result = -errno;
-	close(fd);
-	return result;
-}
-
-/* Its first bytes, as a string; "" if there is none. */
-static void file_read(int directory_fd, const char *name, char *text, size_t size)
-{
-	int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? 0 : read(fd, text, size - 1);
-
-	text[got > 0 ? got : 0] = '\0';
-	if (fd >= 0)
-		close(fd);
-	text[strcspn(text, "\n")] = '\0';
-}
-
 /* Which of the controllers a file names. */
 static unsigned controllers_read(int directory_fd, const char *name)
 {
 	char text[FILE_SIZE], *rest = text, *word;
 	unsigned found = 0;
 
-	file_read(directory_fd, name, text, sizeof(text));
+	(void)line_file_read(directory_fd, name, text, sizeof(text));
 	while ((word = strsep(&rest, " ")) != NULL)
 		for (unsigned i = 0; i < CONTROLLER_COUNT; i++)
 			if (strcmp(word, controller_names[i]) == 0)
@@ -137,7 +114,7 @@ static int controllers_write(int directory_fd, char sign, unsigned controllers)
 		if (controllers & 1u << i)
 			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%c%s",
 						 used > 0 ? " " : "", sign, controller_names[i]);
-	return controllers == 0 ? 0 : file_write(directory_fd, "cgroup.subtree_control", text);
+	return controllers == 0 ? 0 : line_file_write(directory_fd, "cgroup.subtree_control", text);
 }
 
 static void controllers_list(unsigned controllers, char *text, size_t size)
@@ -323,7 +300,7 @@ static bool image_device(const struct making *making, unsigned disk, char *devic
 	snprintf(path, sizeof(path), "/sys/dev/block/%s/partition", device);
 	if (access(path, F_OK) == 0) {
 		snprintf(path, sizeof(path), "/sys/dev/block/%s/../dev", device);
-		file_read(AT_FDCWD, path, device, size);
+		(void)line_file_read(AT_FDCWD, path, device, size);
 	}
 	return device[0] != '\0';
 }
@@ -503,43 +480,37 @@ static void cgroups_free(struct cgroups *cgroups)
 	free(cgroups);
 }
 
-static bool making_begin(struct making *making)
+/* Tells it if there is no memory. */
+static bool making_begin(struct making *making, const struct config_file *file,
+			 const struct resources *resources, pid_t waiting, struct problems *problems)
 {
 	struct cgroups *cgroups = calloc(1, sizeof(*cgroups));
 
-	making->cgroups = cgroups;
-	if (cgroups == NULL)
-		return false;
-	cgroups->base_fd = cgroups->parent_fd = cgroups->vm_fd = -1;
-	snprintf(cgroups->name, sizeof(cgroups->name), VM_PREFIX "%.64s", making->config->name);
-	snprintf(cgroups->leaf, sizeof(cgroups->leaf), "%.80s" LEAF_SUFFIX, cgroups->name);
-	if (children_new(making))
-		return true;
-	cgroups_free(cgroups);
-	making->cgroups = NULL;
-	return false;
-}
-
-static void making_no_memory(struct making *making)
-{
+	*making = (struct making){.file = file,
+				  .config = file->config,
+				  .resources = resources,
+				  .problems = problems,
+				  .cgroups = cgroups,
+				  .waiting = waiting};
+	if (cgroups != NULL) {
+		cgroups->base_fd = cgroups->parent_fd = cgroups->vm_fd = -1;
+		snprintf(cgroups->name, sizeof(cgroups->name), VM_PREFIX "%.64s", making->config->name);
+		snprintf(cgroups->leaf, sizeof(cgroups->leaf), "%.80s" LEAF_SUFFIX, cgroups->name);
+		if (children_new(making))
+			return true;
+		cgroups_free(cgroups);
+	}
 	making_lacks(making, "cannot be held", strerror(ENOMEM), "free some memory");
+	return false;
 }
 
 void cgroups_look(const struct config_file *file, const struct resources *resources, pid_t waiting,
 		  struct problems *problems)
 {
-	struct making making = {.file = file,
-				.config = file->config,
-				.resources = resources,
-				.problems = problems,
-				.waiting = waiting};
+	struct making making;
 
-	if (!file->config->limited)
+	if (!file->config->limited || !making_begin(&making, file, resources, waiting, problems))
 		return;
-	if (!making_begin(&making)) {
-		making_no_memory(&making);
-		return;
-	}
 	look_around(&making);
 	cgroups_free(making.cgroups);
 }
@@ -612,16 +583,15 @@ static void leftovers_remove(struct making *making)
 static void leaf_leave(struct cgroups *cgroups)
 {
 	int fd = openat(cgroups->parent_fd, cgroups->leaf, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	char text[FILE_SIZE], line[24];
+	char text[FILE_SIZE];
 	int result = controllers_write(cgroups->parent_fd, '-', cgroups->enabled);
 
 	/* One after the other: the list is another then. */
 	for (unsigned i = 0; i < 2 && fd >= 0 && result == 0; i++) {
-		file_read(fd, "cgroup.procs", text, sizeof(text));
+		(void)line_file_read(fd, "cgroup.procs", text, sizeof(text));
 		if (text[0] == '\0')
 			break;
-		snprintf(line, sizeof(line), "%.20s", text);
-		result = file_write(cgroups->parent_fd, "cgroup.procs", line);
+		result = line_file_write(cgroups->parent_fd, "cgroup.procs", text);
 		if (result == -ESRCH)
 			result = 0;
 	}
@@ -701,7 +671,7 @@ static int io_limit(int directory_fd, const char *device, const struct config_io
 		if (values[i] != 0)
 			used += snprintf(text + used, sizeof(text) - (size_t)used, " %s=%" PRIu64, keys[i],
 					 values[i]);
-	return file_write(directory_fd, "io.max", text);
+	return line_file_write(directory_fd, "io.max", text);
 }
 
 /* disk: whose device I/O is limited on; -1: all of them. *step: what failed. */
@@ -714,18 +684,18 @@ static int limits_write(struct making *making, int directory_fd, const struct co
 	if (limits != NULL && limits->memory_bytes != 0) {
 		*step = "memory.max";
 		snprintf(text, sizeof(text), "%" PRIu64, limits->memory_bytes);
-		result = file_write(directory_fd, *step, text);
+		result = line_file_write(directory_fd, *step, text);
 	}
 	if (limits != NULL && limits->cpu_percent != 0 && result == 0) {
 		*step = "cpu.max";
 		snprintf(text, sizeof(text), "%" PRIu64 " %d",
 			 (uint64_t)limits->cpu_percent * (CPU_PERIOD_US / 100), CPU_PERIOD_US);
-		result = file_write(directory_fd, *step, text);
+		result = line_file_write(directory_fd, *step, text);
 	}
 	if (limits != NULL && limits->pids != 0 && result == 0) {
 		*step = "pids.max";
 		snprintf(text, sizeof(text), "%u", limits->pids);
-		result = file_write(directory_fd, *step, text);
+		result = line_file_write(directory_fd, *step, text);
 	}
 	for (unsigned i = 0;
 	     limits != NULL && limits->io != NULL && result == 0 && i < making->config->disks_count; i++) {
@@ -809,22 +779,14 @@ static int make_all(struct making *making, const char **step)
 struct cgroups *cgroups_make(const struct config_file *file, const struct resources *resources, pid_t waiting,
 			     struct problems *problems)
 {
-	struct making making = {.file = file,
-				.config = file->config,
-				.resources = resources,
-				.problems = problems,
-				.waiting = waiting};
+	struct making making;
 	size_t before = problems->count;
 	const char *step = "";
 	char text[160];
 	int result;
 
-	if (!file->config->limited)
+	if (!file->config->limited || !making_begin(&making, file, resources, waiting, problems))
 		return NULL;
-	if (!making_begin(&making)) {
-		making_no_memory(&making);
-		return NULL;
-	}
 	look_around(&making);
 	if (problems->count == before)
 		leftovers_remove(&making);
@@ -846,10 +808,10 @@ int cgroups_fd(const struct cgroups *cgroups, enum child_role role, const char *
 	char name[NAME_SIZE];
 
 	if (cgroups == NULL)
-		return 0;
+		return -1;
 	child_name(role, id, name);
 	for (unsigned i = 0; i < cgroups->child_count; i++)
 		if (strcmp(cgroups->children[i].name, name) == 0)
 			return cgroups->children[i].fd;
-	return 0;
+	return -1;
 }

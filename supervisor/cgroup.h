@@ -46,7 +46,7 @@ void cgroups_look(const struct config_file *file, const struct resources *resour
 struct cgroups *cgroups_make(const struct config_file *file, const struct resources *resources, pid_t waiting,
 			     struct problems *problems);
 
-/* The directory of a process's cgroup, which stays ours; id: of its device. 0: it has none (also for NULL). */
+/* The directory of a process's cgroup, which stays ours; id: of its device. -1: it has none (also for NULL). */
 int cgroups_fd(const struct cgroups *cgroups, enum child_role role, const char *id);
 
 /* When no process of the VM is left. NULL: nothing. What cannot be removed is warned of. */

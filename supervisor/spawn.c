@@ -112,7 +112,7 @@ static int spawn_outside(const char *path, char *const *arguments, int cgroup_fd
 	*pidfd = pidfd_open(new_pid, 0);
 	result = *pidfd < 0 ? -errno : 0;
 	/* It has nothing of the guest's before its configuration comes. */
-	if (result == 0 && cgroup_fd > 0)
+	if (result == 0 && cgroup_fd >= 0)
 		result = jail_enter_cgroup(new_pid, cgroup_fd);
 	if (result < 0) {
 		if (*pidfd >= 0)
@@ -207,7 +207,7 @@ static int spawn_inside(const char *path, char *const *arguments, const struct s
 
 	if (program_fd < 0)
 		return -errno;
-	result = jail_fork_into(&fork, limits != NULL && limits->cgroup_fd > 0 ? limits->cgroup_fd : -1);
+	result = jail_fork_into(&fork, limits != NULL ? limits->cgroup_fd : -1);
 	if (result == 1)
 		spawn_execute(&fork, arguments, limits, control_fd, output_fd, program_fd);
 	close(program_fd);
@@ -256,7 +256,7 @@ int spawn_program(const char *program, const char *title, bool sandbox, const st
 	spawn_program_path(program, path, sizeof(path));
 	*problem = (struct spawn_problem){0};
 	result = sandbox ? spawn_inside(path, arguments, limits, control_fd, output_fd, pid, pidfd, problem)
-			 : spawn_outside(path, arguments, limits != NULL ? limits->cgroup_fd : 0, control_fd,
+			 : spawn_outside(path, arguments, limits != NULL ? limits->cgroup_fd : -1, control_fd,
 					 output_fd, pid, pidfd);
 	if (result < 0 && problem->step == NULL) {
 		problem->step = "";

@@ -22,7 +22,7 @@ int spawn_probe(struct spawn_problem *problem);
 struct spawn_limits {
 	uint64_t memory; /* address space: all that it maps */
 	uint64_t file;	 /* the end of a file that it writes, truncates or allocates: beyond is EFBIG */
-	int cgroup_fd; /* of the directory of its cgroup; 0: it is in ours. Holds outside of a sandbox too. */
+	int cgroup_fd; /* of the directory of its cgroup; -1: it is in ours. Holds outside of a sandbox too. */
 };
 
 /*

@@ -157,10 +157,8 @@ static int blk_configure(struct vm *vm, const struct vm_device *device, int wire
 	configure.id = (char *)device->id;
 	configure.readonly = vm->config->disks[device->index].readonly;
 	configure.queues = device->queues;
-	if (vm->resources->disk_discards != NULL) {
-		configure.discard_max = vm->resources->disk_discards[device->index].max;
-		configure.discard_granularity = vm->resources->disk_discards[device->index].granularity;
-	}
+	configure.discard_max = vm->resources->disk_discards[device->index].max;
+	configure.discard_granularity = vm->resources->disk_discards[device->index].granularity;
 	configure.log_level = log_get_level();
 	configure.no_sandbox = device->child->no_sandbox;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;

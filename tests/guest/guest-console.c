@@ -523,19 +523,25 @@ static void serve_serial(void)
 	print("\n");
 }
 
-/* The same pattern as flood()'s, as fast as it is taken. */
-static void flood_virtio(uint64_t count)
+static void serve_start(void)
 {
 	static struct virtio_device device;
-	uint64_t sent, i;
 
-	serve_out = memory_get(SERVE_CHUNK, 4096);
 	if (!virtio_find(VIRTIO_ID_CONSOLE, 0, &device))
 		guest_fail("there is no virtio-console");
 	if (!virtio_negotiate(&device, 0) || !virtqueue_setup(&serve_rx, &device, 0, 2) ||
 	    !virtqueue_setup(&serve_tx, &device, 1, 1))
 		guest_fail("virtio-console does not start");
 	virtio_start(&device);
+}
+
+/* The same pattern as flood()'s, as fast as it is taken. */
+static void flood_virtio(uint64_t count)
+{
+	uint64_t sent, i;
+
+	serve_out = memory_get(SERVE_CHUNK, 4096);
+	serve_start();
 	print("# flooding\n");
 	for (sent = 0; sent < count; sent += i) {
 		for (i = 0; i < SERVE_CHUNK && sent + i < count; i++)
@@ -548,17 +554,11 @@ static void flood_virtio(uint64_t count)
 /* While it answers one buffer of input the device has another: it looks for input all the time, as with a Linux guest. */
 static void serve_virtio(void)
 {
-	static struct virtio_device device;
 	struct segment segments[2] = {{serve_in, SERVE_CHUNK}, {serve_in + SERVE_CHUNK, SERVE_CHUNK}};
 	unsigned turn = 0;
 	uint32_t length;
 
-	if (!virtio_find(VIRTIO_ID_CONSOLE, 0, &device))
-		guest_fail("there is no virtio-console");
-	if (!virtio_negotiate(&device, 0) || !virtqueue_setup(&serve_rx, &device, 0, 2) ||
-	    !virtqueue_setup(&serve_tx, &device, 1, 1))
-		guest_fail("virtio-console does not start");
-	virtio_start(&device);
+	serve_start();
 	virtqueue_add(&serve_rx, &segments[0], 0, 1);
 	do {
 		virtqueue_add(&serve_rx, &segments[++turn & 1], 0, 1);
