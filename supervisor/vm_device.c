@@ -224,6 +224,7 @@ static void undertaker_died(struct vm_device *device)
 	const struct child_process *child = device->undertaker;
 	const char *program = child_role_program(CHILD_ROLE_UNDERTAKER), *vm = device->vm->config->name;
 	uint64_t now = vm_now(), delay;
+	bool misfits = child_process_misfits(child);
 	char how[LOG_TEXT_MAX];
 
 	loop_timer_disarm(device->timer);
@@ -237,12 +238,12 @@ static void undertaker_died(struct vm_device *device)
 		return;
 	}
 	/* One that does not fit its policy would do no better the next time. */
-	if (child_process_misfits(child) ||
-	    !restart_decide(&device->undertaker_restart, now,
-			    device->core_serves ? now - device->serving_us : 0, &delay)) {
-		log_error("%s: %s/%s %s, once too often; nobody answers the guest for this device; revive it "
+	if (misfits || !restart_decide(&device->undertaker_restart, now,
+				       device->core_serves ? now - device->serving_us : 0, &delay)) {
+		log_error("%s: %s/%s %s, %s; nobody answers the guest for this device; revive it "
 			  "with \"atoll restart %s %s\"",
-			  program, vm, device->id, how, vm, device->id);
+			  program, vm, device->id, how, misfits ? "and no other is tried" : "once too often",
+			  vm, device->id);
 		device_tell_core_failed(device);
 		return;
 	}

@@ -128,6 +128,19 @@ call='main called openat\(.*\), which blk\.main\.policy does not allow; see atol
 	done
 }
 
+@test "H: an undertaker that its filter ends before it serves is not tried again, and that is said" {
+	fake blk=asked undertaker=library
+	disk
+	# It does so when it is asked for its counters.
+	wait_until 5 is blk state failed
+	wait_until 10 grep -q "nobody answers the guest for this device" log
+	cat log
+	grep -qE "atoll-undertaker: bad/root was ended by its filter: .*it had not served yet: .*, and no other is tried; nobody answers the guest for this device; revive it with \"atoll restart bad root\"" log
+	! grep -q "another takes its place" log
+	running bad
+	end
+}
+
 # --- counters and texts (F3), answers that nobody asked for (F4) ---
 
 @test "F3: as many long counters as there may be, of each of many devices, are listed and audited" {
