@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/control_wire.h"
+#include "common/escape.h"
 #include "supervisor/commands.h"
 #include "supervisor/monitor_client.h"
 #include "supervisor/runtime_dir.h"
@@ -70,21 +71,16 @@ static void list_print_text(const Reply *reply, pid_t pid)
 	}
 }
 
-/* JSON has no bytes that are not UTF-8; a text that came from a process may. They are written as \xNN. */
+/* JSON has no bytes that are not UTF-8; a text that came from a process may. */
 static json_t *list_json_text(const char *text)
 {
 	json_t *string = json_string(text);
-	size_t used = 0, size = 4 * strlen(text) + 1;
-	char *escaped;
+	size_t length = strlen(text), size = ESCAPE_BYTE_MAX * length + 1;
+	char *escaped = string == NULL ? malloc(size) : NULL;
 
-	if (string != NULL)
-		return string;
-	escaped = malloc(size);
 	if (escaped == NULL)
-		return json_string("");
-	escaped[0] = '\0';
-	for (const unsigned char *c = (const unsigned char *)text; *c != '\0'; c++)
-		used += (size_t)snprintf(escaped + used, size - used, *c < 0x80 ? "%c" : "\\x%02x", *c);
+		return string != NULL ? string : json_string("");
+	escape_text(text, length, ESCAPE_TEXT, escaped, size);
 	string = json_string(escaped);
 	free(escaped);
 	return string;
