@@ -186,12 +186,12 @@ static void processes_clear(struct audit *audit)
 	free(audit->processes);
 	audit->processes = NULL;
 	audit->process_count = 0;
+	unix_sockets_free(&audit->sockets);
 }
 
 void audit_clear(struct audit *audit)
 {
 	processes_clear(audit);
-	unix_sockets_free(&audit->sockets);
 	free(audit->shares);
 	audit->shares = NULL;
 	audit->share_count = 0;
@@ -312,6 +312,20 @@ static void sockets_gather(struct audit *audit)
 	unix_sockets_sort(&audit->sockets);
 }
 
+/* Whether each socket that a process has is one that the kernel tells of; what has come or gone in between is not. */
+static bool sockets_are_known(const struct audit *audit)
+{
+	for (size_t i = 0; i < audit->process_count; i++) {
+		const struct audit_process *process = &audit->processes[i];
+
+		for (size_t k = 0; k < process->fds.count; k++)
+			if (process->fd_roles[k].kind == AUDIT_FD_OTHER &&
+			    strncmp(process->fds.fds[k].target, "socket:", 7) == 0)
+				return false;
+	}
+	return true;
+}
+
 static uint64_t inode_at(int directory_fd, const char *path, int *error)
 {
 	struct stat status;
@@ -379,19 +393,22 @@ int audit_gather(struct audit *audit, const char *vm, int socket_fd, pid_t super
 	audit->own_error = self_fd < 0 ? self_fd : proc_read_namespaces(self_fd, &audit->own);
 	if (self_fd >= 0)
 		close(self_fd);
-	for (unsigned i = 0; i < QUERIES_MAX && result == 0 && !settled; i++) {
+	folder_gather(audit, vm);
+	/* Each look is as near to one moment as can be. A socket that is strange in the last of them is strange. */
+	for (unsigned i = 0; i < QUERIES_MAX && result == 0 && (!settled || !sockets_are_known(audit)); i++) {
 		processes_clear(audit);
 		result = processes_gather(audit, socket_fd, supervisor, proc_fd, &settled);
+		if (result < 0 || !settled)
+			continue;
+		sockets_gather(audit);
+		result = audit_name_fds(audit);
 	}
 	if (result == 0 && !settled)
 		result = -EAGAIN;
 	if (result == 0) {
 		flight_settle(audit);
 		audit_gather_outside(audit, proc_fd);
-		folder_gather(audit, vm);
-		sockets_gather(audit);
 		audit_gather_shares(audit);
-		result = audit_name_fds(audit);
 	}
 	close(proc_fd);
 	if (result < 0)

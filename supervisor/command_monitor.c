@@ -60,7 +60,7 @@ static int order_kill(int fd, const char *name, pid_t pid)
 {
 	if (order_give(fd, name, ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_KILL) < 0)
 		return EXIT_STATUS_FAILED;
-	if (monitor_client_wait_end(fd, END_TIMEOUT_MS) == 0)
+	if (monitor_client_wait_end(fd, pid, END_TIMEOUT_MS) == 0)
 		return EXIT_STATUS_OK;
 	report_error("%s: it did not end in %d seconds; end process %d with kill -9", name,
 		     END_TIMEOUT_MS / 1000, (int)pid);
@@ -106,8 +106,9 @@ int command_stop(int argc, char **argv)
 	result = order_give(fd, argv[optind], ATOLL__CONTROL__MONITOR_REQUEST__COMMAND__COMMAND_POWER_BUTTON);
 	status = EXIT_STATUS_FAILED;
 	if (result == 0)
-		status = monitor_client_wait_end(fd, timeout * 1000) == 0 ? EXIT_STATUS_OK
-									  : order_kill(fd, argv[optind], pid);
+		status = monitor_client_wait_end(fd, pid, timeout * 1000) == 0
+				 ? EXIT_STATUS_OK
+				 : order_kill(fd, argv[optind], pid);
 	close(fd);
 	return status;
 }

@@ -4,11 +4,16 @@
 #include "supervisor/monitor_client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "supervisor/runtime_dir.h"
+
+/* A supervisor closes its sockets as almost the last thing that it does. */
+#define PROCESS_END_MS 2000
 
 int monitor_client_connect(const char *name, pid_t *pid)
 {
@@ -100,15 +105,22 @@ int monitor_client_query(int socket_fd, int timeout_ms, struct control_message *
 	return result;
 }
 
-int monitor_client_wait_end(int socket_fd, int timeout_ms)
+int monitor_client_wait_end(int socket_fd, pid_t pid, int timeout_ms)
 {
 	struct control_message message;
+	/* Of a process that is there, for the socket is open: the number is nobody else's yet. */
+	struct pollfd process = {.fd = pidfd_open(pid, 0), .events = POLLIN};
 	int result = control_receive_timeout(socket_fd, timeout_ms, &message);
 
 	if (result == 1) {
 		/* Nothing is said that was not asked for. */
 		control_message_clear(&message);
-		return -EPROTO;
+		result = -EPROTO;
+	}
+	if (process.fd >= 0) {
+		if (result == 0)
+			poll(&process, 1, PROCESS_END_MS);
+		close(process.fd);
 	}
 	return result;
 }
