@@ -87,18 +87,6 @@ teardown() {
 	guest_steady
 }
 
-# A failed assertion, or what the C library finds wrong with its heap, is a crash: not a call that the process may not make.
-@test "abort(3) in a queue's thread is a crash, of which the guest notices nothing" {
-	mkdir libexec
-	ln -s "${ATOLL_LIBEXEC_DIR:?}"/atoll-* libexec
-	ln -sf "$ATOLL_HELPER_DIR/aborting_blk" libexec/atoll-blk
-	guest_config guest-blk 'steady=1000' 'restart: {backoff: 1ms, limit: 1000}' "${disks[@]}"
-	ATOLL_LIBEXEC_DIR=$PWD/libexec guest_steady
-	cat guest.err
-	! grep -q 'does not allow' guest.err
-	[ "$(grep -c 'guest/root was killed by signal 6 (Aborted)' guest.err)" -ge 3 ]
-}
-
 # qemu_is STATE: QEMU's monitor, on descriptors 8 and 9, says so within 10 s.
 qemu_is() {
 	local line

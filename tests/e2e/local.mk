@@ -77,12 +77,5 @@ tests_e2e_helpers_crash_blk_SOURCES = dev-blk/main.c
 tests_e2e_helpers_crash_blk_CPPFLAGS = $(AM_CPPFLAGS) -DENABLE_CRASH_POINTS
 tests_e2e_helpers_crash_blk_LDADD = dev-blk/libblk_crash.la $(dev_blk_atoll_blk_LDADD)
 
-# One whose queue's thread aborts.
-E2E_HELPERS += tests/e2e/helpers/aborting_blk
-tests_e2e_helpers_aborting_blk_SOURCES = dev-blk/main.c tests/e2e/helpers/aborting_queue.c
-tests_e2e_helpers_aborting_blk_CPPFLAGS = $(AM_CPPFLAGS)
-tests_e2e_helpers_aborting_blk_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=virtqueue_pop
-tests_e2e_helpers_aborting_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
-
 # make bench, in slices too short to mean anything.
 EXTRA_DIST += tests/e2e/bench.bats
