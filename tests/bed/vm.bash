@@ -21,6 +21,12 @@ vm_type() {
 	printf '%s\n' "$2" >&"${!fd}"
 }
 
+# vm_lives PID: without a fork. One that has ended does not, though the shell may not have noticed.
+vm_lives() {
+	local line
+	IFS= read -r line 2>/dev/null <"/proc/$1/stat" && line=${line##*) } && [[ $line != Z* ]]
+}
+
 # vm_expect NAME SECONDS PATTERN: waits until a line of the console holds PATTERN (extended regular expression; ^ at its
 # beginning is the line's), after what an earlier vm_expect saw.
 vm_expect() {
@@ -31,7 +37,7 @@ vm_expect() {
 	exec {quiet}<> <(:)
 	rest=${!text:-$'\n'}
 	while :; do
-		kill -0 "${!pid}" 2>/dev/null && dead=no || dead=yes
+		vm_lives "${!pid}" 2>/dev/null && dead=no || dead=yes
 		while chunk= && IFS= read -r -N 1024 -u "${!fd}" chunk || [ -n "$chunk" ]; do
 			rest+=$chunk
 			[[ $rest =~ $pattern ]] && break 2
@@ -62,10 +68,12 @@ vm_expect() {
 vm_wait() {
 	local pid=vm_pid_$1 deadline=$((SECONDS + $2 * patience)) fd=vm_in_$1 quiet
 	exec {quiet}<> <(:)
-	while kill -0 "${!pid}" 2>/dev/null; do
+	while vm_lives "${!pid}" 2>/dev/null; do
 		if [ $SECONDS -ge $deadline ]; then
 			echo "vm_wait: $1 did not end; its console ended with:"
 			tail -c 3000 "$1.out"
+			echo "and these processes are there:"
+			ps -e -o pid=,ppid=,stat=,wchan=,args= | tail -n 30
 			exec {quiet}>&-
 			kill -9 "${!pid}"
 			wait "${!pid}" 2>/dev/null
