@@ -8,7 +8,7 @@ teardown() { linux_teardown; }
 
 # bats test_tags=user,limit:300
 @test "one processor boots Debian to a login prompt; atoll stop powers it off through ACPI" {
-	linux_config halt 1 512MiB bzImage "root=ID=root systemd.show_status=0 $linux_systemd" <<<$'disks:\n  - {id: root, path: root.img}'
+	linux_config halt 1 512MiB bzImage "root=ID=root systemd.show_status=0" <<<$'disks:\n  - {id: root, path: root.img}'
 	vm_start halt halt.yaml
 	vm_expect halt 150 'guest login: '
 	"$ATOLL" list | grep -q '^halt'
@@ -26,7 +26,7 @@ teardown() { linux_teardown; }
 	cpus=$(amount 4 2)
 	truncate -s 512M data.img
 	own data.img
-	linux_config debian $cpus 6GiB bzImage "root=ID=root systemd.show_status=0 $linux_systemd" <<-END
+	linux_config debian $cpus 6GiB bzImage "root=ID=root systemd.show_status=0" <<-END
 		disks:
 		  - {id: data, path: data.img}
 		  - {id: root, path: root.img}

@@ -37,9 +37,6 @@ die() { echo "$*"; return 1; }
 # own FILE...: makes them the user's, where there is one.
 own() { [ -z "${ATOLL_TEST_USER:-}" ] || chown "$ATOLL_TEST_USER" "$@"; }
 
-# systemd gives up on what takes longer than a minute and a half, by its own clock, which knows nothing of patience.
-linux_systemd="systemd.default_timeout_start_sec=$((60 * patience)) systemd.default_device_timeout_sec=$((60 * patience))"
-
 # linux_config NAME CPUS MEMORY KERNEL CMDLINE: NAME.yaml; more YAML on stdin.
 linux_config() {
 	{
