@@ -2,17 +2,16 @@
  * Loading a config file, in three steps: its shape and lines (config_tree.c), its values (libcyaml, by
  * config_schema.c), their meaning (config_check.c). Each step looks for as many problems as it can.
  */
-#include "supervisor/config.h"
+#include "supervisor/config_load.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/config_check.h"
 #include "supervisor/config_schema.h"
 
 /* A description of one machine; a larger file is some other file. */
@@ -133,25 +132,4 @@ void config_file_clear(struct config_file *file)
 	if (file->config != NULL)
 		cyaml_free(&cyaml_config, &config_schema, file->config, 0);
 	file->config = NULL;
-}
-
-unsigned config_file_line(const struct config_file *file, const char *format, ...)
-{
-	char path[256];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(path, sizeof(path), format, arguments);
-	va_end(arguments);
-	return file->tree != NULL ? config_tree_line(file->tree, path) : 1;
-}
-
-char *config_file_path(const struct config_file *file, const char *path)
-{
-	const char *slash = file->path != NULL ? strrchr(file->path, '/') : NULL;
-	char *result;
-
-	if (path[0] == '/' || slash == NULL)
-		return strdup(path);
-	return asprintf(&result, "%.*s/%s", (int)(slash - file->path), file->path, path) < 0 ? NULL : result;
 }
