@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "common/virtqueue.h"
+#include "common/virtio_spec.h"
 
 #define inflight_load(location) __atomic_load_n(&(location), __ATOMIC_RELAXED)
 

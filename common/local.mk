@@ -2,7 +2,8 @@
 noinst_LTLIBRARIES += common/libcommon.la
 
 common_libcommon_la_SOURCES = \
-	common/log.c common/log.h common/log_line.h \
+	common/log.c common/log.h \
+	common/log_record.c common/log_record.h \
 	common/log_limit.c common/log_limit.h \
 	common/eventfd_wire.c common/eventfd_wire.h \
 	common/escape.c common/escape.h \

@@ -14,29 +14,10 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "common/log_limit.h"
-
-enum log_level {
-	LOG_LEVEL_ERROR,
-	LOG_LEVEL_WARNING,
-	LOG_LEVEL_NOTICE, /* the default threshold */
-	LOG_LEVEL_INFO,
-	LOG_LEVEL_DEBUG,
-};
-
-/* The longest text of a record in bytes, its terminator included; longer ones are cut with "...". */
-#define LOG_TEXT_MAX 1024
-
-struct log_record {
-	enum log_level level;
-	uint64_t time_us;    /* microseconds since the epoch, CLOCK_REALTIME */
-	const char *program; /* "atoll-blk" */
-	const char *object;  /* "web/root", "web", or "" */
-	const char *text;    /* valid during the call only */
-};
+#include "common/log_record.h"
 
 typedef void (*log_sink_fn)(const struct log_record *record, void *argument);
 
@@ -52,9 +33,6 @@ void log_set_sink(log_sink_fn sink, void *argument);
 
 /* Writes one record to a descriptor as the line shown above, in one write(2). */
 void log_write_line(int fd, const struct log_record *record);
-
-/* "error", "warning", "notice", "info", "debug". */
-const char *log_level_name(enum log_level level);
 
 void log_message(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -65,4 +65,7 @@ struct virtq_used {
 };
 #define VIRTQ_USED_F_NO_NOTIFY 1
 
+/* 2.6: "Queue Size ... maximum 32768" */
+#define VIRTQUEUE_SIZE_MAX 32768
+
 #endif

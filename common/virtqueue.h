@@ -21,8 +21,8 @@
 
 #include "common/guest_memory.h"
 #include "common/vhost_user_spec.h"
+#include "common/virtio_spec.h"
 
-#define VIRTQUEUE_SIZE_MAX 32768 /* 2.6: "Queue Size ... maximum 32768" */
 /* The iovecs of one chain at most; a chain that needs more is a broken ring. */
 #define VIRTQUEUE_IOV_MAX 1024
 

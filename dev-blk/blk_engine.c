@@ -1,28 +1,11 @@
-/* What the engines share: the choice, and an operation as plain system calls. */
+/* What the engines share: an operation as plain system calls. */
 #include "dev-blk/blk_engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#include "common/log.h"
-
-int blk_engine_new(enum blk_engine_kind kind, int image_fd, int wake_fd, unsigned depth,
-		   const struct seccomp_filter *filter, struct blk_engine **engine)
-{
-	int result;
-
-	if (kind != BLK_ENGINE_SYNC) {
-		result = blk_engine_uring_new(image_fd, wake_fd, depth, filter, engine);
-		if (result == 0 || kind == BLK_ENGINE_URING)
-			return result;
-		log_info("io_uring is not available: %s; using plain system calls", strerror(-result));
-	}
-	return blk_engine_sync_new(image_fd, wake_fd, engine);
-}
 
 void blk_engine_finish(struct blk_engine *engine, struct blk_io *io)
 {

@@ -18,14 +18,6 @@
 #include <sys/queue.h>
 #include <sys/uio.h>
 
-#include "common/seccomp_filter.h"
-
-enum blk_engine_kind {
-	BLK_ENGINE_AUTO, /* io_uring, else sync */
-	BLK_ENGINE_URING,
-	BLK_ENGINE_SYNC,
-};
-
 enum blk_io_kind {
 	BLK_IO_READ,
 	BLK_IO_WRITE,
@@ -87,14 +79,6 @@ struct blk_engine {
 	_Atomic uint64_t ring_operations[BLK_RING_OPERATIONS]; /* written by its thread alone */
 };
 
-/*
- * Makes an engine for up to `depth` operations at a time. wake_fd is a non-blocking eventfd, borrowed like
- * image_fd; writing it ends a wait. filter: of the policy that names the operations a ring may carry out; NULL:
- * all. Returns 0 or -errno; BLK_ENGINE_AUTO fails for lack of memory only.
- */
-int blk_engine_new(enum blk_engine_kind kind, int image_fd, int wake_fd, unsigned depth,
-		   const struct seccomp_filter *filter, struct blk_engine **engine);
-
 /* No operation may be in flight. */
 static inline void blk_engine_free(struct blk_engine *engine)
 {
@@ -155,8 +139,5 @@ static inline unsigned blk_engine_in_flight(const struct blk_engine *engine)
 /* Carries an operation out by a system call of this thread, at whatever price. Sets io->result. */
 void blk_io_execute(int image_fd, struct blk_io *io);
 void blk_engine_finish(struct blk_engine *engine, struct blk_io *io);
-int blk_engine_uring_new(int image_fd, int wake_fd, unsigned depth, const struct seccomp_filter *filter,
-			 struct blk_engine **engine);
-int blk_engine_sync_new(int image_fd, int wake_fd, struct blk_engine **engine);
 
 #endif

@@ -1,4 +1,6 @@
 /* The engine of plain system calls: an operation is finished when it has been started. */
+#include "dev-blk/blk_engine_sync.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -6,7 +8,6 @@
 #include <unistd.h>
 
 #include "common/eventfd_wire.h"
-#include "dev-blk/blk_engine.h"
 
 static void sync_free(struct blk_engine *engine)
 {

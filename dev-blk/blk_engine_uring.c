@@ -19,6 +19,8 @@
  * count grows, and each write to it is told. The ring is made by the thread that uses it, before the process
  * seals itself, and restricted to these operations.
  */
+#include "dev-blk/blk_engine_uring.h"
+
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
@@ -31,7 +33,6 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "dev-blk/blk_engine.h"
 
 /* An operation in this thread that took this long may have waited for something; how long we then look closer; how long
  * we leave it to workers, if it had. */

@@ -14,7 +14,7 @@
 #include "common/seccomp_filter.h"
 #include "common/virtqueue.h"
 #include "dev-blk/blk_disk.h"
-#include "dev-blk/blk_engine.h"
+#include "dev-blk/blk_engine_kind.h"
 
 /* What a queue counted since it was made. */
 enum blk_counter {

@@ -4,8 +4,9 @@ dev_blk_libblk_la_SOURCES = \
 	dev-blk/virtio_blk_spec.h \
 	dev-blk/blk_disk.c dev-blk/blk_disk.h \
 	dev-blk/blk_engine.c dev-blk/blk_engine.h \
-	dev-blk/blk_engine_sync.c \
-	dev-blk/blk_engine_uring.c \
+	dev-blk/blk_engine_kind.c dev-blk/blk_engine_kind.h \
+	dev-blk/blk_engine_sync.c dev-blk/blk_engine_sync.h \
+	dev-blk/blk_engine_uring.c dev-blk/blk_engine_uring.h \
 	dev-blk/blk_request.c dev-blk/blk_request.h \
 	dev-blk/blk_queue.c dev-blk/blk_queue.h \
 	dev-blk/blk_state.c dev-blk/blk_state.h \

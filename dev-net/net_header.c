@@ -5,7 +5,6 @@
 
 #include "common/tap.h"
 #include "common/virtio_spec.h"
-#include "dev-net/net_port.h"
 
 #define GUEST_TSO (VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO4) | VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO6))
 #define GUEST_USO (VIRTIO_BIT(VIRTIO_NET_F_GUEST_USO4) | VIRTIO_BIT(VIRTIO_NET_F_GUEST_USO6))

@@ -12,6 +12,13 @@
 
 #include "dev-net/virtio_net_spec.h"
 
+/* The longest frame that is carried: an IPv6 packet without jumbo payload, behind two VLAN tags. */
+#define NET_FRAME_MAX (14 + 2 * 4 + 40 + 65535)
+/* The shortest: an Ethernet header. */
+#define NET_FRAME_MIN 14
+/* What stands in front of each frame, towards the guest and towards the tap alike. */
+#define NET_HEADER_SIZE 12
+
 /* All feature bits that are about what the driver does with received frames. */
 extern const uint64_t net_guest_offloads;
 

@@ -10,13 +10,7 @@
 #include <stdint.h>
 
 #include "dev-net/net_filter.h"
-
-/* The longest frame that is carried: an IPv6 packet without jumbo payload, behind two VLAN tags. */
-#define NET_FRAME_MAX (14 + 2 * 4 + 40 + 65535)
-/* The shortest: an Ethernet header. */
-#define NET_FRAME_MIN 14
-/* What stands in front of each frame, towards the guest and towards the tap alike. */
-#define NET_HEADER_SIZE 12
+#include "dev-net/net_header.h"
 
 enum net_counter {
 	NET_COUNTER_RX_PACKETS,

@@ -181,3 +181,26 @@ const struct seccomp_filter *const *audit_filters(void)
 {
 	return seccomp_filters;
 }
+
+const char *audit_name_number(const char *name, const char *kind)
+{
+	size_t length = strlen(kind);
+	const char *number = name + length;
+
+	if (strncmp(name, kind, length) != 0 || *number == '\0' ||
+	    strspn(number, "0123456789") != strlen(number))
+		return NULL;
+	return number;
+}
+
+const struct audit_thread_rule *audit_rule_of_thread(const struct audit_rule *rule, const char *name,
+						     bool first)
+{
+	if (first)
+		return &rule->threads[0];
+	for (const struct audit_thread_rule *entry = &rule->threads[1]; entry->name != NULL; entry++)
+		if (entry->alike ? strcmp(name, entry->name) == 0
+				 : audit_name_number(name, entry->name) != NULL)
+			return entry;
+	return NULL;
+}

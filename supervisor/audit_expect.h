@@ -41,6 +41,9 @@ struct audit_rule {
 	const struct audit_limit_rule *limits[2]; /* lists, each ended by PROC_LIMITS_COUNT */
 };
 
+/* "vcpu12" for "vcpu": the number behind it, or NULL. */
+const char *audit_name_number(const char *name, const char *kind);
+
 /* The rule of a thread: of the first of its process, and of others by their name; NULL: there is none. */
 const struct audit_thread_rule *audit_rule_of_thread(const struct audit_rule *rule, const char *name,
 						     bool first);

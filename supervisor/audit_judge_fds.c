@@ -1,12 +1,14 @@
 /*
  * The open descriptors of a process, counted by what they are for; and with whom it has descriptions in common.
  */
+#include "supervisor/audit_judge_fds.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "supervisor/audit_judge.h"
+#include "supervisor/audit_check.h"
 
 /* Sealed by guest_ram.c and state_page.c: nobody may change its size under the others. */
 #define SIZE_SEALS ((unsigned)(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))

@@ -4,12 +4,14 @@
  * From the last installed: the thread's own, its process's, then what its parent wore. A slot's constant is the
  * only thing that may be another, and it must be what the table says: a vCPU's own descriptor.
  */
+#include "supervisor/audit_judge_filters.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/audit_judge.h"
+#include "supervisor/audit_check.h"
 
 static bool is_slot(const struct seccomp_filter *filter, unsigned instruction)
 {
@@ -57,29 +59,6 @@ static bool filters_equal(const struct trace_filter *a, const struct trace_filte
 	       memcmp(a->instructions, b->instructions, a->count * sizeof(*a->instructions)) == 0;
 }
 
-/* "vcpu12" for "vcpu": the number behind it, or NULL. */
-static const char *name_number(const char *name, const char *kind)
-{
-	size_t length = strlen(kind);
-	const char *number = name + length;
-
-	if (strncmp(name, kind, length) != 0 || *number == '\0' ||
-	    strspn(number, "0123456789") != strlen(number))
-		return NULL;
-	return number;
-}
-
-const struct audit_thread_rule *audit_rule_of_thread(const struct audit_rule *rule, const char *name,
-						     bool first)
-{
-	if (first)
-		return &rule->threads[0];
-	for (const struct audit_thread_rule *entry = &rule->threads[1]; entry->name != NULL; entry++)
-		if (entry->alike ? strcmp(name, entry->name) == 0 : name_number(name, entry->name) != NULL)
-			return entry;
-	return NULL;
-}
-
 static unsigned rule_filter_count(const struct audit_thread_rule *rule)
 {
 	return (rule->filters[0] != NULL) + (rule->filters[1] != NULL);
@@ -92,7 +71,7 @@ static void judge_slots(const struct audit_process *process, const struct audit_
 {
 	for (size_t i = 0; i < filter->slot_count; i++) {
 		uint32_t value = found->instructions[filter->slots[i].instruction].k;
-		const char *number = name_number(thread->status.name, rule->name);
+		const char *number = audit_name_number(thread->status.name, rule->name);
 		char wanted[64];
 		const struct proc_fd *fd = NULL;
 

@@ -21,7 +21,7 @@
 #include "common/loop.h"
 #include "supervisor/cgroup.h"
 #include "supervisor/commands.h"
-#include "supervisor/config.h"
+#include "supervisor/config_load.h"
 #include "supervisor/detach.h"
 #include "supervisor/inherited.h"
 #include "supervisor/link_watch.h"

@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #include "supervisor/config_tree.h"
-#include "supervisor/problem.h"
 
 /* The first of each enum is the default. */
 enum config_console_type {
@@ -155,22 +154,6 @@ struct config_file {
 	struct config_tree *tree; /* which key stands on which line; needed while problems are looked for */
 };
 
-/*
- * Reads and checks a file. Problems are added to *problems; file->config may be there nonetheless, and is
- * then safe to look for more problems in. detached: without a terminal, so a console on stdio is a problem,
- * and the default one is a pty. Returns 0, or -errno when the file cannot be read (reported as a problem
- * too).
- */
-int config_file_load(const char *path, bool detached, struct config_file *file, struct problems *problems);
-
-/* The same from memory; what the fuzzer feeds. */
-void config_file_parse(const uint8_t *text, size_t size, bool detached, struct config_file *file,
-		       struct problems *problems);
-
-/* Frees the tree of lines, which a running VM does not need. */
-void config_file_forget_lines(struct config_file *file);
-void config_file_clear(struct config_file *file);
-
 /* The line of a key, "disks[0].path" from a printf format; of its nearest parent when the file does not have
  * it. */
 unsigned config_file_line(const struct config_file *file, const char *format, ...)
@@ -179,10 +162,5 @@ unsigned config_file_line(const struct config_file *file, const char *format, ..
 /* A path as the file means it: relative ones start at the file's folder. The caller frees it; NULL: no
  * memory. */
 char *config_file_path(const struct config_file *file, const char *path);
-
-/* --- config_check.c --- */
-
-/* Everything that the schema cannot say; works out the fields that libcyaml does not fill. */
-void config_check(struct config_file *file, bool detached, struct problems *problems);
 
 #endif

@@ -2,7 +2,7 @@
  * What the schema cannot say about a config: ranges, names, ids that are used twice, keys that do not go
  * together.
  */
-#include "supervisor/config.h"
+#include "supervisor/config_check.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -7,7 +7,8 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/child_output.c supervisor/child_output.h \
 	supervisor/child_process.c supervisor/child_process.h \
 	supervisor/config.c supervisor/config.h \
-	supervisor/config_check.c \
+	supervisor/config_check.c supervisor/config_check.h \
+	supervisor/config_load.c supervisor/config_load.h \
 	supervisor/config_schema.c supervisor/config_schema.h \
 	supervisor/config_tree.c supervisor/config_tree.h \
 	supervisor/config_value.c supervisor/config_value.h \
@@ -44,12 +45,13 @@ supervisor_libsupervisor_la_LIBADD = policy/libpolicy.la common/libcommon.la $(C
 noinst_LTLIBRARIES += supervisor/libaudit.la
 supervisor_libaudit_la_SOURCES = \
 	supervisor/audit.h \
+	supervisor/audit_check.c supervisor/audit_check.h \
 	supervisor/audit_expect.c supervisor/audit_expect.h \
 	supervisor/audit_fds.c \
 	supervisor/audit_gather.c \
-	supervisor/audit_judge.c supervisor/audit_judge.h \
-	supervisor/audit_judge_fds.c \
-	supervisor/audit_judge_filters.c \
+	supervisor/audit_judge.c \
+	supervisor/audit_judge_fds.c supervisor/audit_judge_fds.h \
+	supervisor/audit_judge_filters.c supervisor/audit_judge_filters.h \
 	supervisor/audit_outside.c \
 	supervisor/audit_print.c \
 	supervisor/audit_proc.c supervisor/audit_proc.h \

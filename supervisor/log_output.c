@@ -15,8 +15,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/log_line.h"
-
 #define FLUSH_MS  1000
 #define LITTLE	  128
 #define WORDS_MAX 128

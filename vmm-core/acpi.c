@@ -12,7 +12,6 @@
 
 #include "vmm-core/acpi_spec.h"
 #include "vmm-core/aml.h"
-#include "vmm-core/chipset.h"
 #include "vmm-core/machine_layout.h"
 
 #define ACPI_ALIGNMENT	    16
@@ -187,7 +186,7 @@ static void aml_put_events(struct aml *aml)
 	aml_field_dword(aml, "EREG", "EVTS");
 	method = aml_open_method(aml, "_EVT", 1, true);
 	aml_store_to_local0(aml, "EVTS");
-	condition = aml_open_if_local0_and(aml, CHIPSET_EVENT_POWER_BUTTON);
+	condition = aml_open_if_local0_and(aml, LAYOUT_GED_POWER_BUTTON);
 	aml_notify(aml, "\\_SB.PWRB", NOTIFY_POWER_BUTTON);
 	aml_close(aml, condition);
 	aml_close(aml, method);
@@ -214,7 +213,7 @@ static void aml_put_sleep_states(struct aml *aml)
 
 	aml_name(aml, "\\_S5");
 	package = aml_open_package(aml, 4);
-	aml_integer(aml, CHIPSET_SLEEP_TYPE_S5);
+	aml_integer(aml, LAYOUT_SLEEP_TYPE_S5);
 	for (unsigned i = 1; i < 4; i++)
 		aml_integer(aml, 0);
 	aml_close(aml, package);
@@ -262,7 +261,7 @@ static int put_fadt(struct acpi_area *area, uint64_t dsdt)
 		.flags = ACPI_FADT_FLAG_WBINVD | ACPI_FADT_FLAG_PWR_BUTTON | ACPI_FADT_FLAG_SLP_BUTTON |
 			 ACPI_FADT_FLAG_RESET_REG_SUP | ACPI_FADT_FLAG_HW_REDUCED_ACPI,
 		.reset_register = byte_port,
-		.reset_value = CHIPSET_RESET_VALUE,
+		.reset_value = LAYOUT_RESET_VALUE,
 		.minor_version = ACPI_FADT_MINOR_VERSION,
 		.sleep_control = byte_port,
 		.sleep_status = byte_port,

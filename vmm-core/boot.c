@@ -10,29 +10,11 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/log.h"
-#include "vmm-core/chipset.h"
+#include "vmm-core/boot_linux.h"
+#include "vmm-core/boot_pvh.h"
 #include "vmm-core/machine_layout.h"
-
-int boot_read(int fd, void *data, uint64_t size, uint64_t offset)
-{
-	uint64_t done = 0;
-
-	while (done < size) {
-		ssize_t got = pread(fd, (char *)data + done, size - done, (off_t)(offset + done));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			return -EIO;
-		done += (uint64_t)got;
-	}
-	return 0;
-}
 
 static uint64_t mib_up(uint64_t bytes)
 {
@@ -120,7 +102,7 @@ static void boot_write_reset_vector(const struct guest_ram *ram)
 {
 	static const uint8_t code[] = {
 		0xb0,
-		CHIPSET_RESET_VALUE, /* mov $6, %al */
+		LAYOUT_RESET_VALUE, /* mov $6, %al */
 		0xba,
 		LAYOUT_PORT_RESET_CONTROL & 0xff,
 		LAYOUT_PORT_RESET_CONTROL >> 8, /* mov $0xcf9, %dx */
@@ -157,24 +139,4 @@ int boot_load(const struct boot_source *source, const struct guest_ram *ram, str
 	if (loaded.image.kind == KERNEL_IMAGE_BZIMAGE)
 		return boot_linux_prepare(source->kernel_fd, &loaded, ram, entry);
 	return boot_pvh_prepare(&loaded, ram, entry);
-}
-
-size_t boot_memory_map(const struct guest_ram *ram, struct boot_memory_range ranges[BOOT_MEMORY_RANGES_MAX])
-{
-	size_t count = 0;
-
-	/* What a PC's firmware has above 639 KiB; our ACPI tables are in it. */
-	ranges[count++] = (struct boot_memory_range){0, LAYOUT_EBDA_START, BOOT_MEMORY_RAM};
-	ranges[count++] = (struct boot_memory_range){LAYOUT_EBDA_START, LAYOUT_ONE_MIB - LAYOUT_EBDA_START,
-						     BOOT_MEMORY_RESERVED};
-	if (ram->regions[0].size > LAYOUT_ONE_MIB)
-		ranges[count++] = (struct boot_memory_range){
-			LAYOUT_ONE_MIB, ram->regions[0].size - LAYOUT_ONE_MIB, BOOT_MEMORY_RAM};
-	/* Linux believes MCFG only if its window is reserved here (or is a motherboard resource). */
-	ranges[count++] =
-		(struct boot_memory_range){LAYOUT_ECAM_START, LAYOUT_ECAM_SIZE, BOOT_MEMORY_RESERVED};
-	for (size_t i = 1; i < ram->region_count; i++)
-		ranges[count++] = (struct boot_memory_range){ram->regions[i].guest_address,
-							     ram->regions[i].size, BOOT_MEMORY_RAM};
-	return count;
 }

@@ -4,13 +4,14 @@
  * The kernel begins in long mode with the first 4 GiB mapped as they are, flat segments with the selectors
  * that the protocol names, and RSI at boot_params: the setup header out of its own file, completed by us.
  */
+#include "vmm-core/boot_linux.h"
+
 #include <asm/bootparam.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "vmm-core/boot.h"
 #include "vmm-core/machine_layout.h"
 
 #define SETUP_HEADER_FILE_OFFSET 0x1f1

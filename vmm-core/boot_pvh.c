@@ -5,9 +5,10 @@
  * The kernel begins in 32-bit protected mode with flat segments and paging off, EBX at hvm_start_info. The
  * structure, its one module and the memory map share a page.
  */
+#include "vmm-core/boot_pvh.h"
+
 #include <string.h>
 
-#include "vmm-core/boot.h"
 #include "vmm-core/machine_layout.h"
 
 #define HVM_START_INFO_MAGIC   0x336ec578

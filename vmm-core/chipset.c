@@ -2,7 +2,7 @@
  * The chipset; see chipset.h.
  *
  * Each register is a few bytes of ports with a read and a write function. None waits, none takes a lock: what
- * they change is one atomic word, or the end of the run, which core_end() makes safe from any thread.
+ * they change is one atomic word, or the end of the run, which run_end_decide() makes safe from any thread.
  */
 #include "vmm-core/chipset.h"
 
@@ -54,10 +54,12 @@ static void ignore_write(void *owner, uint64_t offset, const void *data, unsigne
 
 /* --- reset --- */
 
-void chipset_write_reset_control(struct core *core, uint8_t value)
+void chipset_write_reset_control(void *chipset, uint8_t value)
 {
+	struct core *core = ((struct chipset *)chipset)->core;
+
 	if (value & RESET_CONTROL_CPU)
-		core_end(core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0, "port 0xcf9");
+		run_end_decide(&core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0, "port 0xcf9");
 }
 
 /* Linux writes here when ACPI offers no reset; reads as zero say "input buffer empty" to those who wait for
@@ -68,8 +70,8 @@ static void i8042_write(void *owner, uint64_t offset, const void *data, unsigned
 
 	(void)offset;
 	if ((uint8_t)register_value(data, size) == I8042_COMMAND_RESET)
-		core_end(chipset->core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0,
-			 "keyboard controller");
+		run_end_decide(&chipset->core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0,
+			       "keyboard controller");
 }
 
 /* --- sleep --- */
@@ -82,8 +84,9 @@ static void sleep_control_write(void *owner, uint64_t offset, const void *data, 
 	(void)offset;
 	if ((value & SLEEP_CONTROL_ENABLE) == 0)
 		return;
-	if (SLEEP_CONTROL_TYPE(value) == CHIPSET_SLEEP_TYPE_S5)
-		core_end(chipset->core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0, NULL);
+	if (SLEEP_CONTROL_TYPE(value) == LAYOUT_SLEEP_TYPE_S5)
+		run_end_decide(&chipset->core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0,
+			       NULL);
 	else
 		log_warning("the guest asks for sleep type %u, which the tables do not offer",
 			    (unsigned)SLEEP_CONTROL_TYPE(value));
@@ -106,7 +109,7 @@ void chipset_press_power_button(struct chipset *chipset)
 {
 	int result;
 
-	atomic_fetch_or(&chipset->events, CHIPSET_EVENT_POWER_BUTTON);
+	atomic_fetch_or(&chipset->events, LAYOUT_GED_POWER_BUTTON);
 	result = irq_router_pulse(chipset->core->irqs, LAYOUT_GSI_GED);
 	if (result < 0)
 		log_error("power button: cannot raise its interrupt: %s", strerror(-result));
@@ -128,8 +131,8 @@ static void pvpanic_write(void *owner, uint64_t offset, const void *data, unsign
 
 	(void)offset;
 	if (value & PVPANIC_PANICKED)
-		core_end(chipset->core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC, 0,
-			 "the guest's kernel panicked");
+		run_end_decide(&chipset->core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC, 0,
+			       "the guest's kernel panicked");
 	else if (value & PVPANIC_CRASH_LOADED)
 		log_notice("the guest's kernel panicked and goes on in its crash kernel");
 }
@@ -141,8 +144,8 @@ static void debug_exit_write(void *owner, uint64_t offset, const void *data, uns
 	struct chipset *chipset = owner;
 
 	(void)offset;
-	core_end(chipset->core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_DEBUG_EXIT,
-		 register_value(data, size) << 1 | 1, NULL);
+	run_end_decide(&chipset->core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_DEBUG_EXIT,
+		       register_value(data, size) << 1 | 1, NULL);
 }
 
 /* --- the board --- */

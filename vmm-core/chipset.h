@@ -15,13 +15,6 @@
 struct chipset;
 struct core;
 
-/* ACPI's sleep type of \_S5, as the DSDT tells it and the sleep control register takes it. */
-#define CHIPSET_SLEEP_TYPE_S5 5
-/* FADT's RESET_VALUE. */
-#define CHIPSET_RESET_VALUE 0x06
-/* Bits of the events register. */
-#define CHIPSET_EVENT_POWER_BUTTON (UINT32_C(1) << 0)
-
 /* Claims the ports at core->router. 0 or -errno. */
 int chipset_new(struct core *core, bool debug_exit, struct chipset **chipset);
 /* No vCPU may run any more. */
@@ -32,9 +25,9 @@ void chipset_press_power_button(struct chipset *chipset);
 
 /*
  * A byte written to port 0xcf9. The port lies inside PCI's configuration address register (0xcf8, which takes
- * 4-byte accesses alone), so the owner of that range passes one-byte writes at offset 1 on to here. vCPU
- * threads.
+ * 4-byte accesses alone), so the owner of that range passes one-byte writes at offset 1 on to here
+ * (pci_bus_on_reset_control()). vCPU threads.
  */
-void chipset_write_reset_control(struct core *core, uint8_t value);
+void chipset_write_reset_control(void *chipset, uint8_t value);
 
 #endif

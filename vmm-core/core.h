@@ -1,16 +1,13 @@
 /*
- * The core of one VM: what the folder's parts share, and how they tell the main thread that the run is over.
+ * The core of one VM: what the folder's parts share.
  */
 #ifndef ATOLL_VMM_CORE_CORE_H
 #define ATOLL_VMM_CORE_CORE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "proto/control.pb-c.h"
 #include "vmm-core/exit_router.h"
 #include "vmm-core/guest_ram.h"
 #include "vmm-core/irq_router.h"
+#include "vmm-core/run_end.h"
 
 struct loop;
 struct pci_bus;
@@ -25,12 +22,7 @@ struct core {
 	struct irq_router *irqs;
 	struct exit_router *router;
 	struct pci_bus *pci;
+	struct run_end end;
 };
-
-/*
- * Ends the run: the first call wins, stops the vCPUs, and is reported to the supervisor as GuestEvent. From
- * any thread; returns at once. detail is copied and may be NULL.
- */
-void core_end(struct core *core, Atoll__Control__GuestEvent__Kind kind, unsigned status, const char *detail);
 
 #endif

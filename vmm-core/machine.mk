@@ -3,13 +3,16 @@ vmm_core_libcore_la_SOURCES += \
 	vmm-core/acpi.c vmm-core/acpi.h vmm-core/acpi_spec.h \
 	vmm-core/aml.c vmm-core/aml.h \
 	vmm-core/boot.c vmm-core/boot.h \
-	vmm-core/boot_linux.c \
-	vmm-core/boot_pvh.c \
+	vmm-core/boot_linux.c vmm-core/boot_linux.h \
+	vmm-core/boot_protocol.c vmm-core/boot_protocol.h \
+	vmm-core/boot_pvh.c vmm-core/boot_pvh.h \
 	vmm-core/chipset.c vmm-core/chipset.h \
-	vmm-core/core.c vmm-core/core.h vmm-core/machine.h \
+	vmm-core/core.h \
 	vmm-core/cpuid.c vmm-core/cpuid.h \
 	vmm-core/guest_ram.c vmm-core/guest_ram.h \
+	vmm-core/machine.c vmm-core/machine.h \
 	vmm-core/machine_layout.h \
+	vmm-core/run_end.c vmm-core/run_end.h \
 	vmm-core/vcpu.c vmm-core/vcpu.h \
 	vmm-core/vcpu_state.c vmm-core/vcpu_state.h \
 	vmm-core/vm.c vmm-core/vm.h

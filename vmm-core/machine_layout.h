@@ -79,6 +79,11 @@ static inline struct layout_window layout_mmio64(uint64_t ram_end, unsigned phys
 #define LAYOUT_PORT_RESET_CONTROL 0xcf9
 #define LAYOUT_PORT_PCI_DATA	  0xcfc
 
+/* What the ACPI tables tell of these ports' values, and the chipset takes. */
+#define LAYOUT_SLEEP_TYPE_S5	5		   /* \_S5's, of the sleep control register */
+#define LAYOUT_RESET_VALUE	0x06		   /* FADT's RESET_VALUE, of the reset control register */
+#define LAYOUT_GED_POWER_BUTTON (UINT32_C(1) << 0) /* of the events register */
+
 /* Global system interrupts; ISA identity below 16. PCI functions have MSI-X only. */
 #define LAYOUT_GSI_COM1	       4
 #define LAYOUT_GSI_GED	       9

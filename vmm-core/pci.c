@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "vmm-core/chipset.h"
 #include "vmm-core/machine_layout.h"
 
 /* The host bridge: Red Hat's generic PCIe host bridge, for which no driver does anything special. */
@@ -32,7 +31,15 @@ struct pci_bus {
 	struct pci_function host_bridge;
 	uint64_t next_bar;		 /* where the next BAR is placed */
 	_Atomic uint32_t config_address; /* port 0xcf8 */
+	void (*reset_control)(void *owner, uint8_t value);
+	void *reset_control_owner;
 };
+
+void pci_bus_on_reset_control(struct pci_bus *bus, void (*write)(void *owner, uint8_t value), void *owner)
+{
+	bus->reset_control_owner = owner;
+	bus->reset_control = write;
+}
 
 uint32_t pci_config_get(const struct pci_function *function, unsigned offset, unsigned size)
 {
@@ -273,7 +280,8 @@ static void pci_address_write(void *owner, uint64_t offset, const void *data, un
 		memcpy(&address, data, sizeof(address));
 		bus->config_address = address;
 	} else if (size == 1 && offset == LAYOUT_PORT_RESET_CONTROL - LAYOUT_PORT_PCI_ADDRESS) {
-		chipset_write_reset_control(bus->core, *(const uint8_t *)data);
+		if (bus->reset_control != NULL)
+			bus->reset_control(bus->reset_control_owner, *(const uint8_t *)data);
 	}
 }
 

@@ -56,6 +56,9 @@ struct pci_function {
 
 /* Claims ECAM and the two ports; puts the host bridge in. 0 or -errno. */
 int pci_bus_new(struct core *core, struct pci_bus **bus);
+/* Who takes bytes that are written to port 0xcf9, which lies inside the configuration address register (0xcf8, which
+ * takes 4-byte accesses alone): called by vCPU threads. Before vCPUs run. */
+void pci_bus_on_reset_control(struct pci_bus *bus, void (*write)(void *owner, uint8_t value), void *owner);
 /* The functions have been removed and no vCPU runs. */
 void pci_bus_free(struct pci_bus *bus);
 

@@ -138,7 +138,7 @@ static void vcpu_fail(struct vcpu *vcpu, const char *why)
 		 vcpu->index, why, regs.rip, regs.rsp, regs.rflags, sregs.cs.selector, sregs.cs.base,
 		 sregs.cr0, sregs.cr2, sregs.cr3, sregs.cr4, sregs.efer, regs.rax, regs.rbx, regs.rcx,
 		 regs.rdx, regs.rsi, regs.rdi);
-	core_end(vcpu->set->core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE, 0, detail);
+	run_end_decide(&vcpu->set->core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE, 0, detail);
 }
 
 static void vcpu_handle_internal_error(struct vcpu *vcpu)
@@ -169,13 +169,15 @@ static void vcpu_handle_system_event(struct vcpu *vcpu)
 
 	switch (vcpu->run->system_event.type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
-		core_end(core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0, NULL);
+		run_end_decide(&core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0, NULL);
 		break;
 	case KVM_SYSTEM_EVENT_RESET:
-		core_end(core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0, "KVM system event");
+		run_end_decide(&core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0,
+			       "KVM system event");
 		break;
 	case KVM_SYSTEM_EVENT_CRASH:
-		core_end(core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC, 0, "KVM system event");
+		run_end_decide(&core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC, 0,
+			       "KVM system event");
 		break;
 	default:
 		vcpu_fail(vcpu, "a system event that KVM does not explain");
@@ -193,7 +195,8 @@ static void vcpu_handle_other(struct vcpu *vcpu)
 			      on */
 		break;
 	case KVM_EXIT_SHUTDOWN:
-		core_end(vcpu->set->core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_TRIPLE_FAULT, 0, NULL);
+		run_end_decide(&vcpu->set->core->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_TRIPLE_FAULT, 0,
+			       NULL);
 		break;
 	case KVM_EXIT_SYSTEM_EVENT:
 		vcpu_handle_system_event(vcpu);

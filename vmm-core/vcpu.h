@@ -3,7 +3,7 @@
  *
  * All are created before the core is ready, and their threads wait for vcpu_set_start(), so that nothing of a
  * running guest makes the process create anything. A vCPU thread touches its own vCPU, the exit router, and
- * core_end().
+ * run_end_decide().
  */
 #ifndef ATOLL_VMM_CORE_VCPU_H
 #define ATOLL_VMM_CORE_VCPU_H
@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "common/seccomp_filter.h"
-#include "vmm-core/boot.h"
+#include "vmm-core/boot_protocol.h"
 #include "vmm-core/core.h"
 #include "vmm-core/vm.h"
 

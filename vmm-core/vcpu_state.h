@@ -7,7 +7,7 @@
 #include <linux/kvm.h>
 #include <stdbool.h>
 
-#include "vmm-core/boot.h"
+#include "vmm-core/boot_protocol.h"
 
 /*
  * Puts the vCPU into the state that a guest expects of one that was just switched on; boot is given for the

@@ -67,13 +67,6 @@ unsigned virtio_queues_offered(const struct virtio_pci *device, const struct vho
 
 /* --- The lock, and the wait for a successor --- */
 
-void virtio_config_tell(struct virtio_pci *device)
-{
-	device->isr |= VIRTIO_PCI_ISR_CONFIG;
-	if (virtio_driver_ok(device))
-		msix_raise(device->msix, device->config_vector);
-}
-
 /* 2.1.2: a device that met an error that it cannot recover from by itself. A reset gets it out of it. */
 static void ring_broken_tell(struct virtio_pci *device)
 {

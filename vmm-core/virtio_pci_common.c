@@ -260,6 +260,13 @@ bool virtio_driver_ok(const struct virtio_pci *device)
 	return status_is_ok(device->status);
 }
 
+void virtio_config_tell(struct virtio_pci *device)
+{
+	device->isr |= VIRTIO_PCI_ISR_CONFIG;
+	if (virtio_driver_ok(device))
+		msix_raise(device->msix, device->config_vector);
+}
+
 /* 2.2.2: the device must fail to set FEATURES_OK for features that it did not offer or cannot do without. One
  * that has failed takes none: its driver shall give up rather than wait for answers. */
 static bool features_will_do(const struct virtio_pci *device)

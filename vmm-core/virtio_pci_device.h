@@ -110,6 +110,8 @@ int virtio_common_write(struct virtio_pci *device, uint64_t offset, const void *
 
 /* Whether the driver runs the device. */
 bool virtio_driver_ok(const struct virtio_pci *device);
+/* Tells the driver that its configuration, or its status, changed. */
+void virtio_config_tell(struct virtio_pci *device);
 /* Stops what runs; returns when the back end touches no ring any more. */
 int virtio_rings_stop(struct virtio_pci *device);
 /* The driver lets the function be a bus master, or no longer: rings go on where they were, or are halted. */
@@ -141,8 +143,6 @@ int virtio_config_fetch(struct virtio_pci *device);
 int virtio_config_write(struct virtio_pci *device, uint64_t offset, const void *data, unsigned size);
 /* Main thread: hears of rings that the back end gives up. 0 or -errno. */
 int virtio_errors_watch(struct virtio_pci *device);
-/* Tells the driver that its configuration, or its status, changed. */
-void virtio_config_tell(struct virtio_pci *device);
 
 /* Lets go of the device, and sees to a notice that came meanwhile. */
 void virtio_device_unlock(struct virtio_pci *device);

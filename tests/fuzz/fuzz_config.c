@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/config.h"
+#include "supervisor/config_load.h"
 #include "supervisor/config_value.h"
 #include "supervisor/report.h"
 #include "tests/fuzz/fuzz_support.h"

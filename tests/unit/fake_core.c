@@ -15,7 +15,6 @@
 #include "vmm-core/pci.h"
 
 struct fake_kvm fake_kvm;
-struct fake_end fake_end;
 
 static int fake_vm_fd = -1;
 static struct kvm_irq_routing_entry fake_routes[8192];
@@ -106,13 +105,10 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	}
 }
 
-void core_end(struct core *core, Atoll__Control__GuestEvent__Kind kind, unsigned status, const char *detail)
+static void fake_reset_control(void *owner, uint8_t value)
 {
-	(void)core, (void)status;
-	if (fake_end.calls++ > 0)
-		return;
-	fake_end.kind = kind;
-	snprintf(fake_end.detail, sizeof(fake_end.detail), "%s", detail != NULL ? detail : "");
+	(void)owner, (void)value;
+	fake_kvm.reset_controls++;
 }
 
 static void check(bool good)
@@ -124,7 +120,6 @@ static void check(bool good)
 void fake_core_new(struct core *core)
 {
 	memset(&fake_kvm, 0, sizeof(fake_kvm));
-	memset(&fake_end, 0, sizeof(fake_end));
 	fake_vm_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	*core = (struct core){.vm = "test", .kvm_fd = -1, .vm_fd = fake_vm_fd, .cpus = 1};
 	core->loop = loop_new();
@@ -133,6 +128,7 @@ void fake_core_new(struct core *core)
 	check(guest_ram_create(16 * MIB, &core->ram) == 0);
 	check(irq_router_new(core->vm_fd, &core->irqs) == 0);
 	check(pci_bus_new(core, &core->pci) == 0);
+	pci_bus_on_reset_control(core->pci, fake_reset_control, NULL);
 }
 
 void fake_core_free(struct core *core)

@@ -2,7 +2,7 @@
  * A core without KVM: what the parts of vmm-core that face the guest need around them.
  *
  * The program is linked with -Wl,--wrap=ioctl; requests on the VM's descriptor are answered here and the
- * others go to the kernel. core_end() writes down what it is told.
+ * others go to the kernel. Bytes that are written to port 0xcf9 are counted.
  */
 #ifndef ATOLL_TESTS_UNIT_FAKE_CORE_H
 #define ATOLL_TESTS_UNIT_FAKE_CORE_H
@@ -32,16 +32,10 @@ struct fake_kvm {
 	unsigned irqfd_count;
 	unsigned routings; /* times that the table was set */
 	unsigned route_count;
-	int fail_routing; /* errno of the next KVM_SET_GSI_ROUTING; 0: it works */
+	int fail_routing;	 /* errno of the next KVM_SET_GSI_ROUTING; 0: it works */
+	unsigned reset_controls; /* bytes written to port 0xcf9 */
 };
 extern struct fake_kvm fake_kvm;
-
-struct fake_end {
-	unsigned calls;
-	Atoll__Control__GuestEvent__Kind kind;
-	char detail[256];
-};
-extern struct fake_end fake_end;
 
 /* RAM of 16 MiB, an exit router for one vCPU, an interrupt router, a bus. */
 void fake_core_new(struct core *core);

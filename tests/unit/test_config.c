@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "supervisor/config.h"
+#include "supervisor/config_load.h"
 #include "supervisor/config_value.h"
 
 #define HEAD "name: web\nboot:\n  kernel: k\n" /* three lines that a config needs */

@@ -1,6 +1,7 @@
 /*
  * The machine: guest RAM and its bounds, what the loader leaves in it, CPUID, and the chipset's registers.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,9 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,20 +32,9 @@
 /* --- what the chipset calls, in the core's place --- */
 
 static struct {
-	unsigned calls;
-	Atoll__Control__GuestEvent__Kind kind;
-	unsigned status;
 	unsigned pulses;
 	uint32_t gsi;
 } told;
-
-void core_end(struct core *core, Atoll__Control__GuestEvent__Kind kind, unsigned status, const char *detail)
-{
-	(void)core, (void)detail;
-	told.calls++;
-	told.kind = kind;
-	told.status = status;
-}
 
 int irq_router_pulse(struct irq_router *router, uint32_t gsi)
 {
@@ -510,7 +503,7 @@ static int drop_chipset(void **state)
 
 static void port_out(uint64_t port, uint32_t value, unsigned size)
 {
-	memset(&told, 0, sizeof(told));
+	core.end = (struct run_end){0};
 	exit_router_write(router, 0, EXIT_SPACE_PIO, port, &value, size);
 }
 
@@ -524,37 +517,107 @@ static uint32_t port_in(uint64_t port, unsigned size)
 
 static void assert_ended(Atoll__Control__GuestEvent__Kind kind, unsigned status)
 {
-	assert_int_equal(told.calls, 1);
-	assert_int_equal(told.kind, kind);
-	assert_int_equal(told.status, status);
+	assert_true(run_end_decided(&core.end));
+	assert_int_equal(core.end.kind, kind);
+	assert_int_equal(core.end.status, status);
 }
 
 static void registers_end_the_run(void **state)
 {
 	(void)state;
 	port_out(LAYOUT_PORT_SLEEP_CONTROL, 5 << 2, 1);
-	assert_int_equal(told.calls, 0);
+	assert_false(run_end_decided(&core.end));
 	port_out(LAYOUT_PORT_SLEEP_CONTROL, 3 << 2 | 0x20, 1);
-	assert_int_equal(told.calls, 0);
+	assert_false(run_end_decided(&core.end));
 	port_out(LAYOUT_PORT_SLEEP_CONTROL, 5 << 2 | 0x20, 1);
 	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_POWER_OFF, 0);
 	port_out(LAYOUT_PORT_I8042_COMMAND, 0xd1, 1);
-	assert_int_equal(told.calls, 0);
+	assert_false(run_end_decided(&core.end));
 	port_out(LAYOUT_PORT_I8042_COMMAND, 0xfe, 1);
 	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0);
-	memset(&told, 0, sizeof(told));
-	chipset_write_reset_control(&core, 0x02);
-	assert_int_equal(told.calls, 0);
-	chipset_write_reset_control(&core, CHIPSET_RESET_VALUE);
+	core.end = (struct run_end){0};
+	chipset_write_reset_control(chipset, 0x02);
+	assert_false(run_end_decided(&core.end));
+	chipset_write_reset_control(chipset, LAYOUT_RESET_VALUE);
 	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 0);
 	port_out(LAYOUT_PORT_PVPANIC, 2, 1);
-	assert_int_equal(told.calls, 0);
+	assert_false(run_end_decided(&core.end));
 	port_out(LAYOUT_PORT_PVPANIC, 1, 1);
 	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC, 0);
 	port_out(LAYOUT_PORT_DEBUG_EXIT, 21, 1);
 	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_DEBUG_EXIT, 43);
 	port_out(LAYOUT_PORT_DEBUG_EXIT, 0x100, 4);
 	assert_ended(ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_DEBUG_EXIT, 0x201);
+}
+
+/* --- the end of a run --- */
+
+static unsigned ends_told;
+
+static void count_end(void *argument)
+{
+	const struct run_end *end = argument;
+
+	/* Whoever is told can read why. */
+	assert_true(run_end_decided(end));
+	ends_told++;
+}
+
+static void the_first_end_of_a_run_counts(void **state)
+{
+	struct run_end end = {.decided = count_end, .argument = &end};
+	char longer[RUN_END_DETAIL_MAX + 10];
+
+	(void)state;
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	assert_false(run_end_decided(&end));
+	run_end_decide(&end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC, 7, longer);
+	run_end_decide(&end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 8, "later");
+	assert_true(run_end_decided(&end));
+	assert_int_equal(ends_told, 1);
+	assert_int_equal(end.kind, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_PANIC);
+	assert_int_equal(end.status, 7);
+	assert_int_equal(strlen(end.detail), RUN_END_DETAIL_MAX - 1);
+}
+
+struct end_race {
+	struct run_end end;
+	_Atomic unsigned told;
+	_Atomic bool go;
+};
+
+static void count_race(void *argument)
+{
+	atomic_fetch_add(&((struct end_race *)argument)->told, 1);
+}
+
+static void *end_it(void *argument)
+{
+	struct end_race *race = argument;
+
+	while (!atomic_load(&race->go))
+		;
+	run_end_decide(&race->end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_RESET, 1, "a thread");
+	return NULL;
+}
+
+static void one_of_several_threads_ends_the_run(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 50; round++) {
+		struct end_race race = {.end = {.decided = count_race}};
+		pthread_t threads[4];
+
+		race.end.argument = &race;
+		for (unsigned i = 0; i < 4; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, end_it, &race), 0);
+		atomic_store(&race.go, true);
+		for (unsigned i = 0; i < 4; i++)
+			pthread_join(threads[i], NULL);
+		assert_int_equal(race.told, 1);
+		assert_true(run_end_decided(&race.end));
+	}
 }
 
 static void registers_read(void **state)
@@ -574,7 +637,7 @@ static void power_button_is_told_once(void **state)
 	assert_int_equal(told.pulses, 1);
 	assert_int_equal(told.gsi, LAYOUT_GSI_GED);
 	assert_int_equal(port_in(LAYOUT_PORT_GED_EVENTS + 1, 1), 0);
-	assert_int_equal(port_in(LAYOUT_PORT_GED_EVENTS, 4), CHIPSET_EVENT_POWER_BUTTON);
+	assert_int_equal(port_in(LAYOUT_PORT_GED_EVENTS, 4), LAYOUT_GED_POWER_BUTTON);
 	assert_int_equal(port_in(LAYOUT_PORT_GED_EVENTS, 4), 0);
 }
 
@@ -586,7 +649,7 @@ static void debug_exit_is_only_where_wanted(void **state)
 	chipset_free(chipset);
 	assert_int_equal(chipset_new(&core, false, &plain), 0);
 	port_out(LAYOUT_PORT_DEBUG_EXIT, 1, 1);
-	assert_int_equal(told.calls, 0);
+	assert_false(run_end_decided(&core.end));
 	chipset_free(plain);
 	assert_int_equal(chipset_new(&core, true, &chipset), 0);
 }
@@ -607,6 +670,8 @@ int main(void)
 		cmocka_unit_test(cpuid_of_amd_and_of_poor_hosts),
 		cmocka_unit_test_setup_teardown(registers_end_the_run, make_chipset, drop_chipset),
 		cmocka_unit_test_setup_teardown(registers_read, make_chipset, drop_chipset),
+		cmocka_unit_test(the_first_end_of_a_run_counts),
+		cmocka_unit_test(one_of_several_threads_ends_the_run),
 		cmocka_unit_test_setup_teardown(power_button_is_told_once, make_chipset, drop_chipset),
 		cmocka_unit_test_setup_teardown(debug_exit_is_only_where_wanted, make_chipset, drop_chipset),
 	};

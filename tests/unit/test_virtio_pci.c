@@ -366,7 +366,7 @@ static void accesses_of_every_size_everywhere(void **state)
 			}
 	}
 	assert_int_equal(get(COMMON(device_status), 1), 0);
-	assert_int_equal(fake_end.calls, 0);
+	assert_false(run_end_decided(&f.core.end));
 }
 
 static bool same_eventfd(int a, int b)
@@ -380,7 +380,7 @@ static void rings_start_with_the_driver(void **state)
 {
 	(void)state;
 	driver_start();
-	assert_int_equal(fake_end.calls, 0);
+	assert_false(run_end_decided(&f.core.end));
 	assert_true(f.backend.acked_features ==
 		    (VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
 		     VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES)));
@@ -654,7 +654,7 @@ static void quiescing_stops_the_rings(void **state)
 	virtio_pci_quiesce(f.device);
 	assert_true(f.backend.rings[0].stopped && f.backend.rings[1].stopped);
 	virtio_pci_quiesce(f.device);
-	assert_int_equal(fake_end.calls, 0);
+	assert_false(run_end_decided(&f.core.end));
 }
 
 static void late_changes_reach_the_back_end(void **state)
@@ -696,7 +696,7 @@ static void rings_outside_of_ram_stay_off(void **state)
 		assert_false(f.backend.rings[0].enabled);
 		assert_true(f.backend.rings[1].enabled);
 	}
-	assert_int_equal(fake_end.calls, 0);
+	assert_false(run_end_decided(&f.core.end));
 }
 
 static void the_configuration(void **state)
@@ -820,7 +820,7 @@ static void back_ends_that_cannot_be_attached(void **state)
 		assert_true(attach() < 0);
 		fake_backend_join(&f.backend);
 		assert_int_equal(guest_config_read(&f.core, SLOT, PCI_VENDOR_ID, 4), 0xffffffff);
-		assert_int_equal(fake_end.calls, 0);
+		assert_false(run_end_decided(&f.core.end));
 		fake_core_free(&f.core);
 	}
 }

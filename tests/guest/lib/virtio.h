@@ -10,10 +10,10 @@
 #include "common/virtio_spec.h"
 #include "tests/guest/lib/pci.h"
 
-#define VIRTIO_VENDOR	    0x1af4
-#define VIRTIO_DEVICE(type) (uint16_t)(0x1040 + (type))
-#define VIRTIO_NO_VECTOR    0xffff
-#define VIRTQUEUE_SIZE_MAX  256
+#define VIRTIO_VENDOR	     0x1af4
+#define VIRTIO_DEVICE(type)  (uint16_t)(0x1040 + (type))
+#define VIRTIO_NO_VECTOR     0xffff
+#define GUEST_QUEUE_SIZE_MAX 256
 
 /* 4.1.4.3 Common configuration: offsets */
 #define COMMON_DEVICE_FEATURE_SELECT 0
@@ -56,11 +56,11 @@ struct virtqueue {
 	volatile struct virtq_used *used;
 	volatile char *notify;
 	uint16_t available_idx, used_idx, kicked_idx; /* ours; kicked_idx: available_idx at the last kick */
-	uint16_t free[VIRTQUEUE_SIZE_MAX], free_count;
-	uint16_t
-		chain[VIRTQUEUE_SIZE_MAX]; /* descriptors of the request that starts here; 0: not in flight */
-	struct virtq_desc *indirect; /* tables of INDIRECT_MAX for each head, when negotiated and wanted */
-	bool interrupts;	     /* are wanted */
+	uint16_t free[GUEST_QUEUE_SIZE_MAX], free_count;
+	uint16_t chain
+		[GUEST_QUEUE_SIZE_MAX]; /* descriptors of the request that starts here; 0: not in flight */
+	struct virtq_desc *indirect;	/* tables of INDIRECT_MAX for each head, when negotiated and wanted */
+	bool interrupts;		/* are wanted */
 	uint64_t kicks, kicks_spared;
 };
 #define INDIRECT_MAX 64

@@ -34,8 +34,8 @@ bool virtqueue_setup(struct virtqueue *queue, struct virtio_device *device, unsi
 	volatile char *common = device->common;
 	unsigned most = virtio_queue_size(device, index), i;
 
-	if (most > VIRTQUEUE_SIZE_MAX)
-		most = VIRTQUEUE_SIZE_MAX;
+	if (most > GUEST_QUEUE_SIZE_MAX)
+		most = GUEST_QUEUE_SIZE_MAX;
 	if (!most)
 		return false;
 	rings_allocate(queue, (uint16_t)(size < most ? size : most));

@@ -5,12 +5,14 @@
  * machine_attach() puts the devices in, machine_load() writes ACPI tables and kernel, which tell of the
  * devices, and creates the vCPUs.
  *
- * End: core_end() may be called by any thread, by several at once, and twice. The first call claims the end,
+ * End: run_end_decide() may be called by any thread, by several at once, and twice. The first call claims the end,
  * writes down why, says that no vCPU enters the guest again, and wakes the main thread; the others return. The
  * main thread stops its loop, calls out of the guest whoever is still there (a vCPU's filter lets it signal
  * nobody), waits for the vCPU threads, and lets the devices finish what they accepted. The supervisor's order
  * to shut down goes the same way, with nothing to report.
  */
+#include "vmm-core/machine.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -21,22 +23,15 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "vmm-core/acpi.h"
+#include "vmm-core/boot.h"
 #include "vmm-core/chipset.h"
-#include "vmm-core/core.h"
 #include "vmm-core/device_set.h"
-#include "vmm-core/machine.h"
 #include "vmm-core/machine_layout.h"
+#include "vmm-core/pci.h"
 #include "vmm-core/vcpu.h"
 
-#define END_DETAIL_MAX 512
 /* How long a report waits for room in the control wire before it is tried again. */
 #define REPORT_RETRY_US 10000
-
-enum end_state {
-	END_NONE,
-	END_CLAIMED, /* somebody writes down why */
-	END_DECIDED,
-};
 
 struct machine {
 	struct core core;
@@ -49,10 +44,6 @@ struct machine {
 	void *settled_argument;
 	struct loop_watch *report_timer;
 	_Atomic(struct vcpu_set *) vcpus;
-	_Atomic int end_state;
-	Atoll__Control__GuestEvent__Kind end_kind;
-	unsigned end_status;
-	char end_detail[END_DETAIL_MAX];
 };
 
 /* --- the end of a run --- */
@@ -68,35 +59,20 @@ static void machine_stop_vcpus(struct machine *machine)
 		device_set_cancel(machine->devices);
 }
 
-static void machine_decide_end(struct machine *machine, Atoll__Control__GuestEvent__Kind kind,
-			       unsigned status, const char *detail)
+/* Whatever thread decided. */
+static void machine_end_decided(void *argument)
 {
+	struct machine *machine = argument;
 	struct vcpu_set *vcpus = atomic_load(&machine->vcpus);
-	int expected = END_NONE;
 
-	if (!atomic_compare_exchange_strong(&machine->end_state, &expected, END_CLAIMED))
-		return;
-	machine->end_kind = kind;
-	machine->end_status = status;
-	if (detail != NULL) {
-		strncpy(machine->end_detail, detail, sizeof(machine->end_detail) - 1);
-		machine->end_detail[sizeof(machine->end_detail) - 1] = '\0';
-	}
-	atomic_store(&machine->end_state, END_DECIDED);
 	if (vcpus != NULL)
 		vcpu_set_leave(vcpus);
 	loop_wake(machine->core.loop);
 }
 
-void core_end(struct core *core, Atoll__Control__GuestEvent__Kind kind, unsigned status, const char *detail)
-{
-	machine_decide_end((struct machine *)((char *)core - offsetof(struct machine, core)), kind, status,
-			   detail);
-}
-
 void machine_shut_down(struct machine *machine)
 {
-	machine_decide_end(machine, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_UNSPECIFIED, 0, NULL);
+	run_end_decide(&machine->core.end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_UNSPECIFIED, 0, NULL);
 }
 
 /* Main thread. */
@@ -117,28 +93,29 @@ static void machine_woken(void *argument)
 	machine_report(machine);
 	if (machine->settled != NULL)
 		machine->settled(machine->settled_argument);
-	if (atomic_load(&machine->end_state) == END_DECIDED)
+	if (run_end_decided(&machine->core.end))
 		loop_stop(machine->core.loop);
 }
 
 int machine_run(struct machine *machine, struct machine_end *end)
 {
+	const struct run_end *decided = &machine->core.end;
 	struct vcpu_set *vcpus = atomic_load(&machine->vcpus);
 	int result = 0;
 
 	/* An end during start-up woke the loop before it ran. */
-	if (atomic_load(&machine->end_state) != END_DECIDED)
+	if (!run_end_decided(&machine->core.end))
 		result = loop_run(machine->core.loop);
 	if (result < 0)
-		core_end(&machine->core, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE, 0,
-			 "the core's event loop failed");
+		run_end_decide(&machine->core.end, ATOLL__CONTROL__GUEST_EVENT__KIND__KIND_FAILURE, 0,
+			       "the core's event loop failed");
 	machine_stop_vcpus(machine);
 	vcpu_set_join(vcpus);
 	device_set_quiesce(machine->devices);
 	*end = (struct machine_end){
-		.kind = machine->end_kind,
-		.status = machine->end_status,
-		.detail = machine->end_detail[0] != '\0' ? machine->end_detail : NULL,
+		.kind = decided->kind,
+		.status = decided->status,
+		.detail = decided->detail[0] != '\0' ? decided->detail : NULL,
 	};
 	return result;
 }
@@ -181,9 +158,12 @@ static int machine_create_board(struct machine *machine, bool debug_exit)
 	if (core->router == NULL)
 		return -errno;
 	if ((result = device_set_new(core, &machine->devices)) < 0 ||
-	    (result = chipset_new(core, debug_exit, &machine->chipset)) < 0)
+	    (result = chipset_new(core, debug_exit, &machine->chipset)) < 0) {
 		log_error("cannot build the machine: %s", strerror(-result));
-	return result;
+		return result;
+	}
+	pci_bus_on_reset_control(core->pci, chipset_write_reset_control, machine->chipset);
+	return 0;
 }
 
 int machine_new(const Atoll__Control__CoreConfigure *configure, int kvm_fd, struct machine **machine)
@@ -197,6 +177,8 @@ int machine_new(const Atoll__Control__CoreConfigure *configure, int kvm_fd, stru
 	}
 	new_machine->core =
 		(struct core){.kvm_fd = kvm_fd, .vm_fd = -1, .cpus = configure->cpus, .ram.memfd = -1};
+	new_machine->core.end.decided = machine_end_decided;
+	new_machine->core.end.argument = new_machine;
 	new_machine->core.vm = strdup(configure->vm);
 	new_machine->core.loop = loop_new();
 	if (new_machine->core.vm == NULL || new_machine->core.loop == NULL) {
