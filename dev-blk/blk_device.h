@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/loop.h"
-#include "common/vhost_user_backend.h"
+#include "common/base/loop.h"
+#include "common/vhost-user/vhost_user_backend.h"
 #include "dev-blk/blk_disk.h"
 #include "dev-blk/blk_queue.h"
 
@@ -45,7 +45,7 @@ int blk_device_configure(struct blk_device *device, int image_fd, bool readonly,
 void blk_device_set_discard(struct blk_device *device, const struct disk_discard *discard);
 
 /*
- * The page (common/state_page.h) in which it keeps what a successor must know; the descriptor becomes the device's. resume:
+ * The page (common/ring/state_page.h) in which it keeps what a successor must know; the descriptor becomes the device's. resume:
  * a process of this disk served before, and its driver is there. Before blk_device_prepare().
  */
 void blk_device_set_state(struct blk_device *device, int state_fd, bool resume);

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/vhost_user_backend.h"
-#include "common/virtio_spec.h"
+#include "common/base/log.h"
+#include "common/spec/virtio_spec.h"
+#include "common/vhost-user/vhost_user_backend.h"
 
 int blk_disk_init(struct blk_disk *disk, int fd, bool readonly, uint16_t queues, const char *serial,
 		  const char **problem)

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/disk_image.h"
+#include "common/host/disk_image.h"
 #include "dev-blk/blk_state.h"
 #include "dev-blk/virtio_blk_spec.h"
 
@@ -60,7 +60,7 @@ void blk_disk_close(struct blk_disk *disk);
 /* Feature bits that the disk offers. */
 uint64_t blk_disk_features(const struct blk_disk *disk);
 /*
- * The state page (common/state_page.h), borrowed; -1: none, and no successor either. resume: a process of this disk served
+ * The state page (common/ring/state_page.h), borrowed; -1: none, and no successor either. resume: a process of this disk served
  * the driver that there is now, so that what it left of the driver counts. That data was lost counts in any case.
  * offered: what the session offers. Before any queue runs. 0 or -errno (logged).
  */

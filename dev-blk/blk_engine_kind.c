@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "dev-blk/blk_engine_sync.h"
 #include "dev-blk/blk_engine_uring.h"
 

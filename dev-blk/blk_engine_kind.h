@@ -4,7 +4,7 @@
 #ifndef ATOLL_DEV_BLK_BLK_ENGINE_KIND_H
 #define ATOLL_DEV_BLK_BLK_ENGINE_KIND_H
 
-#include "common/seccomp_filter.h"
+#include "common/base/seccomp_filter.h"
 #include "dev-blk/blk_engine.h"
 
 enum blk_engine_kind {

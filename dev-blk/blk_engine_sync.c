@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "common/eventfd_wire.h"
+#include "common/base/eventfd_wire.h"
 
 static void sync_free(struct blk_engine *engine)
 {

@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 
 /* An operation in this thread that took this long may have waited for something; how long we then look closer; how long
  * we leave it to workers, if it had. */

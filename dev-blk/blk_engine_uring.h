@@ -2,7 +2,7 @@
 #ifndef ATOLL_DEV_BLK_BLK_ENGINE_URING_H
 #define ATOLL_DEV_BLK_BLK_ENGINE_URING_H
 
-#include "common/seccomp_filter.h"
+#include "common/base/seccomp_filter.h"
 #include "dev-blk/blk_engine.h"
 
 /* As blk_engine_new() (blk_engine_kind.h). 0 or -errno: this kernel, or the policy, has no io_uring. */

@@ -30,9 +30,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/crash_point.h"
-#include "common/jail.h"
-#include "common/log.h"
+#include "common/base/crash_point.h"
+#include "common/base/log.h"
+#include "common/jail/jail.h"
 #include "dev-blk/blk_request.h"
 
 /* Requests under way at most; a longer ring is worked off as they complete. */

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/seccomp_filter.h"
-#include "common/virtqueue.h"
+#include "common/base/seccomp_filter.h"
+#include "common/ring/virtqueue.h"
 #include "dev-blk/blk_disk.h"
 #include "dev-blk/blk_engine_kind.h"
 

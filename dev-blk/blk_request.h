@@ -15,7 +15,7 @@
 #include <sys/queue.h>
 #include <sys/uio.h>
 
-#include "common/virtqueue.h"
+#include "common/ring/virtqueue.h"
 #include "dev-blk/blk_disk.h"
 #include "dev-blk/blk_engine.h"
 #include "dev-blk/virtio_blk_spec.h"

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "common/virtio_spec.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-blk/virtio_blk_spec.h"
 
 /* The kernel's error numbers. */

@@ -1,6 +1,6 @@
 /*
  * What a disk's process leaves to its successor: what the driver has negotiated and set, and whether data was lost. The
- * requests under way are not part of it (common/inflight.h). See common/device_state.h.
+ * requests under way are not part of it (common/ring/inflight.h). See common/ring/device_state.h.
  *
  * The driver's part is forgotten at its reset. That data was lost is the medium's, and outlives each driver and each
  * reset of the VM: until the VM is ended, no flush succeeds.
@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "common/device_state.h"
+#include "common/ring/device_state.h"
 
 #define BLK_STATE_VERSION 1u
 

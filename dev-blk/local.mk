@@ -14,9 +14,9 @@ dev_blk_libblk_la_SOURCES = \
 dev_blk_libblk_la_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)
 dev_blk_libblk_la_LIBADD = common/libcommon.la $(URING_LIBS)
 
-# The same with crash points (common/crash_point.h), for tests; what it takes from common/ with it.
+# The same with crash points (common/base/crash_point.h), for tests; what it takes from common/ with it.
 check_LTLIBRARIES += dev-blk/libblk_crash.la
-dev_blk_libblk_crash_la_SOURCES = $(dev_blk_libblk_la_SOURCES) common/virtqueue.c common/inflight.c common/crash_point.c
+dev_blk_libblk_crash_la_SOURCES = $(dev_blk_libblk_la_SOURCES) common/ring/virtqueue.c common/ring/inflight.c common/base/crash_point.c
 dev_blk_libblk_crash_la_CPPFLAGS = $(AM_CPPFLAGS) -DENABLE_CRASH_POINTS
 dev_blk_libblk_crash_la_CFLAGS = $(dev_blk_libblk_la_CFLAGS)
 dev_blk_libblk_crash_la_LIBADD = $(URING_LIBS)

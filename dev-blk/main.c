@@ -12,11 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/crash_point.h"
-#include "common/device_program.h"
-#include "common/disk_image.h"
-#include "common/image_lock.h"
-#include "common/log.h"
+#include "common/base/crash_point.h"
+#include "common/base/log.h"
+#include "common/host/disk_image.h"
+#include "common/host/image_lock.h"
+#include "common/program/device_program.h"
 #include "dev-blk/blk_device.h"
 #include "policy/filters.h"
 

@@ -1,7 +1,7 @@
 /*
  * The state page of a console: see console_state.h.
  *
- * Order between what stands beside the record is a matter of the compiler alone, as in common/device_state.c.
+ * Order between what stands beside the record is a matter of the compiler alone, as in common/ring/device_state.c.
  */
 #include "dev-console/console_state.h"
 

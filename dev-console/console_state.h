@@ -1,8 +1,8 @@
 /*
  * What a console's process leaves to its successor: the state of the guest's device, what the guest wrote and the host
  * has not taken yet, what the host sent and the guest has not taken yet. It stands in a state page
- * (common/state_page.h), so that a process may be killed between any two instructions: a record as every device has one
- * (common/device_state.h), and behind it the bytes that wait.
+ * (common/ring/state_page.h), so that a process may be killed between any two instructions: a record as every device has one
+ * (common/ring/device_state.h), and behind it the bytes that wait.
  *
  * A process works on a record of its own (`live`); at the end of each step that belongs together - a register access
  * with all that it caused, a chain of a queue - console_state_commit() makes it the one that counts, by one store. A
@@ -30,7 +30,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/device_state.h"
+#include "common/ring/device_state.h"
 #include "dev-console/uart16550.h"
 
 #define CONSOLE_STATE_VERSION 1u

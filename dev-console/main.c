@@ -13,9 +13,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "common/device_program.h"
-#include "common/log.h"
-#include "common/pty.h"
+#include "common/base/log.h"
+#include "common/host/pty.h"
+#include "common/program/device_program.h"
 #include "dev-console/console_state.h"
 #include "dev-console/output.h"
 #include "dev-console/serial.h"

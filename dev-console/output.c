@@ -26,8 +26,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/control_wire.h"
-#include "common/log.h"
+#include "common/base/control_wire.h"
+#include "common/base/log.h"
 
 /* How soon we see that a pty was opened. */
 #define OUTPUT_LOOK_US 100000

@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/loop.h"
+#include "common/base/loop.h"
 #include "dev-console/console_state.h"
 
 /* Bytes gathered at most; what output_room() is for an empty buffer. */

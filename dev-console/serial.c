@@ -30,8 +30,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/vfio_user_backend.h"
-#include "common/vfio_user_message.h"
+#include "common/vfio-user/vfio_user_backend.h"
+#include "common/vfio-user/vfio_user_message.h"
 #include "dev-console/uart16550.h"
 
 /* A character takes 87 us at 115200 baud. */

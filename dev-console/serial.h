@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "common/loop.h"
+#include "common/base/loop.h"
 #include "dev-console/output.h"
 
 struct serial;

@@ -25,9 +25,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "common/log.h"
-#include "common/virtio_spec.h"
-#include "common/virtqueue.h"
+#include "common/base/log.h"
+#include "common/ring/virtqueue.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-console/virtio_console_spec.h"
 
 #define CONSOLE_DRAIN_MS 1000

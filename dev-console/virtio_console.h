@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-#include "common/loop.h"
-#include "common/vhost_user_backend.h"
+#include "common/base/loop.h"
+#include "common/vhost-user/vhost_user_backend.h"
 #include "dev-console/output.h"
 
 struct virtio_console;

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/device_program.h"
-#include "common/log.h"
-#include "common/tap.h"
+#include "common/base/log.h"
+#include "common/host/tap.h"
+#include "common/program/device_program.h"
 #include "dev-net/net_device.h"
 #include "policy/filters.h"
 

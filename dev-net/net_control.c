@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "common/virtio_spec.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-net/net_header.h"
 #include "dev-net/virtio_net_spec.h"
 

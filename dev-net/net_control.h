@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/virtqueue.h"
+#include "common/ring/virtqueue.h"
 #include "dev-net/net_port.h"
 
 /* Executes the command in chain. Returns VIRTIO_NET_OK or _ERR. *announced is set when the driver has

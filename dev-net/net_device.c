@@ -19,9 +19,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/tap.h"
-#include "common/virtio_spec.h"
+#include "common/base/log.h"
+#include "common/host/tap.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-net/net_control.h"
 #include "dev-net/net_header.h"
 #include "dev-net/net_state.h"

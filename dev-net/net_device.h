@@ -15,9 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/device_state.h"
-#include "common/loop.h"
-#include "common/vhost_user_backend.h"
+#include "common/base/loop.h"
+#include "common/ring/device_state.h"
+#include "common/vhost-user/vhost_user_backend.h"
 #include "dev-net/net_port.h"
 #include "dev-net/net_rx.h"
 #include "dev-net/net_tx.h"
@@ -84,7 +84,7 @@ void net_device_init(struct net_device *device);
 int net_device_configure(struct net_device *device, const struct net_setup *setup, const char **problem);
 
 /*
- * The page (common/state_page.h) in which it keeps what the driver sets, for a successor; the descriptor becomes the
+ * The page (common/ring/state_page.h) in which it keeps what the driver sets, for a successor; the descriptor becomes the
  * device's. resume: a process of this device served before, so what stands there counts. Before net_device_prepare().
  */
 void net_device_set_state(struct net_device *device, int state_fd, bool resume);

@@ -3,8 +3,8 @@
 
 #include <linux/if_tun.h>
 
-#include "common/tap.h"
-#include "common/virtio_spec.h"
+#include "common/host/tap.h"
+#include "common/spec/virtio_spec.h"
 
 #define GUEST_TSO (VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO4) | VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO6))
 #define GUEST_USO (VIRTIO_BIT(VIRTIO_NET_F_GUEST_USO4) | VIRTIO_BIT(VIRTIO_NET_F_GUEST_USO6))

@@ -8,8 +8,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/virtio_spec.h"
+#include "common/base/log.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-net/net_header.h"
 
 /*

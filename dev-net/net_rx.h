@@ -16,7 +16,7 @@
 #ifndef ATOLL_DEV_NET_NET_RX_H
 #define ATOLL_DEV_NET_NET_RX_H
 
-#include "common/virtqueue.h"
+#include "common/ring/virtqueue.h"
 #include "dev-net/net_port.h"
 
 struct net_rx_chain {

@@ -1,6 +1,6 @@
 /*
  * What a network's process leaves to its successor: what the driver has negotiated and set over the control queue. The
- * frames are not part of it. See common/device_state.h.
+ * frames are not part of it. See common/ring/device_state.h.
  *
  * It is committed when a command is done, and before the driver is told so. A process that is killed between the two
  * leaves the command in the ring, and the next one does it again, which changes nothing more.
@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/device_state.h"
+#include "common/ring/device_state.h"
 #include "dev-net/net_port.h"
 
 #define NET_STATE_VERSION 1u

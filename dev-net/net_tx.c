@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "dev-net/net_header.h"
 
 int net_tx_init(struct net_tx *tx, struct net_port *port)

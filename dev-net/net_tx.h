@@ -5,7 +5,7 @@
 #ifndef ATOLL_DEV_NET_NET_TX_H
 #define ATOLL_DEV_NET_NET_TX_H
 
-#include "common/virtqueue.h"
+#include "common/ring/virtqueue.h"
 #include "dev-net/net_port.h"
 
 struct net_tx {

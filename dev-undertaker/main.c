@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/device_program.h"
-#include "common/log.h"
-#include "common/virtio_spec.h"
+#include "common/base/log.h"
+#include "common/program/device_program.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-undertaker/undertaker.h"
 #include "policy/filters.h"
 

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#include "common/virtio_spec.h"
+#include "common/spec/virtio_spec.h"
 
 /* Chains of one queue in one callback. */
 #define ROUND_CHAINS 256

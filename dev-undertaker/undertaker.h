@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/loop.h"
-#include "common/vhost_user_backend.h"
+#include "common/base/loop.h"
+#include "common/vhost-user/vhost_user_backend.h"
 
 #define UNDERTAKER_QUEUES_MAX 256
 

@@ -9,7 +9,7 @@
 #ifndef ATOLL_POLICY_FILTERS_H
 #define ATOLL_POLICY_FILTERS_H
 
-#include "common/seccomp_filter.h"
+#include "common/base/seccomp_filter.h"
 
 extern const struct seccomp_filter filter_blk_main;
 extern const struct seccomp_filter filter_blk_process;

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "common/syscall_names.h"
+#include "common/base/syscall_names.h"
 #include "policy/policy_names.h"
 
 /* A letter an argument: w(ord), l(ong), p(ointer). Values that may be pointers for some commands are l. */

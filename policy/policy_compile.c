@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/syscall_names.h"
+#include "common/base/syscall_names.h"
 #include "policy/policy_memory.h"
 
 enum {

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "common/seccomp_filter.h"
+#include "common/base/seccomp_filter.h"
 #include "policy/policy.h"
 
 struct policy_compiled {

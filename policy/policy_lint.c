@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "common/syscall_names.h"
+#include "common/base/syscall_names.h"
 #include "policy/policy.h"
 #include "policy/policy_names.h"
 

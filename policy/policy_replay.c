@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/seccomp_filter.h"
-#include "common/syscall_names.h"
+#include "common/base/seccomp_filter.h"
+#include "common/base/syscall_names.h"
 #include "policy/bpf_interpreter.h"
 #include "policy/policy.h"
 #include "policy/policy_memory.h"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/syscall_names.h"
+#include "common/base/syscall_names.h"
 #include "policy/policy_compile.h"
 #include "policy/policy_memory.h"
 #include "policy/policy_names.h"

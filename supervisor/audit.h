@@ -20,8 +20,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "common/control_wire.h"
-#include "common/seccomp_filter.h"
+#include "common/base/control_wire.h"
+#include "common/base/seccomp_filter.h"
 #include "supervisor/audit_proc.h"
 #include "supervisor/audit_sockets.h"
 #include "supervisor/audit_trace.h"

@@ -1,6 +1,6 @@
 /*
  * What is written, a row a role, and the lists that the rows share. Change one together with what it describes: the filters (policy/), the jail
- * (common/jail.h), or what a program opens.
+ * (common/jail/jail.h), or what a program opens.
  */
 #include "supervisor/audit_expect.h"
 
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "common/jail_user.h"
+#include "common/jail/jail_user.h"
 #include "policy/filters.h"
 
 /* jail_fork(): root gives each child a user id of its own. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/state_page.h"
+#include "common/ring/state_page.h"
 #include "supervisor/audit.h"
 #include "supervisor/audit_proc_text.h"
 

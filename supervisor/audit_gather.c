@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/escape.h"
+#include "common/base/escape.h"
 #include "supervisor/audit.h"
 #include "supervisor/monitor_client.h"
 #include "supervisor/runtime_dir.h"

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/escape.h"
+#include "common/base/escape.h"
 #include "supervisor/audit_proc_text.h"
 
 /* Flags of a thread in /proc/PID/stat: Linux, include/linux/sched.h. */

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/escape.h"
+#include "common/base/escape.h"
 #include "supervisor/audit_proc.h"
 #include "supervisor/audit_proc_text.h"
 

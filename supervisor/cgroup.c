@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/jail.h"
-#include "common/line_file.h"
-#include "common/log.h"
+#include "common/base/line_file.h"
+#include "common/base/log.h"
+#include "common/jail/jail.h"
 
 #define MARK	  "user.atoll.vm" /* its value: the VM's name */
 #define VM_PREFIX "atoll-"

@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/escape.h"
+#include "common/base/escape.h"
 
 #define READ_AT_ONCE 4096
 

@@ -20,8 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/jail.h"
-#include "common/jail_violation.h"
+#include "common/jail/jail.h"
+#include "common/jail/jail_violation.h"
 #include "supervisor/log_output.h"
 #include "supervisor/spawn.h"
 

@@ -14,9 +14,9 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include "common/control_wire.h"
-#include "common/log.h"
-#include "common/loop.h"
+#include "common/base/control_wire.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
 #include "supervisor/child_output.h"
 #include "supervisor/spawn.h"
 

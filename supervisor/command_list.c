@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/control_wire.h"
-#include "common/escape.h"
+#include "common/base/control_wire.h"
+#include "common/base/escape.h"
 #include "supervisor/commands.h"
 #include "supervisor/monitor_client.h"
 #include "supervisor/runtime_dir.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/control_wire.h"
+#include "common/base/control_wire.h"
 #include "supervisor/commands.h"
 #include "supervisor/config_value.h"
 #include "supervisor/monitor_client.h"

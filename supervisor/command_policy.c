@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/syscall_names.h"
+#include "common/base/syscall_names.h"
 #include "policy/policy_check.h"
 #include "policy/policy_compile.h"
 #include "policy/policy_cover.h"

@@ -17,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/loop.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
 #include "supervisor/cgroup.h"
 #include "supervisor/commands.h"
 #include "supervisor/config_load.h"

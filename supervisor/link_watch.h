@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "common/loop.h"
+#include "common/base/loop.h"
 
 struct link_watch;
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "supervisor/log_output.h"
 
 /* The folder of logs: $ATOLL_LOG_DIR, /var/log/atoll for root, else atoll in the user's state directory. */

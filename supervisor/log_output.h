@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/log.h"
-#include "common/loop.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
 
 #define LOG_OUTPUT_ROOM 65536
 

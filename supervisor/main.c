@@ -15,7 +15,7 @@
 
 #include <config.h> /* not our folder's */
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "supervisor/commands.h"
 #include "supervisor/nearest.h"
 #include "supervisor/process_title.h"

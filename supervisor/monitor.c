@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/control_wire.h"
-#include "common/log.h"
+#include "common/base/control_wire.h"
+#include "common/base/log.h"
 #include "supervisor/nearest.h"
 #include "supervisor/report.h"
 

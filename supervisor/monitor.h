@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "common/loop.h"
+#include "common/base/loop.h"
 #include "supervisor/runtime_dir.h"
 #include "supervisor/vm.h"
 

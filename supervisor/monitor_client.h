@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-#include "common/control_wire.h"
+#include "common/base/control_wire.h"
 
 /*
  * Connects to the VM of this name. Returns the socket, -ENOENT when none runs, or -errno. *pid is its

@@ -15,8 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/syscall_names.h"
+#include "common/base/log.h"
+#include "common/base/syscall_names.h"
 #include "policy/policy.h"
 #include "supervisor/policy_directory.h"
 #include "supervisor/report.h"

@@ -1,7 +1,7 @@
 /*
  * What the processes of a VM do: every system call of each, noted with the rule of its policy that allows it.
  *
- * A recording process stops at each call until it is noted here (common/jail_record.h), so a VM that is recorded is
+ * A recording process stops at each call until it is noted here (common/jail/jail_record.h), so a VM that is recorded is
  * slow. Calls are summed up: one entry for each thread kind, call and alternative of a rule. At the end the entries
  * are appended to a file, one JSON object a line:
  *
@@ -18,7 +18,7 @@
 
 #include <stdint.h>
 
-#include "common/loop.h"
+#include "common/base/loop.h"
 
 struct record;
 

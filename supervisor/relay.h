@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "common/loop.h"
+#include "common/base/loop.h"
 #include "supervisor/terminal.h"
 
 struct relay;

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "common/escape.h"
+#include "common/base/escape.h"
 #include "supervisor/log_output.h"
 
 #define REPORT_MAX 2048

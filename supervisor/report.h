@@ -1,7 +1,7 @@
 /*
  * What the operator is told when a command fails: one line on stderr, "atoll: WHAT: WHY; REMEDY".
  *
- * The log (common/log.h) tells what a running VM does, with times; a report is the answer to a command.
+ * The log (common/base/log.h) tells what a running VM does, with times; a report is the answer to a command.
  */
 #ifndef ATOLL_SUPERVISOR_REPORT_H
 #define ATOLL_SUPERVISOR_REPORT_H

@@ -23,13 +23,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/disk_image.h"
-#include "common/image_lock.h"
-#include "common/kernel_image.h"
-#include "common/log.h"
-#include "common/pty.h"
-#include "common/state_page.h"
-#include "common/tap.h"
+#include "common/base/log.h"
+#include "common/host/disk_image.h"
+#include "common/host/image_lock.h"
+#include "common/host/kernel_image.h"
+#include "common/host/pty.h"
+#include "common/host/tap.h"
+#include "common/ring/state_page.h"
 #include "supervisor/processor.h"
 
 #define KVM_PATH "/dev/kvm"

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/disk_image.h"
+#include "common/host/disk_image.h"
 #include "supervisor/config.h"
 #include "supervisor/console_file.h"
 #include "supervisor/file_claims.h"
@@ -33,7 +33,7 @@ struct resources {
 	int initrd_fd; /* -1: none */
 	int *disk_fds;
 	struct disk_discard *disk_discards;
-	int *disk_states; /* state pages (common/state_page.h); -1 for `check`, as each */
+	int *disk_states; /* state pages (common/ring/state_page.h); -1 for `check`, as each */
 	struct network_resource *networks;
 	int *console_fds; /* the pty's master, the file or the listening socket; -1: none */
 	int *console_states;

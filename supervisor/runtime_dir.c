@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "supervisor/config_value.h"
 
 #define LOCK_FILE "pid"

@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/child.h"
-#include "common/jail.h"
-#include "common/jail_record.h"
+#include "common/jail/jail.h"
+#include "common/jail/jail_record.h"
+#include "common/program/child.h"
 
 #define SPAWN_CONTROL_FD 3
 

@@ -30,14 +30,14 @@ struct spawn_limits {
  * output_fd on 1 and 2, control_fd on 3, nothing else; ATOLL_CONTROL_FD=3 is all of its environment; no signal
  * is blocked, none but SIGXFSZ ignored (in a sandbox); it is in a process group of its own, so that keys of a
  * terminal do not reach it.
- * sandbox: in namespaces of its own, as a user of its own (jail_fork() of common/jail.h), and under the limits
+ * sandbox: in namespaces of its own, as a user of its own (jail_fork() of common/jail/jail.h), and under the limits
  * (which may be NULL), soft and hard, so that it cannot raise them.
  * Returns 0 with *pid and a *pidfd, or -errno with *problem.
  */
 int spawn_program(const char *program, const char *title, bool sandbox, const struct spawn_limits *limits,
 		  int control_fd, int output_fd, pid_t *pid, int *pidfd, struct spawn_problem *problem);
 
-/* What is started from now on records what it calls: JAIL_RECORD_ENV of common/jail_record.h is in its environment. */
+/* What is started from now on records what it calls: JAIL_RECORD_ENV of common/jail/jail_record.h is in its environment. */
 void spawn_recording(void);
 
 /* Before the supervisor leaves its folder: where its programs are is no path from there any more. 0 or -errno. */

@@ -20,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/jail_user.h"
+#include "common/jail/jail_user.h"
 #include "policy/filters.h"
 #include "supervisor/report.h"
 

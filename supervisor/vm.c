@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/jail.h"
-#include "common/tap.h"
+#include "common/host/tap.h"
+#include "common/jail/jail.h"
 #include "supervisor/record.h"
 #include "supervisor/report.h"
 #include "supervisor/restart.h"

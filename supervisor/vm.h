@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/loop.h"
+#include "common/base/loop.h"
 #include "supervisor/child_process.h"
 #include "supervisor/config.h"
 #include "supervisor/relay.h"

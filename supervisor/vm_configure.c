@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
+#include "common/base/fd_passing.h"
 #include "supervisor/cgroup.h"
 #include "supervisor/report.h"
 #include "supervisor/spawn.h"

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/control_wire.h"
+#include "common/base/control_wire.h"
 #include "supervisor/resources.h"
 #include "supervisor/vm.h"
 

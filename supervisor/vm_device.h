@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "supervisor/child_process.h"
 #include "supervisor/config.h"
 #include "supervisor/heartbeat.h"

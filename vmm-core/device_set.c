@@ -11,12 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/virtio_spec.h"
-#include "vmm-core/machine_layout.h"
-#include "vmm-core/pci.h"
-#include "vmm-core/serial_port.h"
-#include "vmm-core/virtio_pci.h"
+#include "common/base/log.h"
+#include "common/spec/virtio_spec.h"
+#include "vmm-core/machine/machine_layout.h"
+#include "vmm-core/pci/pci.h"
+#include "vmm-core/virtio/virtio_pci.h"
+#include "vmm-core/wire/serial_port.h"
 
 /* COM1 to COM4. The first two have the PC's interrupts; the others get free ones, since edges cannot be
  * shared. */

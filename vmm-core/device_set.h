@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "proto/control.pb-c.h"
-#include "vmm-core/core.h"
-#include "vmm-core/device_link.h"
+#include "vmm-core/machine/core.h"
+#include "vmm-core/wire/device_link.h"
 
 struct device_set;
 

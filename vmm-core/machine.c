@@ -20,15 +20,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/loop.h"
-#include "vmm-core/acpi.h"
-#include "vmm-core/boot.h"
-#include "vmm-core/chipset.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
+#include "vmm-core/boot/acpi.h"
+#include "vmm-core/boot/boot.h"
 #include "vmm-core/device_set.h"
-#include "vmm-core/machine_layout.h"
-#include "vmm-core/pci.h"
-#include "vmm-core/vcpu.h"
+#include "vmm-core/kvm/vcpu.h"
+#include "vmm-core/machine/chipset.h"
+#include "vmm-core/machine/machine_layout.h"
+#include "vmm-core/pci/pci.h"
 
 /* How long a report waits for room in the control wire before it is tried again. */
 #define REPORT_RETRY_US 10000

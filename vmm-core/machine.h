@@ -6,8 +6,8 @@
 #ifndef ATOLL_VMM_CORE_MACHINE_H
 #define ATOLL_VMM_CORE_MACHINE_H
 
-#include "common/child.h"
-#include "common/seccomp_filter.h"
+#include "common/base/seccomp_filter.h"
+#include "common/program/child.h"
 #include "proto/control.pb-c.h"
 #include "vmm-core/device_set.h"
 

@@ -16,10 +16,10 @@
 
 #include "config.h"
 
-#include "common/child.h"
-#include "common/fd_passing.h"
-#include "common/jail.h"
-#include "common/log.h"
+#include "common/base/fd_passing.h"
+#include "common/base/log.h"
+#include "common/jail/jail.h"
+#include "common/program/child.h"
 #include "policy/filters.h"
 #include "vmm-core/machine.h"
 

@@ -1,6 +1,6 @@
 /*
  * The wire to a device's process: its vhost-user socket, and the memory that both share. The conversation is the core's
- * own front end (vmm-core/vhost_user_frontend.h); what takes the guest's place is here. Each failure ends the program.
+ * own front end (vmm-core/wire/vhost_user_frontend.h); what takes the guest's place is here. Each failure ends the program.
  */
 #ifndef ATOLL_TESTS_BENCH_BENCH_LINK_H
 #define ATOLL_TESTS_BENCH_BENCH_LINK_H
@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 #include "tests/bench/bench_ring.h"
-#include "vmm-core/guest_ram.h"
-#include "vmm-core/inflight_memory.h"
-#include "vmm-core/vhost_user_frontend.h"
+#include "vmm-core/machine/guest_ram.h"
+#include "vmm-core/wire/inflight_memory.h"
+#include "vmm-core/wire/vhost_user_frontend.h"
 
 struct bench_link {
 	int socket_fd; /* the front end's */

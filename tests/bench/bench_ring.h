@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/virtio_spec.h"
+#include "common/spec/virtio_spec.h"
 
 /* Of one chain. */
 #define BENCH_SEGMENTS_MAX 4

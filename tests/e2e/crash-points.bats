@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # A disk's process that dies at each step of a request's way, under a bare-metal guest that numbers its requests: direct and
-# indirect, with and without EVENT_IDX. The program is atoll-blk with crash points (common/crash_point.h).
+# indirect, with and without EVENT_IDX. The program is atoll-blk with crash points (common/base/crash_point.h).
 # bats file_tags=guest
 
 setup() {

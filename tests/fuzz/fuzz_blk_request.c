@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/virtio_spec.h"
+#include "common/base/log.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-blk/blk_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

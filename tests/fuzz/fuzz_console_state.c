@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/virtio_spec.h"
-#include "common/virtqueue.h"
+#include "common/ring/virtqueue.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-console/console_state.h"
 #include "dev-console/output.h"
 #include "dev-console/serial.h"

@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/control_wire.h"
-#include "common/fd_passing.h"
+#include "common/base/control_wire.h"
+#include "common/base/fd_passing.h"
 #include "tests/fuzz/fuzz_support.h"
 
 #define PADDING CONTROL_FRAME_MAX

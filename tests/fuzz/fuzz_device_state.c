@@ -8,8 +8,8 @@
  */
 #include <string.h>
 
-#include "common/device_state.h"
-#include "common/virtio_spec.h"
+#include "common/ring/device_state.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-blk/blk_state.h"
 #include "dev-blk/virtio_blk_spec.h"
 #include "dev-net/net_header.h"

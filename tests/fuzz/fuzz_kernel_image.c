@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/kernel_image.h"
+#include "common/host/kernel_image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

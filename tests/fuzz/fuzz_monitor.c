@@ -24,9 +24,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/control_wire.h"
-#include "common/fd_passing.h"
-#include "common/log.h"
+#include "common/base/control_wire.h"
+#include "common/base/fd_passing.h"
+#include "common/base/log.h"
 #include "supervisor/monitor.h"
 #include "supervisor/report.h"
 #include "supervisor/spawn.h"

@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/virtio_spec.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-net/net_device.h"
 #include "dev-net/net_header.h"
 #include "tests/fuzz/fuzz_support.h"

@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/device_state.h"
-#include "common/log.h"
+#include "common/base/log.h"
+#include "common/ring/device_state.h"
 
 void fuzz_require(bool condition)
 {

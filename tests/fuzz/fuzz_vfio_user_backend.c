@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/log.h"
-#include "common/vfio_user_backend.h"
+#include "common/base/fd_passing.h"
+#include "common/base/log.h"
+#include "common/vfio-user/vfio_user_backend.h"
 
 struct bench {
 	struct vfio_user_backend *backend;

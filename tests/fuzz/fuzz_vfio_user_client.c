@@ -16,10 +16,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/vfio_user_message.h"
+#include "common/base/fd_passing.h"
+#include "common/vfio-user/vfio_user_message.h"
 #include "tests/fuzz/fuzz_support.h"
-#include "vmm-core/vfio_user_client.h"
+#include "vmm-core/wire/vfio_user_client.h"
 
 #define CALLS_MAX 64
 

@@ -15,10 +15,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/log.h"
-#include "common/loop.h"
-#include "common/vhost_user_backend.h"
+#include "common/base/fd_passing.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
+#include "common/vhost-user/vhost_user_backend.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -18,11 +18,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/vhost_user_message.h"
-#include "common/virtio_spec.h"
+#include "common/base/fd_passing.h"
+#include "common/spec/virtio_spec.h"
+#include "common/vhost-user/vhost_user_message.h"
 #include "tests/fuzz/fuzz_support.h"
-#include "vmm-core/vhost_user_frontend.h"
+#include "vmm-core/wire/vhost_user_frontend.h"
 
 #define CALLS_MAX 64
 

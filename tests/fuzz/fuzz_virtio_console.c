@@ -17,8 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/virtio_spec.h"
-#include "common/virtqueue.h"
+#include "common/ring/virtqueue.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-console/virtio_console.h"
 #include "dev-console/virtio_console_spec.h"
 #include "tests/fuzz/fuzz_support.h"

@@ -16,17 +16,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/loop.h"
-#include "common/vhost_user_message.h"
-#include "common/virtio_spec.h"
+#include "common/base/fd_passing.h"
+#include "common/base/loop.h"
+#include "common/spec/virtio_spec.h"
+#include "common/vhost-user/vhost_user_message.h"
 #include "tests/fuzz/fuzz_support.h"
 #include "tests/unit/fake_core.h"
-#include "vmm-core/machine_layout.h"
-#include "vmm-core/pci.h"
-#include "vmm-core/virtio_pci.h"
-#include "vmm-core/virtio_pci_device.h"
-#include "vmm-core/virtio_pci_spec.h"
+#include "vmm-core/machine/machine_layout.h"
+#include "vmm-core/pci/pci.h"
+#include "vmm-core/virtio/virtio_pci.h"
+#include "vmm-core/virtio/virtio_pci_device.h"
+#include "vmm-core/virtio/virtio_pci_spec.h"
 
 #define SLOT	     1
 #define QUEUES	     4

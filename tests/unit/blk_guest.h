@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/virtio_spec.h"
-#include "common/virtqueue.h"
+#include "common/ring/virtqueue.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-blk/blk_device.h"
 
 /* Guest memory is two regions, adjacent in the guest's view and apart in ours: a buffer may lie across. */

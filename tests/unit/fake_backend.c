@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/virtio_spec.h"
+#include "common/base/fd_passing.h"
+#include "common/spec/virtio_spec.h"
 
 void fake_backend_init(struct fake_backend *backend)
 {

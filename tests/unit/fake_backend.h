@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/vhost_user_message.h"
+#include "common/vhost-user/vhost_user_message.h"
 
 #define FAKE_BACKEND_QUEUES   4
 #define FAKE_BACKEND_REQUESTS 128

@@ -10,9 +10,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "common/loop.h"
-#include "vmm-core/machine_layout.h"
-#include "vmm-core/pci.h"
+#include "common/base/loop.h"
+#include "vmm-core/machine/machine_layout.h"
+#include "vmm-core/pci/pci.h"
 
 struct fake_kvm fake_kvm;
 

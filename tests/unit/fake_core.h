@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm-core/core.h"
+#include "vmm-core/machine/core.h"
 
 #define FAKE_EVENTFDS_MAX 256
 

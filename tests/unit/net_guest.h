@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/virtio_spec.h"
-#include "common/virtqueue.h"
+#include "common/ring/virtqueue.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-net/net_device.h"
 #include "dev-net/virtio_net_spec.h"
 

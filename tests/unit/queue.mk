@@ -17,7 +17,7 @@ tests_unit_test_virtqueue_race_SOURCES = tests/unit/test_virtqueue_race.c
 tests_unit_test_virtqueue_race_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_virtqueue_race_LDADD = $(UNIT_LIBS)
 # With crash points, whatever the build has: it dies in its own copies of these.
-tests_unit_test_inflight_SOURCES = tests/unit/test_inflight.c common/virtqueue.c common/inflight.c
+tests_unit_test_inflight_SOURCES = tests/unit/test_inflight.c common/ring/virtqueue.c common/ring/inflight.c
 tests_unit_test_inflight_CPPFLAGS = $(UNIT_CPPFLAGS) -DENABLE_CRASH_POINTS
 tests_unit_test_inflight_LDADD = $(UNIT_LIBS)
 tests_unit_test_vhost_user_SOURCES = tests/unit/test_vhost_user.c

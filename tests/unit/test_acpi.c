@@ -15,9 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmm-core/acpi.h"
-#include "vmm-core/acpi_spec.h"
-#include "vmm-core/aml.h"
+#include "vmm-core/boot/acpi.h"
+#include "vmm-core/boot/acpi_spec.h"
+#include "vmm-core/boot/aml.h"
 
 #define AREA_ADDRESS UINT64_C(0xe0000)
 #define AREA_SIZE    0x20000

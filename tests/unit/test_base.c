@@ -21,13 +21,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/child.h"
-#include "common/control_wire.h"
-#include "common/escape.h"
-#include "common/eventfd_wire.h"
-#include "common/fd_passing.h"
-#include "common/log.h"
-#include "common/loop.h"
+#include "common/base/control_wire.h"
+#include "common/base/escape.h"
+#include "common/base/eventfd_wire.h"
+#include "common/base/fd_passing.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
+#include "common/program/child.h"
 
 static unsigned count_open_fds(void)
 {

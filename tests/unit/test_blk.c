@@ -28,8 +28,8 @@
 
 #include <cmocka.h>
 
-#include "common/log.h"
-#include "common/vhost_user_spec.h"
+#include "common/base/log.h"
+#include "common/spec/vhost_user_spec.h"
 #include "tests/unit/blk_guest.h"
 
 #define WRITEBACK_AT  ((uint32_t)offsetof(struct virtio_blk_config, writeback))

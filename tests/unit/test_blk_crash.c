@@ -27,13 +27,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/crash_point.h"
-#include "common/fd_passing.h"
-#include "common/inflight.h"
-#include "common/log.h"
-#include "common/loop.h"
-#include "common/vhost_user_message.h"
-#include "common/virtio_spec.h"
+#include "common/base/crash_point.h"
+#include "common/base/fd_passing.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
+#include "common/ring/inflight.h"
+#include "common/spec/virtio_spec.h"
+#include "common/vhost-user/vhost_user_message.h"
 #include "dev-blk/blk_device.h"
 #include "dev-blk/virtio_blk_spec.h"
 

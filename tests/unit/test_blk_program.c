@@ -21,12 +21,12 @@
 
 #include <cmocka.h>
 
-#include "common/child.h"
-#include "common/control_wire.h"
-#include "common/log.h"
-#include "common/state_page.h"
-#include "common/vhost_user_message.h"
-#include "common/virtio_spec.h"
+#include "common/base/control_wire.h"
+#include "common/base/log.h"
+#include "common/program/child.h"
+#include "common/ring/state_page.h"
+#include "common/spec/virtio_spec.h"
+#include "common/vhost-user/vhost_user_message.h"
 #include "dev-blk/virtio_blk_spec.h"
 
 #define TIMEOUT_MS 10000

@@ -24,10 +24,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/vfio_user_message.h"
-#include "common/vhost_user_message.h"
-#include "common/virtio_spec.h"
+#include "common/base/log.h"
+#include "common/spec/virtio_spec.h"
+#include "common/vfio-user/vfio_user_message.h"
+#include "common/vhost-user/vhost_user_message.h"
 #include "dev-console/console_state.h"
 #include "dev-console/output.h"
 #include "dev-console/serial.h"
@@ -99,7 +99,7 @@ struct bench {
 	long kill_at;
 	int irq;
 
-	/* The core's part for the UART: see vmm-core/serial_port.c. */
+	/* The core's part for the UART: see vmm-core/wire/serial_port.c. */
 	struct vfio_user_stream replies;
 	uint16_t next_id;
 	struct posted {

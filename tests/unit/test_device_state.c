@@ -18,8 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/device_state.h"
-#include "common/log.h"
+#include "common/base/log.h"
+#include "common/ring/device_state.h"
 
 #define WORDS 6
 

@@ -1,5 +1,5 @@
 /*
- * Disk images: what is one, and who may have it (common/disk_image.h, common/image_lock.h).
+ * Disk images: what is one, and who may have it (common/host/disk_image.h, common/host/image_lock.h).
  *
  * The other program of the lock's tests is a child of this one; QEMU's byte locks are played by hand, with
  * QEMU's own numbers.
@@ -23,8 +23,8 @@
 
 #include <cmocka.h>
 
-#include "common/disk_image.h"
-#include "common/image_lock.h"
+#include "common/host/disk_image.h"
+#include "common/host/image_lock.h"
 
 static char image_path[64];
 

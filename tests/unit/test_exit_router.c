@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "vmm-core/exit_router.h"
+#include "vmm-core/machine/exit_router.h"
 
 struct place {
 	uint64_t last_offset;

@@ -21,12 +21,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/crash_point.h"
-#include "common/guest_memory.h"
-#include "common/inflight.h"
-#include "common/log.h"
-#include "common/virtio_spec.h"
-#include "common/virtqueue.h"
+#include "common/base/crash_point.h"
+#include "common/base/log.h"
+#include "common/ring/guest_memory.h"
+#include "common/ring/inflight.h"
+#include "common/ring/virtqueue.h"
+#include "common/spec/virtio_spec.h"
 
 #define MEMORY	     0x10000u
 #define SIZE	     16u

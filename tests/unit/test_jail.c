@@ -38,12 +38,12 @@
 
 #include <config.h>
 
-#include "common/control_wire.h"
-#include "common/jail.h"
-#include "common/jail_user.h"
-#include "common/jail_violation.h"
-#include "common/log.h"
-#include "common/syscall_names.h"
+#include "common/base/control_wire.h"
+#include "common/base/log.h"
+#include "common/base/syscall_names.h"
+#include "common/jail/jail.h"
+#include "common/jail/jail_user.h"
+#include "common/jail/jail_violation.h"
 
 #ifndef PR_GET_MDWE
 #define PR_GET_MDWE 66

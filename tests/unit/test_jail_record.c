@@ -1,5 +1,5 @@
 /*
- * Recording (common/jail_record.h), with this test in the supervisor's place: each call of each thread of a child is
+ * Recording (common/jail/jail_record.h), with this test in the supervisor's place: each call of each thread of a child is
  * told on the listener that it sent, and goes on when it was answered; what is sent to the supervisor is not told; and
  * without a supervisor there is no recording.
  *
@@ -31,10 +31,10 @@
 
 #include <cmocka.h>
 
-#include "common/control_wire.h"
-#include "common/jail.h"
-#include "common/jail_record.h"
-#include "common/jail_violation.h"
+#include "common/base/control_wire.h"
+#include "common/jail/jail.h"
+#include "common/jail/jail_record.h"
+#include "common/jail/jail_violation.h"
 
 #define TRY(condition)                                                                               \
 	do {                                                                                         \

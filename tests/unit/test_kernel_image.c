@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/kernel_image.h"
+#include "common/host/kernel_image.h"
 
 #define FILE_SIZE   0x8000
 #define KERNEL_AT   UINT64_C(0x1000000)

@@ -22,12 +22,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "vmm-core/boot.h"
-#include "vmm-core/chipset.h"
-#include "vmm-core/core.h"
-#include "vmm-core/cpuid.h"
-#include "vmm-core/machine_layout.h"
+#include "common/base/log.h"
+#include "vmm-core/boot/boot.h"
+#include "vmm-core/kvm/cpuid.h"
+#include "vmm-core/machine/chipset.h"
+#include "vmm-core/machine/core.h"
+#include "vmm-core/machine/machine_layout.h"
 
 /* --- what the chipset calls, in the core's place --- */
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "tests/unit/net_talk.h"
 
 /* --- Sending --- */

@@ -17,9 +17,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/tap.h"
-#include "common/vhost_user_spec.h"
+#include "common/base/log.h"
+#include "common/host/tap.h"
+#include "common/spec/vhost_user_spec.h"
 #include "dev-net/net_state.h"
 #include "tests/unit/net_talk.h"
 

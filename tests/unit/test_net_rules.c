@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "common/tap.h"
-#include "common/virtio_spec.h"
+#include "common/host/tap.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-net/net_filter.h"
 #include "dev-net/net_header.h"
 #include "dev-net/net_port.h"

@@ -23,9 +23,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/log.h"
-#include "common/pty.h"
+#include "common/base/fd_passing.h"
+#include "common/base/log.h"
+#include "common/host/pty.h"
 #include "dev-console/output.h"
 
 struct bench {

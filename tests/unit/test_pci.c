@@ -14,9 +14,9 @@
 #include <sys/eventfd.h>
 
 #include "tests/unit/fake_core.h"
-#include "vmm-core/machine_layout.h"
-#include "vmm-core/msix.h"
-#include "vmm-core/pci.h"
+#include "vmm-core/machine/machine_layout.h"
+#include "vmm-core/pci/msix.h"
+#include "vmm-core/pci/pci.h"
 
 #define BAR_SIZE UINT64_C(0x8000)
 

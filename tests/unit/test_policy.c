@@ -21,7 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/syscall_names.h"
+#include "common/base/syscall_names.h"
 #include "policy/bpf_interpreter.h"
 #include "policy/filters.h"
 #include "policy/policy.h"

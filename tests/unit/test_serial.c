@@ -18,9 +18,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/pty.h"
-#include "common/vfio_user_message.h"
+#include "common/base/log.h"
+#include "common/host/pty.h"
+#include "common/vfio-user/vfio_user_message.h"
 #include "dev-console/serial.h"
 #include "dev-console/uart16550.h"
 

@@ -19,15 +19,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/loop.h"
-#include "common/virtio_spec.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
+#include "common/spec/virtio_spec.h"
 #include "tests/unit/fake_backend.h"
 #include "tests/unit/fake_core.h"
-#include "vmm-core/device_link.h"
-#include "vmm-core/pci.h"
-#include "vmm-core/virtio_pci.h"
-#include "vmm-core/virtio_pci_spec.h"
+#include "vmm-core/pci/pci.h"
+#include "vmm-core/virtio/virtio_pci.h"
+#include "vmm-core/virtio/virtio_pci_spec.h"
+#include "vmm-core/wire/device_link.h"
 
 #define SLOT	      1
 #define QUEUES	      2

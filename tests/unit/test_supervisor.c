@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
-#include "common/image_lock.h"
-#include "common/loop.h"
+#include "common/base/loop.h"
+#include "common/host/image_lock.h"
 #include "supervisor/console_file.h"
 #include "supervisor/log_output.h"
 #include "supervisor/relay.h"

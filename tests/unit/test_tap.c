@@ -1,5 +1,5 @@
 /*
- * Opening taps (common/tap.h), against the kernel: the test makes a network namespace of its own and the
+ * Opening taps (common/host/tap.h), against the kernel: the test makes a network namespace of its own and the
  * interfaces in it. Skipped where that is not permitted.
  */
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "common/tap.h"
+#include "common/host/tap.h"
 
 static bool permitted;
 

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/virtio_spec.h"
+#include "common/spec/virtio_spec.h"
 #include "dev-undertaker/undertaker.h"
 
 #define MEMORY_BYTES 0x40000u

@@ -18,10 +18,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/log.h"
-#include "common/vfio_user_backend.h"
-#include "common/vfio_user_message.h"
+#include "common/base/fd_passing.h"
+#include "common/base/log.h"
+#include "common/vfio-user/vfio_user_backend.h"
+#include "common/vfio-user/vfio_user_message.h"
 
 #define REGION_SIZE 16
 

@@ -20,12 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/loop.h"
-#include "common/vfio_user_message.h"
+#include "common/base/fd_passing.h"
+#include "common/base/loop.h"
+#include "common/vfio-user/vfio_user_message.h"
 #include "tests/unit/fake_core.h"
-#include "vmm-core/serial_port.h"
-#include "vmm-core/vfio_user_client.h"
+#include "vmm-core/wire/serial_port.h"
+#include "vmm-core/wire/vfio_user_client.h"
 
 int __real_setsockopt(int fd, int level, int option, const void *value, socklen_t size);
 int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t size);

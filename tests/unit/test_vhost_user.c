@@ -19,13 +19,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/fd_passing.h"
-#include "common/log.h"
-#include "common/loop.h"
-#include "common/peers.h"
-#include "common/vhost_user_backend.h"
-#include "common/vhost_user_message.h"
-#include "common/virtio_spec.h"
+#include "common/base/fd_passing.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
+#include "common/base/peers.h"
+#include "common/spec/virtio_spec.h"
+#include "common/vhost-user/vhost_user_backend.h"
+#include "common/vhost-user/vhost_user_message.h"
 
 #define QUEUES	       3
 #define CONFIG_SIZE    8

@@ -17,9 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/virtio_spec.h"
+#include "common/spec/virtio_spec.h"
 #include "tests/unit/fake_backend.h"
-#include "vmm-core/vhost_user_frontend.h"
+#include "vmm-core/wire/vhost_user_frontend.h"
 
 int __real_vhost_user_receive_timeout(int socket_fd, struct vhost_user_receiver *receiver, int timeout_ms);
 int __wrap_vhost_user_receive_timeout(int socket_fd, struct vhost_user_receiver *receiver, int timeout_ms);

@@ -18,9 +18,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/vhost_user_message.h"
-#include "common/virtio_spec.h"
+#include "common/base/log.h"
+#include "common/spec/virtio_spec.h"
+#include "common/vhost-user/vhost_user_message.h"
 #include "dev-console/virtio_console.h"
 #include "dev-console/virtio_console_spec.h"
 

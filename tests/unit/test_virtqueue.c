@@ -19,9 +19,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/guest_memory.h"
-#include "common/virtio_spec.h"
-#include "common/virtqueue.h"
+#include "common/ring/guest_memory.h"
+#include "common/ring/virtqueue.h"
+#include "common/spec/virtio_spec.h"
 
 #define REGION	  0x10000u
 #define MEMORY	  (2 * REGION)

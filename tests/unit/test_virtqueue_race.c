@@ -30,9 +30,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/guest_memory.h"
-#include "common/virtio_spec.h"
-#include "common/virtqueue.h"
+#include "common/ring/guest_memory.h"
+#include "common/ring/virtqueue.h"
+#include "common/spec/virtio_spec.h"
 
 #define MEMORY	  0x10000u
 #define USER_BASE UINT64_C(0x7f0000000000)

@@ -21,14 +21,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/log.h"
-#include "common/loop.h"
-#include "vmm-core/boot.h"
-#include "vmm-core/core.h"
+#include "common/base/log.h"
+#include "common/base/loop.h"
+#include "vmm-core/boot/boot.h"
+#include "vmm-core/kvm/vcpu.h"
+#include "vmm-core/kvm/vm.h"
 #include "vmm-core/machine.h"
-#include "vmm-core/machine_layout.h"
-#include "vmm-core/vcpu.h"
-#include "vmm-core/vm.h"
+#include "vmm-core/machine/core.h"
+#include "vmm-core/machine/machine_layout.h"
 
 int __real_ioctl(int fd, unsigned long request, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);

@@ -26,10 +26,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/child.h"
-#include "common/control_wire.h"
-#include "common/log.h"
-#include "common/state_page.h"
+#include "common/base/control_wire.h"
+#include "common/base/log.h"
+#include "common/program/child.h"
+#include "common/ring/state_page.h"
 
 #define CHILD_FD    3
 #define DEVICE_FD   4

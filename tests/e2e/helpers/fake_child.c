@@ -76,8 +76,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/control_wire.h"
-#include "common/jail.h"
+#include "common/base/control_wire.h"
+#include "common/jail/jail.h"
 #include "policy/filters.h"
 
 #define WIRE 3

@@ -29,8 +29,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/jail.h"
-#include "common/syscall_names.h"
+#include "common/base/syscall_names.h"
+#include "common/jail/jail.h"
 #include "policy/filters.h"
 #include "policy/policy.h"
 

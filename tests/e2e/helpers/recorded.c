@@ -1,6 +1,6 @@
 /*
  * What a program that is run by hand calls while it serves, for `atoll policy cover`: there is no supervisor who could
- * record it (common/jail_record.h).
+ * record it (common/jail/jail_record.h).
  *
  *     recorded ROLE RECORD PROGRAM [ARGUMENT...]
  *
@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/syscall_names.h"
+#include "common/base/syscall_names.h"
 
 #define CALLS_MAX 8192
 

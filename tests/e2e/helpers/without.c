@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/syscall_names.h"
+#include "common/base/syscall_names.h"
 
 #define CALLS_MAX 64
 

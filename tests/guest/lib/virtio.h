@@ -7,7 +7,7 @@
 #ifndef ATOLL_TESTS_GUEST_VIRTIO_H
 #define ATOLL_TESTS_GUEST_VIRTIO_H
 
-#include "common/virtio_spec.h"
+#include "common/spec/virtio_spec.h"
 #include "tests/guest/lib/pci.h"
 
 #define VIRTIO_VENDOR	     0x1af4

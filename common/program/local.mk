@@ -1,0 +1,4 @@
+# How a program of the family begins, and talks to its supervisor.
+common_libcommon_la_SOURCES += \
+	common/program/child.c common/program/child.h \
+	common/program/device_program.c common/program/device_program.h

@@ -1,0 +1,581 @@
+/*
+ * The split virtqueue, device side.
+ *
+ * Three rules make it safe against the driver:
+ *
+ *   - what the driver can change is read once, with ring_load(), into a local, and only the local is used;
+ *   - the addresses of a chain are translated when it is popped, all of them, so that nobody downstream sees
+ * a guest-physical address;
+ *   - a violation sets `broken`, once and for good, and every call from then on is harmless.
+ *
+ * And three barriers make it work (virtio 1.2, 2.7.13 and 2.7.14):
+ *
+ *   - the available index is an acquire load: the ring entry and descriptors behind it are visible;
+ *   - the used index is a release store: the used elements before it are visible to the driver;
+ *   - between publishing and looking whether the driver wants an interrupt, and between asking for kicks and
+ * looking once more for chains, a full barrier: each side writes its own word, then reads the other's.
+ */
+#include "common/ring/virtqueue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "common/base/crash_point.h"
+#include "common/ring/inflight.h"
+#include "common/spec/virtio_spec.h"
+
+struct virtqueue {
+	const struct guest_memory *memory;
+	struct virtq_desc *descriptors;
+	struct virtq_avail *available;
+	struct virtq_used *used;
+	uint16_t size;
+	uint16_t next_available; /* the next entry of the available ring to read */
+	uint16_t available_seen; /* the driver's index when last loaded */
+	uint16_t next_used;	 /* where the next used element goes */
+	uint16_t published;	 /* the used index as the driver sees it */
+	uint16_t in_flight;	 /* chains popped, and neither pushed nor rewound */
+	uint16_t notified;	 /* the used index up to which an interrupt was considered */
+	bool event_idx;
+	bool indirect;
+	bool resumed;
+	int kick_fd;
+	int call_fd;
+	struct inflight_log *log; /* NULL: none is kept */
+	const char *broken;
+};
+
+/* One read of memory that the driver may be writing at this moment. */
+#define ring_load(location)	    __atomic_load_n(&(location), __ATOMIC_RELAXED)
+#define ring_store(location, value) __atomic_store_n(&(location), (value), __ATOMIC_RELAXED)
+
+/* 2.7.6: used_event is the word behind the available ring; 2.7.8: avail_event the one behind the used ring.
+ */
+static inline uint16_t *ring_used_event(struct virtqueue *queue)
+{
+	return &queue->available->ring[queue->size];
+}
+
+static inline uint16_t *ring_avail_event(struct virtqueue *queue)
+{
+	return (uint16_t *)&queue->used->ring[queue->size];
+}
+
+int virtqueue_new(const struct virtqueue_setup *setup, struct virtqueue **queue)
+{
+	struct virtqueue *new_queue;
+	int result;
+
+	if (setup->size == 0 || setup->size > VIRTQUEUE_SIZE_MAX || (setup->size & (setup->size - 1)) != 0)
+		return -EINVAL;
+	if ((uintptr_t)setup->descriptor_table % 16 != 0 || (uintptr_t)setup->available_ring % 2 != 0 ||
+	    (uintptr_t)setup->used_ring % 4 != 0)
+		return -EINVAL;
+	new_queue = calloc(1, sizeof(*new_queue));
+	if (new_queue == NULL)
+		return -ENOMEM;
+	new_queue->memory = setup->memory;
+	new_queue->descriptors = setup->descriptor_table;
+	new_queue->available = setup->available_ring;
+	new_queue->used = setup->used_ring;
+	new_queue->size = setup->size;
+	new_queue->next_available = setup->next_available;
+	new_queue->available_seen = setup->next_available;
+	/* The used ring goes on where it stands: a predecessor may have used this queue. */
+	new_queue->next_used = ring_load(new_queue->used->idx);
+	new_queue->published = new_queue->next_used;
+	new_queue->notified = new_queue->next_used;
+	new_queue->resumed = new_queue->next_used != 0;
+	if (setup->inflight != NULL) {
+		result =
+			inflight_log_new(setup->inflight, setup->size, new_queue->next_used, &new_queue->log);
+		if (result < 0) {
+			free(new_queue);
+			return result;
+		}
+		/* The index may have wrapped around to 0; the region knows better. */
+		new_queue->resumed |= new_queue->log->recovered;
+		new_queue->next_available = (uint16_t)(new_queue->next_used + new_queue->log->unfinished);
+		new_queue->available_seen = new_queue->next_available;
+	}
+	new_queue->event_idx = (setup->features & VIRTIO_BIT(VIRTIO_F_EVENT_IDX)) != 0;
+	new_queue->indirect = (setup->features & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC)) != 0;
+	new_queue->kick_fd = setup->kick_fd;
+	new_queue->call_fd = setup->call_fd;
+	*queue = new_queue;
+	return 0;
+}
+
+void virtqueue_free(struct virtqueue *queue)
+{
+	if (queue == NULL)
+		return;
+	if (queue->log != NULL)
+		inflight_log_free(queue->log, queue->broken == NULL && queue->in_flight == 0 &&
+						      queue->published == queue->next_used &&
+						      !inflight_log_pending(queue->log));
+	free(queue);
+}
+
+void virtqueue_break(struct virtqueue *queue, const char *reason)
+{
+	if (queue->broken == NULL)
+		queue->broken = reason;
+}
+
+static int virtqueue_violation(struct virtqueue *queue, const char *reason)
+{
+	virtqueue_break(queue, reason);
+	return -EPROTO;
+}
+
+/* Takes over one descriptor's buffer, which may lie across regions, as iovecs. */
+static int chain_add(struct virtqueue *queue, struct virtqueue_chain *chain,
+		     const struct virtq_desc *descriptor)
+{
+	bool writable = (descriptor->flags & VIRTQ_DESC_F_WRITE) != 0;
+	size_t used = chain->out_count + chain->in_count;
+	uint64_t address = descriptor->addr;
+	uint64_t left = descriptor->len;
+
+	/* 2.7.4.2: device-readable descriptors come before device-writable ones. */
+	if (!writable && chain->in_count > 0)
+		return virtqueue_violation(queue,
+					   "a device-readable descriptor follows a device-writable one");
+	while (left > 0) {
+		uint64_t contiguous;
+		void *host = guest_memory_translate(queue->memory, address, &contiguous);
+
+		if (host == NULL)
+			return virtqueue_violation(queue, "a descriptor's buffer is outside of guest memory");
+		if (used == VIRTQUEUE_IOV_MAX)
+			return virtqueue_violation(queue, "a chain has too many buffers");
+		if (contiguous > left)
+			contiguous = left;
+		chain->iov[used++] = (struct iovec){.iov_base = host, .iov_len = (size_t)contiguous};
+		if (writable)
+			chain->in_count++;
+		else
+			chain->out_count++;
+		address += contiguous;
+		left -= contiguous;
+	}
+	if (writable)
+		chain->in_bytes += descriptor->len;
+	else
+		chain->out_bytes += descriptor->len;
+	/* 2.7.5.2: a driver must not add a chain longer than 2^32 bytes in total. */
+	if (chain->in_bytes + chain->out_bytes > UINT32_MAX)
+		return virtqueue_violation(queue, "a chain is longer than 4 GiB");
+	return 0;
+}
+
+/* A copy that the compiler must not replace by reading the source again: the driver may be writing there. */
+static inline void snapshot(void *to, const void *from, size_t size)
+{
+	memcpy(to, from, size);
+	__asm__ volatile("" : : : "memory");
+}
+
+/* A snapshot of descriptor `index` of the queue's table. */
+static inline struct virtq_desc table_load(const struct virtq_desc *table, uint32_t index)
+{
+	const struct virtq_desc *source = &table[index];
+
+	return (struct virtq_desc){
+		.addr = ring_load(source->addr),
+		.len = ring_load(source->len),
+		.flags = ring_load(source->flags),
+		.next = ring_load(source->next),
+	};
+}
+
+/* The same for an indirect table in several pieces of memory: a descriptor may lie across two of them. */
+static int indirect_load(struct virtqueue *queue, uint64_t table, uint32_t index,
+			 struct virtq_desc *descriptor)
+{
+	uint64_t address = table + (uint64_t)index * sizeof(*descriptor);
+	uint8_t *to = (uint8_t *)descriptor;
+	size_t left = sizeof(*descriptor);
+
+	while (left > 0) {
+		uint64_t contiguous;
+		const void *host = guest_memory_translate(queue->memory, address, &contiguous);
+
+		if (host == NULL)
+			return virtqueue_violation(queue, "an indirect table is outside of guest memory");
+		if (contiguous > left)
+			contiguous = left;
+		snapshot(to, host, (size_t)contiguous);
+		to += contiguous;
+		address += contiguous;
+		left -= (size_t)contiguous;
+	}
+	return 0;
+}
+
+/* 2.7.5.3: a table of descriptors in place of the one that names it. */
+static int chain_walk_indirect(struct virtqueue *queue, struct virtqueue_chain *chain,
+			       const struct virtq_desc *named)
+{
+	uint32_t count = named->len / (uint32_t)sizeof(struct virtq_desc);
+	const uint8_t *table; /* of any alignment */
+	uint64_t contiguous, last;
+	uint32_t index = 0;
+
+	if (!queue->indirect)
+		return virtqueue_violation(queue, "an indirect descriptor without the feature");
+	if (named->len == 0 || named->len % sizeof(struct virtq_desc) != 0)
+		return virtqueue_violation(queue, "an indirect table's length is not a multiple of 16");
+	/* 2.7.5.3.1: "A driver MUST NOT set both VIRTQ_DESC_F_INDIRECT and VIRTQ_DESC_F_NEXT". */
+	if ((named->flags & VIRTQ_DESC_F_NEXT) != 0)
+		return virtqueue_violation(queue, "an indirect descriptor has a next one");
+	if (__builtin_add_overflow(named->addr, (uint64_t)named->len - 1, &last))
+		return virtqueue_violation(queue, "an indirect table wraps around");
+	/* Nearly always the table is in one piece, which is translated once. */
+	table = guest_memory_translate(queue->memory, named->addr, &contiguous);
+	if (table != NULL && contiguous < named->len)
+		table = NULL;
+	/* More descriptors than iovecs could only be empty ones, there to take our time. */
+	for (uint32_t steps = 0; steps < count && steps < VIRTQUEUE_IOV_MAX; steps++) {
+		struct virtq_desc descriptor;
+		int result = 0;
+
+		if (table != NULL)
+			snapshot(&descriptor, table + index * sizeof(descriptor), sizeof(descriptor));
+		else
+			result = indirect_load(queue, named->addr, index, &descriptor);
+		if (result < 0)
+			return result;
+		if ((descriptor.flags & VIRTQ_DESC_F_INDIRECT) != 0)
+			return virtqueue_violation(queue, "an indirect table names another one");
+		result = chain_add(queue, chain, &descriptor);
+		if (result < 0)
+			return result;
+		if ((descriptor.flags & VIRTQ_DESC_F_NEXT) == 0)
+			return 0;
+		if (descriptor.next >= count)
+			return virtqueue_violation(queue, "a next index is outside of its indirect table");
+		index = descriptor.next;
+	}
+	return virtqueue_violation(queue, "an indirect chain loops, or is too long");
+}
+
+static int chain_walk(struct virtqueue *queue, struct virtqueue_chain *chain)
+{
+	uint16_t index = chain->head;
+
+	/* 2.7.5.3.1: a chain has at most Queue Size descriptors, so one that is longer loops. */
+	for (uint32_t steps = 0; steps < queue->size; steps++) {
+		struct virtq_desc descriptor = table_load(queue->descriptors, index);
+		int result;
+
+		if ((descriptor.flags & VIRTQ_DESC_F_INDIRECT) != 0)
+			return chain_walk_indirect(queue, chain, &descriptor);
+		result = chain_add(queue, chain, &descriptor);
+		if (result < 0)
+			return result;
+		if ((descriptor.flags & VIRTQ_DESC_F_NEXT) == 0)
+			return 0;
+		if (descriptor.next >= queue->size)
+			return virtqueue_violation(queue, "a next index is outside of the descriptor table");
+		index = descriptor.next;
+	}
+	return virtqueue_violation(queue, "a chain loops");
+}
+
+/* Loads the driver's index when all that was seen is taken. 1: there is a chain, 0: none, -EPROTO. */
+static inline int virtqueue_look(struct virtqueue *queue)
+{
+	uint16_t waiting = (uint16_t)(queue->available_seen - queue->next_available);
+
+	if (waiting > 0)
+		return 1;
+	queue->available_seen = __atomic_load_n(&queue->available->idx, __ATOMIC_ACQUIRE);
+	waiting = (uint16_t)(queue->available_seen - queue->next_available);
+	if (waiting > queue->size)
+		return virtqueue_violation(queue,
+					   "the available index is further ahead than the queue is long");
+	return waiting > 0;
+}
+
+/* Whether the next chain is one that a predecessor took and did not finish. */
+static inline bool virtqueue_has_unfinished(const struct virtqueue *queue)
+{
+	return queue->log != NULL && inflight_log_pending(queue->log);
+}
+
+/* The head of the next new chain: 1, 0 when there is none, -EPROTO. */
+static inline int virtqueue_next_head(struct virtqueue *queue, uint16_t *head)
+{
+	int result = virtqueue_look(queue);
+
+	if (result <= 0)
+		return result;
+	*head = ring_load(queue->available->ring[queue->next_available & (queue->size - 1)]);
+	if (*head >= queue->size)
+		return virtqueue_violation(queue, "an available entry is outside of the descriptor table");
+	return 1;
+}
+
+int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
+{
+	bool unfinished;
+	int result;
+
+	if (queue->broken != NULL)
+		return -EPROTO;
+	unfinished = virtqueue_has_unfinished(queue);
+	if (unfinished) {
+		chain->head = queue->log->heads[queue->log->unfinished_next];
+	} else {
+		result = virtqueue_next_head(queue, &chain->head);
+		if (result <= 0)
+			return result;
+	}
+	/* A chain has at least one descriptor, and there are no more of them than this. */
+	if (queue->in_flight == queue->size)
+		return virtqueue_violation(queue, "more chains are available than there are descriptors");
+	chain->slots = 1;
+	chain->out_count = 0;
+	chain->in_count = 0;
+	chain->out_bytes = 0;
+	chain->in_bytes = 0;
+	result = chain_walk(queue, chain);
+	if (result < 0)
+		return result;
+	queue->in_flight++;
+	if (unfinished) {
+		queue->log->unfinished_next++;
+		return 1;
+	}
+	if (queue->log != NULL)
+		inflight_log_pop(queue->log, chain->head);
+	queue->next_available++;
+	return 1;
+}
+
+/* One chain back to where it came from: the available ring, or a predecessor's unfinished ones. */
+static void virtqueue_rewind_one(struct virtqueue *queue)
+{
+	uint16_t head;
+
+	if (queue->log != NULL && !inflight_log_took_new(queue->log)) {
+		queue->log->unfinished_next--;
+		return;
+	}
+	queue->next_available--;
+	if (queue->log == NULL)
+		return;
+	/* A driver that wrote another head there meanwhile has mixed up its own requests alone. */
+	head = ring_load(queue->available->ring[queue->next_available & (queue->size - 1)]);
+	if (head < queue->size)
+		inflight_log_rewind(queue->log, head);
+}
+
+void virtqueue_rewind(struct virtqueue *queue, uint16_t count)
+{
+	assert(count <= queue->in_flight);
+	queue->in_flight = (uint16_t)(queue->in_flight - count);
+	while (count-- > 0)
+		virtqueue_rewind_one(queue);
+}
+
+void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+{
+	struct virtq_used_elem *element = &queue->used->ring[queue->next_used & (queue->size - 1)];
+
+	assert(queue->in_flight > 0);
+	queue->in_flight--;
+	if (queue->broken != NULL)
+		return;
+	/* A batch is never longer than the ring, unless a driver gives heads again that it never got back. */
+	if (queue->log != NULL && queue->log->batch_count == queue->size)
+		virtqueue_publish(queue);
+	ring_store(element->id, (uint32_t)head);
+	ring_store(element->len, written);
+	queue->next_used++;
+	CRASH_POINT(USED);
+	if (queue->log != NULL)
+		inflight_log_push(queue->log, head);
+}
+
+void virtqueue_publish(struct virtqueue *queue)
+{
+	if (queue->published == queue->next_used)
+		return;
+	/* Release: the driver that sees this index sees the elements, and the data behind them. */
+	__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_RELEASE);
+	queue->published = queue->next_used;
+	CRASH_POINT(PUBLISHED);
+	if (queue->log != NULL)
+		inflight_log_publish(queue->log, queue->published);
+}
+
+/* 2.7.10.1: whether the driver asked for an interrupt at one of the entries [old, new). */
+static bool virtqueue_wants_interrupt(struct virtqueue *queue)
+{
+	uint16_t old_index = queue->notified;
+	uint16_t new_index = queue->published;
+
+	if (!queue->event_idx)
+		return (ring_load(queue->available->flags) & VIRTQ_AVAIL_F_NO_INTERRUPT) == 0;
+	return (uint16_t)(new_index - ring_load(*ring_used_event(queue)) - 1) <
+	       (uint16_t)(new_index - old_index);
+}
+
+bool virtqueue_resumed(const struct virtqueue *queue)
+{
+	return queue->resumed;
+}
+
+void virtqueue_interrupt(struct virtqueue *queue)
+{
+	if (queue->call_fd >= 0)
+		eventfd_write(queue->call_fd, 1);
+}
+
+bool virtqueue_complete(struct virtqueue *queue)
+{
+	bool wanted;
+
+	virtqueue_publish(queue);
+	if (queue->notified == queue->published)
+		return false;
+	/* Our index is written, the driver's wish is read: the driver does it the other way round. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	wanted = virtqueue_wants_interrupt(queue);
+	queue->notified = queue->published;
+	CRASH_POINT(INTERRUPT);
+	if (wanted)
+		virtqueue_interrupt(queue);
+	CRASH_POINT(INTERRUPTED);
+	return wanted;
+}
+
+void virtqueue_disable_kicks(struct virtqueue *queue)
+{
+	/* With EVENT_IDX the event index simply stays behind: no kick comes until it is moved. */
+	if (!queue->event_idx)
+		ring_store(queue->used->flags, VIRTQ_USED_F_NO_NOTIFY);
+}
+
+bool virtqueue_enable_kicks(struct virtqueue *queue)
+{
+	if (queue->broken != NULL)
+		return false;
+	if (queue->event_idx)
+		ring_store(*ring_avail_event(queue), queue->next_available);
+	else
+		ring_store(queue->used->flags, 0);
+	CRASH_POINT(KICKS);
+	/* Our wish is written, the driver's index is read: a chain made available in between is seen or
+	 * kicked. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return virtqueue_ready(queue);
+}
+
+bool virtqueue_ready(const struct virtqueue *queue)
+{
+	return queue->broken == NULL &&
+	       (virtqueue_has_unfinished(queue) || ring_load(queue->available->idx) != queue->next_available);
+}
+
+void virtqueue_kick_drain(struct virtqueue *queue)
+{
+	eventfd_t count;
+
+	if (queue->kick_fd >= 0)
+		eventfd_read(queue->kick_fd, &count);
+}
+
+int virtqueue_kick_fd(const struct virtqueue *queue)
+{
+	return queue->kick_fd;
+}
+
+uint16_t virtqueue_size(const struct virtqueue *queue)
+{
+	return queue->size;
+}
+
+uint16_t virtqueue_next_available(const struct virtqueue *queue)
+{
+	return queue->next_available;
+}
+
+const char *virtqueue_broken(const struct virtqueue *queue)
+{
+	return queue->broken;
+}
+
+/* --- Helpers over chains --- */
+
+/* Copies between data and [offset, ...) of iov[0..count); returns the bytes copied. */
+static size_t iovec_copy(const struct iovec *iov, size_t count, size_t offset, void *data, size_t size,
+			 bool into_iov)
+{
+	size_t copied = 0;
+
+	for (size_t i = 0; i < count && copied < size; i++) {
+		size_t part;
+
+		if (offset >= iov[i].iov_len) {
+			offset -= iov[i].iov_len;
+			continue;
+		}
+		part = iov[i].iov_len - offset;
+		if (part > size - copied)
+			part = size - copied;
+		if (into_iov)
+			memcpy((uint8_t *)iov[i].iov_base + offset, (uint8_t *)data + copied, part);
+		else
+			memcpy((uint8_t *)data + copied, (uint8_t *)iov[i].iov_base + offset, part);
+		copied += part;
+		offset = 0;
+	}
+	return copied;
+}
+
+size_t virtqueue_chain_read(const struct virtqueue_chain *chain, size_t offset, void *data, size_t size)
+{
+	return iovec_copy(chain->iov, chain->out_count, offset, data, size, false);
+}
+
+size_t virtqueue_chain_write(const struct virtqueue_chain *chain, size_t offset, const void *data,
+			     size_t size)
+{
+	return iovec_copy(chain->iov + chain->out_count, chain->in_count, offset, (void *)data, size, true);
+}
+
+int iovec_slice(const struct iovec *iov, size_t count, size_t offset, size_t size, struct iovec *out,
+		size_t *out_count)
+{
+	size_t room = *out_count;
+	size_t used = 0;
+
+	for (size_t i = 0; i < count && size > 0; i++) {
+		size_t part;
+
+		if (offset >= iov[i].iov_len) {
+			offset -= iov[i].iov_len;
+			continue;
+		}
+		part = iov[i].iov_len - offset;
+		if (part > size)
+			part = size;
+		if (used == room)
+			return -ENOSPC;
+		out[used++] =
+			(struct iovec){.iov_base = (uint8_t *)iov[i].iov_base + offset, .iov_len = part};
+		size -= part;
+		offset = 0;
+	}
+	if (size > 0)
+		return -ERANGE;
+	*out_count = used;
+	return 0;
+}

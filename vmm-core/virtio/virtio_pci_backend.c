@@ -1,0 +1,402 @@
+/*
+ * The process behind a virtio-pci device: what it offers, its configuration and notices, and how another one
+ * takes its place.
+ *
+ * A successor is asked what it is (features, queues, configuration) and held against what the driver was
+ * promised; then it is told what the driver had set up: features, memory, the inflight region, what the driver
+ * wrote into the configuration, the rings. That is the attendant's, and it does not hold the device's lock: as
+ * long as the link is lost, vCPUs change nothing of it, since each change needs a back end. The main thread
+ * then puts the successor in place, kicks each queue, because a kick may have been read by a process that did
+ * nothing with it, and raises each queue's vector, because a completion may not have been followed by its
+ * interrupt.
+ *
+ * When no successor comes, there comes an undertaker, which completes what the driver asks for with the error
+ * of the device's class. It is a back end like any other, except that it cannot know what the driver was promised:
+ * the features that are offered stay as they were, and the configuration is answered from the copy, in which a
+ * network's link is down.
+ *
+ * Where there is no undertaker either, the driver is told by DEVICE_NEEDS_RESET (virtio 1.2, 2.1.2). Its
+ * configuration is answered from the copy then, too: ones would be a disk of 8 ZiB. A successor that comes after
+ * all goes on where the driver left the device; 2.1 lets requests be completed in spite of the bit.
+ */
+#include "vmm-core/virtio/virtio_pci_device.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/base/eventfd_wire.h"
+#include "common/base/log.h"
+#include "common/spec/virtio_spec.h"
+#include "vmm-core/virtio/virtio_pci_spec.h"
+
+/* What passes from the back end to the driver: bits of the device type, and those of the ring that we can
+ * carry. */
+#define FEATURES_OF_DEVICES (((UINT64_C(1) << 24) - 1) | (((UINT64_C(1) << 14) - 1) << 50))
+#define FEATURES_OF_RINGS \
+	(VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_VERSION_1))
+
+/* 5.1.3: the bits of a network device that decide how many queues there are. */
+#define VIRTIO_NET_F_CTRL_VQ 17
+#define VIRTIO_NET_F_MQ	     22
+/* 5.1.4: with this bit there is a status in a network's configuration. */
+#define VIRTIO_NET_F_STATUS	 16
+#define VIRTIO_NET_CONFIG_STATUS 6
+#define VIRTIO_NET_S_LINK_UP	 1
+
+uint64_t virtio_features_offered(const struct virtio_pci *device, const struct vhost_user_frontend *frontend)
+{
+	uint64_t features =
+		vhost_user_frontend_features(frontend) & (FEATURES_OF_DEVICES | FEATURES_OF_RINGS);
+
+	if (device->device_type == VIRTIO_ID_NET)
+		features &= ~VIRTIO_BIT(VIRTIO_NET_F_MQ);
+	return features;
+}
+
+unsigned virtio_queues_offered(const struct virtio_pci *device, const struct vhost_user_frontend *frontend,
+			       unsigned wanted)
+{
+	/* There is one pair of queues (5.1.2). */
+	if (device->device_type == VIRTIO_ID_NET)
+		return (vhost_user_frontend_features(frontend) & VIRTIO_BIT(VIRTIO_NET_F_CTRL_VQ)) != 0 ? 3
+													: 2;
+	return wanted != 0 ? wanted : vhost_user_frontend_queues(frontend);
+}
+
+/* --- The lock, and the wait for a successor --- */
+
+/* 2.1.2: a device that met an error that it cannot recover from by itself. A reset gets it out of it. */
+static void ring_broken_tell(struct virtio_pci *device)
+{
+	if (!virtio_driver_ok(device) || (device->status & VIRTIO_STATUS_DEVICE_NEEDS_RESET) != 0)
+		return;
+	device->status |= VIRTIO_STATUS_DEVICE_NEEDS_RESET;
+	virtio_config_tell(device);
+}
+
+/*
+ * A notice that came meanwhile is passed on by whoever has the lock: the main thread, which hears it, must not
+ * wait for a vCPU that waits for the back end, which may wait for the main thread. What the configuration is
+ * now, the driver finds when it looks.
+ */
+void virtio_device_unlock(struct virtio_pci *device)
+{
+	do {
+		if (atomic_exchange(&device->config_stale, false))
+			virtio_config_tell(device);
+		if (atomic_exchange(&device->ring_broken, false))
+			ring_broken_tell(device);
+		pthread_mutex_unlock(&device->lock);
+	} while ((atomic_load(&device->config_stale) || atomic_load(&device->ring_broken)) &&
+		 pthread_mutex_trylock(&device->lock) == 0);
+}
+
+bool virtio_device_recover(struct virtio_pci *device, int result)
+{
+	bool again;
+
+	if (result != -ENOTCONN)
+		device_link_lost(&device->link, device->doing, result);
+	virtio_device_unlock(device);
+	again = device_link_park(&device->link);
+	pthread_mutex_lock(&device->lock);
+	return again;
+}
+
+/* --- Device configuration --- */
+
+int virtio_config_fetch(struct virtio_pci *device)
+{
+	enum device_link_state state = device_link_state(&device->link);
+	uint8_t config[VHOST_USER_MAX_CONFIG_SIZE];
+	int result;
+
+	if (device->config_size == 0 || state == DEVICE_LINK_FAILED)
+		return 0;
+	if (state == DEVICE_LINK_LOST)
+		return -ENOTCONN;
+	if (device->undertaker)
+		return 0;
+	device->doing = "its configuration cannot be read";
+	result = vhost_user_frontend_get_config(device->frontend, 0, config, device->config_size);
+	if (result == 0 && memcmp(config, device->config, device->config_size) != 0) {
+		memcpy(device->config, config, device->config_size);
+		device->config_generation++;
+	}
+	return result;
+}
+
+/* For successors; the last write to a place counts. A driver has few fields to write, and one that writes as
+ * it likes finds the rest forgotten. */
+static void config_remember(struct virtio_pci *device, uint32_t offset, const void *data, uint32_t size)
+{
+	struct virtio_pci_config_write *write = device->config_writes;
+	const struct virtio_pci_config_write *end = write + device->config_write_count;
+
+	while (write < end && (write->offset != offset || write->size != size))
+		write++;
+	if (write == device->config_writes + VIRTIO_PCI_CONFIG_WRITES_MAX)
+		return;
+	if (write == end)
+		device->config_write_count++;
+	*write = (struct virtio_pci_config_write){.offset = offset, .size = size};
+	memcpy(write->data, data, size);
+}
+
+int virtio_config_write(struct virtio_pci *device, uint64_t offset, const void *data, unsigned size)
+{
+	enum device_link_state state = device_link_state(&device->link);
+	int result;
+
+	if (device->config_size == 0 || offset + size > device->config_size || state == DEVICE_LINK_FAILED)
+		return 0;
+	if (state == DEVICE_LINK_LOST)
+		return -ENOTCONN;
+	device->doing = "its configuration cannot be written";
+	/* There is nobody whose setting it could be, nor a character's host. */
+	if (device->undertaker)
+		return 0;
+	device->touched = true;
+	result = vhost_user_frontend_set_config(device->frontend, (uint32_t)offset, data, size);
+	/* A console's field is no setting: each write to it is a character (5.3.4). */
+	if (result == 0 && device->device_type != VIRTIO_ID_CONSOLE)
+		config_remember(device, (uint32_t)offset, data, size);
+	/* A field that is not writable is the driver's mistake, and what it reads back tells it so. */
+	if (result == 0 || result == -EREMOTEIO)
+		result = virtio_config_fetch(device);
+	return result;
+}
+
+/* --- Notices; main thread --- */
+
+static void backend_config_changed(void *owner)
+{
+	struct virtio_pci *device = owner;
+
+	atomic_store(&device->config_stale, true);
+	if (pthread_mutex_trylock(&device->lock) == 0)
+		virtio_device_unlock(device);
+}
+
+static void ring_error(int fd, unsigned events, void *argument)
+{
+	struct virtio_pci *device = argument;
+
+	(void)events;
+	/* On a kernel that cannot empty it without waiting the first error is heard, and no other. */
+	if (eventfd_drain(fd) < 0)
+		loop_watch_set_events(device->error_watch, 0);
+	atomic_store(&device->ring_broken, true);
+	if (pthread_mutex_trylock(&device->lock) == 0)
+		virtio_device_unlock(device);
+}
+
+int virtio_errors_watch(struct virtio_pci *device)
+{
+	device->error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (device->error_fd < 0)
+		return -errno;
+	device->error_watch =
+		loop_watch_fd(device->core->loop, device->error_fd, LOOP_READ, ring_error, device);
+	return device->error_watch != NULL ? 0 : -ENOMEM;
+}
+
+static void backend_gone(void *owner, int error)
+{
+	struct virtio_pci *device = owner;
+
+	device_link_lost(&device->link, error == 0 ? "the queue wire ended" : "the back end's own channel",
+			 error == 0 ? -EPIPE : error);
+}
+
+const struct vhost_user_frontend_ops virtio_frontend_ops = {
+	.config_changed = backend_config_changed,
+	.gone = backend_gone,
+};
+
+/* --- A successor; the attendant's thread --- */
+
+/* Whether it is what the driver was promised. Its configuration is read later. */
+static int successor_check(const struct virtio_pci *device, const struct virtio_pci_successor *successor,
+			   const char **doing)
+{
+	const struct vhost_user_frontend *frontend = successor->frontend;
+	unsigned queues = vhost_user_frontend_queues(frontend);
+	bool negotiated = (device->status & VIRTIO_STATUS_FEATURES_OK) != 0;
+	uint64_t needed = VIRTIO_BIT(VIRTIO_F_VERSION_1) | (negotiated ? device->driver_features : 0);
+
+	*doing = "its successor does not offer the features that the driver uses";
+	if ((needed & ~successor->offered) != 0)
+		return -EPROTO;
+	if (successor->undertaker)
+		return 0;
+	*doing = "its successor has another number of queues";
+	if (virtio_queues_offered(device, frontend, device->queue_count) != device->queue_count ||
+	    (queues != 0 && queues < device->queue_count && device->device_type != VIRTIO_ID_NET))
+		return -EPROTO;
+	*doing = "its successor has another configuration space";
+	return vhost_user_frontend_has_config(frontend) == (device->config_size != 0) ? 0 : -EPROTO;
+}
+
+/* What the driver had set up is set up again. */
+static int successor_set_up(const struct virtio_pci *device, struct vhost_user_frontend *frontend,
+			    const char **doing)
+{
+	int result = virtio_backend_set_up(device, frontend, doing);
+
+	for (unsigned i = 0; result == 0 && i < device->config_write_count && !device->successor.undertaker;
+	     i++) {
+		const struct virtio_pci_config_write *write = &device->config_writes[i];
+
+		*doing = "its configuration cannot be written";
+		result = vhost_user_frontend_set_config(frontend, write->offset, write->data, write->size);
+	}
+	for (uint16_t i = 0; result == 0 && i < device->queue_count; i++) {
+		*doing = "the queues cannot be started";
+		if (device->queues[i].started)
+			result = virtio_ring_start(device, frontend, i, &device->queues[i]);
+	}
+	return result < 0 ? result : virtio_backend_started(frontend, doing);
+}
+
+static int link_handshake(void *owner, int wire_fd, const char **doing)
+{
+	struct virtio_pci *device = owner;
+	struct virtio_pci_successor *successor = &device->successor;
+	bool driver_ok, touched;
+	int result;
+
+	*doing = "its successor cannot be connected";
+	result = vhost_user_frontend_new(wire_fd, &device->link.cancelled, &virtio_frontend_ops, device,
+					 &successor->frontend);
+	if (result < 0) {
+		successor->frontend = NULL;
+		close(wire_fd);
+		return result;
+	}
+	successor->undertaker = device->link.undertaker;
+	successor->offered = virtio_features_offered(device, successor->frontend);
+	/* Behind those who began before the link was lost. */
+	pthread_mutex_lock(&device->lock);
+	driver_ok = virtio_driver_ok(device);
+	touched = device->touched;
+	result = successor_check(device, successor, doing);
+	virtio_device_unlock(device);
+	if (result == 0 && driver_ok) {
+		result = successor_set_up(device, successor->frontend, doing);
+	} else if (result == 0 && !touched) {
+		/* What it may know from its predecessor, a driver has reset while there was none. */
+		*doing = "its successor cannot be reset";
+		result = vhost_user_frontend_reset(successor->frontend);
+	}
+	if (result == 0 && device->config_size > 0 && !successor->undertaker) {
+		*doing = "its configuration cannot be read";
+		result = vhost_user_frontend_get_config(successor->frontend, 0, successor->config,
+							device->config_size);
+	}
+	if (result < 0) {
+		vhost_user_frontend_free(successor->frontend);
+		successor->frontend = NULL;
+	}
+	return result;
+}
+
+static void link_discard(void *owner)
+{
+	struct virtio_pci *device = owner;
+
+	vhost_user_frontend_free(device->successor.frontend);
+	device->successor.frontend = NULL;
+}
+
+/* --- The main thread's part --- */
+
+static void rings_wake(const struct virtio_pci *device)
+{
+	for (unsigned i = 0; i < device->queue_count; i++) {
+		if (!device->queues[i].started)
+			continue;
+		eventfd_raise(device->queues[i].kick_fd);
+		msix_raise(device->msix, device->queues[i].vector);
+	}
+}
+
+/* What a driver reads while an undertaker serves. Under the device's lock. */
+static void undertaker_config(const struct virtio_pci *device, struct virtio_pci_successor *successor)
+{
+	successor->offered = device->offered;
+	memcpy(successor->config, device->config, device->config_size);
+	if (device->device_type == VIRTIO_ID_NET &&
+	    (device->offered & VIRTIO_BIT(VIRTIO_NET_F_STATUS)) != 0 &&
+	    device->config_size > VIRTIO_NET_CONFIG_STATUS)
+		successor->config[VIRTIO_NET_CONFIG_STATUS] &= (uint8_t)~VIRTIO_NET_S_LINK_UP;
+}
+
+static void link_adopt(void *owner)
+{
+	struct virtio_pci *device = owner;
+	struct virtio_pci_successor *successor = &device->successor;
+	struct vhost_user_frontend *frontend = successor->frontend;
+	bool changed, revived;
+	int result;
+
+	pthread_mutex_lock(&device->lock);
+	device->frontend = frontend;
+	device->undertaker = successor->undertaker;
+	if (device->undertaker)
+		undertaker_config(device, successor);
+	device->offered = successor->offered;
+	changed = memcmp(device->config, successor->config, device->config_size) != 0;
+	if (changed) {
+		memcpy(device->config, successor->config, device->config_size);
+		device->config_generation++;
+	}
+	revived = (device->status & VIRTIO_STATUS_DEVICE_NEEDS_RESET) != 0;
+	device->status &= (uint8_t)~VIRTIO_STATUS_DEVICE_NEEDS_RESET;
+	if (virtio_driver_ok(device))
+		rings_wake(device);
+	if (changed || revived)
+		virtio_config_tell(device);
+	device_link_serve(&device->link);
+	virtio_device_unlock(device);
+	successor->frontend = NULL;
+	result = vhost_user_frontend_watch(frontend, device->core->loop);
+	if (result < 0)
+		device_link_lost(&device->link, "its notices cannot be heard", result);
+}
+
+static void link_retire(void *owner)
+{
+	struct virtio_pci *device = owner;
+	struct vhost_user_frontend *frontend;
+
+	pthread_mutex_lock(&device->lock);
+	frontend = device->frontend;
+	device->frontend = NULL;
+	virtio_device_unlock(device);
+	vhost_user_frontend_free(frontend);
+}
+
+static void link_fail(void *owner)
+{
+	struct virtio_pci *device = owner;
+
+	pthread_mutex_lock(&device->lock);
+	device_link_failed(&device->link);
+	/* A driver that has not come yet finds a device that takes no features. */
+	if (device->status != 0) {
+		device->status |= VIRTIO_STATUS_DEVICE_NEEDS_RESET;
+		virtio_config_tell(device);
+	}
+	virtio_device_unlock(device);
+}
+
+const struct device_link_ops virtio_link_ops = {
+	.handshake = link_handshake,
+	.discard = link_discard,
+	.adopt = link_adopt,
+	.retire = link_retire,
+	.fail = link_fail,
+};

@@ -1,0 +1,150 @@
+/*
+ * A device's process, seen from the core: there, lost, or failed; and how one process follows another.
+ *
+ *     SERVING   a wire leads to a process
+ *        |   ^
+ *        v   |  a successor's handshake is done
+ *      LOST -+  the wire ended, or was cut off; accesses that need the process wait ("park")
+ *        |   ^
+ *        v   |  a successor comes after all
+ *     FAILED-+  the supervisor gave up: accesses do without the process
+ *
+ * Each link has an attendant, a thread that does what may take long and concerns this one device: it leads
+ * the handshake with a successor, so that neither vCPUs nor the main thread wait for a process that is silent,
+ * and afterwards waits for the end of the wire. What it prepared is taken over (adopted) by the main thread.
+ *
+ * The device has a lock of its own, under which vCPUs talk to the process. It is taken before the link's,
+ * which is held for moments only. The wire that is lost is freed by the main thread.
+ */
+#ifndef ATOLL_VMM_CORE_WIRE_DEVICE_LINK_H
+#define ATOLL_VMM_CORE_WIRE_DEVICE_LINK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/loop.h"
+#include "common/base/seccomp_filter.h"
+#include "vmm-core/machine/core.h"
+
+/* For a successor's handshake as a whole. */
+#define DEVICE_LINK_HANDSHAKE_MS 10000
+#define DEVICE_LINK_DETAIL_MAX	 256
+
+enum device_link_state {
+	DEVICE_LINK_SERVING,
+	DEVICE_LINK_LOST,
+	DEVICE_LINK_FAILED,
+};
+
+struct device_link_ops {
+	/* Attendant: makes a successor ready on wire_fd, which becomes the device's in any case. What vCPUs
+	 * use stays as it is. 0, or -errno and what was being done. */
+	int (*handshake)(void *device, int wire_fd, const char **doing);
+	/* What handshake() made ready is not needed. Any thread, no other call at the same time. */
+	void (*discard)(void *device);
+	/* Main thread: what handshake() made ready serves from now on. Calls device_link_serve(). */
+	void (*adopt)(void *device);
+	/* Main thread: the link is lost or failed; frees the wire, if that is still to be done. */
+	void (*retire)(void *device);
+	/* Main thread: no successor will come. Calls device_link_failed(). */
+	void (*fail)(void *device);
+};
+
+/* What the supervisor is told. */
+struct device_report {
+	Atoll__Control__DeviceState__Kind kind;
+	uint64_t serial; /* of the AttachDevice that brought the wire */
+	char detail[DEVICE_LINK_DETAIL_MAX];
+};
+
+struct device_link {
+	struct core *core;
+	const char *id;
+	const struct device_link_ops *ops;
+	void *device;
+	_Atomic int state;
+	_Atomic bool cancelled; /* no access waits any more */
+
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t resumed;
+	pthread_cond_t orders;
+	pthread_t attendant;
+	bool has_attendant;
+	bool begun;    /* the attendant */
+	bool released; /* it may go about its work */
+	const struct seccomp_filter *filter;
+	int seal_error;
+	bool stopping;
+	int wire_fd; /* a duplicate, to watch and to cut the wire off by; the attendant closes it */
+	int next_fd; /* of a successor that waits for the attendant, or -1 */
+	uint64_t serial;
+	uint64_t next_serial;
+	bool greeting;	/* a handshake runs */
+	bool prepared;	/* a successor is ready to be adopted */
+	bool abandoned; /* what the attendant does is not wanted any more */
+	bool overdue;
+	bool undertaker;		 /* the wire that is taken up, or was, leads to one */
+	bool next_undertaker;		 /* ... or that of next_fd does */
+	enum device_link_state fallback; /* if the successor is none */
+	struct loop_watch *timer;	 /* main thread */
+	struct device_report report;
+	uint64_t lost_us;
+	uint64_t restarts;
+	uint64_t parked;
+	uint64_t longest_outage_us;
+};
+
+/* Main thread. id and device are borrowed. The link serves; the wire is watched once the attendant is released. */
+int device_link_init(struct device_link *link, struct core *core, const char *id,
+		     const struct device_link_ops *ops, void *device);
+int device_link_start(struct device_link *link, int wire_fd);
+/* The attendant begins, after having put on the filter (NULL: none). Once; returns when it has. 0 or -errno
+ * (logged). */
+int device_link_release(struct device_link *link, const struct seccomp_filter *filter);
+/* Ends the attendant. No vCPU runs. */
+void device_link_destroy(struct device_link *link);
+
+static inline enum device_link_state device_link_state(const struct device_link *link)
+{
+	return (enum device_link_state)atomic_load_explicit(&((struct device_link *)link)->state,
+							    memory_order_acquire);
+}
+
+/*
+ * The wire ended (-EPIPE) or the process broke its rules (another -errno) while `doing`: cuts it off and lets
+ * the supervisor know. Nothing happens if it is lost already. Any thread.
+ */
+void device_link_lost(struct device_link *link, const char *doing, int error);
+
+/*
+ * Waits while the link is lost. true: try again, with a successor or without any; false: the run is over. The
+ * caller holds no lock that others than this device's vCPUs need.
+ */
+bool device_link_park(struct device_link *link);
+
+/* No access waits any more; with `cut`, not for an answer on the wire either. Any thread. */
+void device_link_cancel(struct device_link *link, bool cut);
+
+/* --- Main thread --- */
+
+/* A wire to a successor, or to an undertaker, which becomes the link's; a process that is still there is let go. */
+void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial, bool undertaker);
+/* No successor will come; a process that is still there is let go. */
+void device_link_fail(struct device_link *link);
+/* From adopt() and fail(), under the device's lock. */
+void device_link_serve(struct device_link *link);
+void device_link_failed(struct device_link *link);
+/* What other threads left to be done; the loop was woken for it. */
+void device_link_attend(struct device_link *link);
+/* What the supervisor is to be told; false: nothing. device_link_reported() when it was. */
+bool device_link_report(struct device_link *link, struct device_report *report);
+void device_link_reported(struct device_link *link, const struct device_report *report);
+
+/* "ID.restarts", "ID.parked-accesses", "ID.longest-outage-us". */
+void device_link_counters(struct device_link *link,
+			  void (*each)(void *argument, const char *name, uint64_t value), void *argument);
+
+#endif
