@@ -7,7 +7,7 @@ include tests/bench/local.mk
 
 EXTRA_DIST += tests/README.md tests/packages tests/setup.sh tests/patience.bash \
 	tests/runner/README.md tests/runner/as-user tests/runner/bats_file.py tests/runner/build.py tests/runner/check.py \
-	tests/runner/machine.py tests/runner/pool.py tests/runner/report.py tests/runner/self_test.py tests/runner/steps.py tests/runner/worker.py \
+	tests/runner/machine.py tests/runner/pool.py tests/runner/report.py tests/runner/rooms.py tests/runner/self_test.py tests/runner/steps.py tests/runner/worker.py \
 	tests/bed/README.md tests/bed/bed tests/bed/bed-init tests/bed/bed-job tests/bed/debian-mirror tests/bed/demo-init tests/bed/fetch-kernel tests/bed/guest-init \
 	tests/bed/make-demo-guest tests/bed/make-initrd tests/bed/vm.bash tests/bed/with-tap \
 	tests/linux/README.md tests/linux/boot.bats tests/linux/debian.bats tests/linux/linux.bash tests/linux/make-assets \

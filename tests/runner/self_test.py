@@ -11,6 +11,7 @@ import unittest
 
 import bats_file
 import pool
+import rooms
 from report import Report
 
 BATS = r'''
@@ -105,6 +106,20 @@ class Case(unittest.TestCase):
             file.write("setup_file() { false; }\n")
         report = self.run_pool(Here)
         self.assertEqual((report.passed, report.failed), (0, 7))
+
+    def test_sources_that_include_what_they_may_not_are_told(self):
+        table = {"low": [], "high": ["low"], "high/deep": ["low/one.h"]}
+        good = {"low/one.h": [], "low/two.h": [], "low/two.c": [(1, "low/two.h"), (2, "low/one.h")],
+                "high/a.c": [(1, "low/two.h"), (2, "config.h")], "high/deep/b.c": [(1, "low/one.h")]}
+        self.assertEqual(rooms.problems(good, table), [])
+        for path, included, told in (("low/one.h", "high/a.h", "low/one.h:7: there is no high/a.h"),
+                                     ("low/two.c", "high/a.c", "low/two.c:7: low may not include high/a.c"),
+                                     ("high/deep/b.c", "low/two.h", "high/deep/b.c:7: high/deep may not include low/two.h"),
+                                     ("attic/c.c", "low/one.h", "attic/c.c: its folder is no room")):
+            found = dict(good, **{path: [(7, included)]})
+            self.assertIn(told, "\n".join(rooms.problems(found, table)))
+        found = dict(good, **{"low/one.h": [(3, "low/two.h")]})
+        self.assertEqual(rooms.problems(found, table), ["a circle: low/one, low/two"])
 
     def test_a_run_without_a_result_is_no_success(self):
         self.assertEqual(Silent(self.folder).end(), 1)

@@ -14,6 +14,7 @@ import time
 
 import bats_file
 import pool
+import rooms
 from build import TOP, Failed, tail
 
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
@@ -21,7 +22,7 @@ SOURCES = ["common", "proto", "vmm-core", "dev-blk", "dev-net", "dev-console", "
 
 
 def format(run):
-    """the sources are as clang-format leaves them"""
+    """the sources are as clang-format leaves them, and include each other as their rooms may"""
     listed = [path for folder in SOURCES for kind in ("c", "h")
               for path in glob.glob(os.path.join(TOP, folder, "**", "*." + kind), recursive=True)]
     said = subprocess.run(["clang-format", "--dry-run", *sorted(listed)], cwd=TOP, stderr=subprocess.PIPE).stderr
@@ -32,6 +33,14 @@ def format(run):
         run.report.fault("format", "sources are not as clang-format leaves them", tail(log, 20), log)
     else:
         run.report.good("format", "%d sources" % len(listed))
+    said = rooms.problems()
+    log = os.path.join(run.logs, "rooms.log")
+    with open(log, "w") as file:
+        file.write("\n".join(said))
+    if said:
+        run.report.fault("format", "sources include what they may not (tests/runner/rooms.py)", tail(log, 20), log)
+    else:
+        run.report.good("format", "%d rooms, and no circle" % len(rooms.ROOMS))
 
 
 def unit(run):
