@@ -26,6 +26,7 @@
 #include "tests/unit/fake_core.h"
 #include "vmm-core/pci/pci.h"
 #include "vmm-core/virtio/virtio_pci.h"
+#include "vmm-core/virtio/virtio_pci_device.h"
 #include "vmm-core/virtio/virtio_pci_spec.h"
 #include "vmm-core/wire/device_link.h"
 

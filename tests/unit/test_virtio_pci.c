@@ -22,6 +22,7 @@
 #include "vmm-core/machine/machine_layout.h"
 #include "vmm-core/pci/pci.h"
 #include "vmm-core/virtio/virtio_pci.h"
+#include "vmm-core/virtio/virtio_pci_device.h"
 #include "vmm-core/virtio/virtio_pci_spec.h"
 
 #define SLOT	      1

@@ -12,7 +12,7 @@
  * holds the lock of the PCI function meanwhile if it came through the configuration access capability, or changes
  * bus mastering, which only this device's own configuration space can be made to wait by.
  */
-#include "vmm-core/virtio/virtio_pci_device.h"
+#include "vmm-core/virtio/virtio_pci.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -32,6 +32,7 @@
 #include "common/spec/virtio_spec.h"
 #include "vmm-core/pci/msix.h"
 #include "vmm-core/pci/pci.h"
+#include "vmm-core/virtio/virtio_pci_device.h"
 #include "vmm-core/virtio/virtio_pci_spec.h"
 #include "vmm-core/wire/vhost_user_frontend.h"
 
