@@ -14,7 +14,7 @@ unsigned config_file_line(const struct config_file *file, const char *format, ..
 	va_start(arguments, format);
 	vsnprintf(path, sizeof(path), format, arguments);
 	va_end(arguments);
-	return file->tree != NULL ? config_tree_line(file->tree, path) : 1;
+	return config_lines_find(&file->lines, path);
 }
 
 char *config_file_path(const struct config_file *file, const char *path)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "supervisor/config_tree.h"
+#include "supervisor/config_lines.h"
 
 /* The first of each enum is the default. */
 enum config_console_type {
@@ -149,9 +149,9 @@ struct config {
 };
 
 struct config_file {
-	const char *path;	  /* as the operator wrote it */
-	struct config *config;	  /* NULL when the text is so wrong that there is none */
-	struct config_tree *tree; /* which key stands on which line; needed while problems are looked for */
+	const char *path;	   /* as the operator wrote it */
+	struct config *config;	   /* NULL when the text is so wrong that there is none */
+	struct config_lines lines; /* needed while problems are looked for */
 };
 
 /* The line of a key, "disks[0].path" from a printf format; of its nearest parent when the file does not have

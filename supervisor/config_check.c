@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/names.h"
 #include "supervisor/config_value.h"
 
 /* One byte of APIC id, less the I/O APIC's and broadcast. KVM may allow fewer; the core says so then. */
@@ -63,7 +64,7 @@ static void check_value(struct check *check, const char *path, const char *value
 static void check_range(struct check *check, const char *path, unsigned *value, unsigned otherwise,
 			unsigned min, unsigned max)
 {
-	if (!config_tree_has(check->file->tree, path))
+	if (!config_lines_have(&check->file->lines, path))
 		*value = otherwise;
 	else if (*value < min || *value > max)
 		problem_add(check->problems, config_file_line(check->file, "%s", path), path,
@@ -102,7 +103,7 @@ static void check_restart(struct check *check, const char *owner, struct config_
 	if (restart == NULL)
 		return;
 	snprintf(path, sizeof(path), "%srestart.policy", owner);
-	if (!config_tree_has(check->file->tree, path))
+	if (!config_lines_have(&check->file->lines, path))
 		restart->policy = otherwise->policy;
 	restart->backoff_us = otherwise->backoff_us;
 	snprintf(path, sizeof(path), "%srestart.backoff", owner);
@@ -181,7 +182,7 @@ static void check_limits(struct check *check, const char *owner, struct config_l
 	char path[80];
 
 	snprintf(path, sizeof(path), "%slimits", owner);
-	check->config->limited |= config_tree_has(check->file->tree, path);
+	check->config->limited |= config_lines_have(&check->file->lines, path);
 	if (limits == NULL)
 		return;
 	check_limit_memory(check, owner, limits, least_memory);
@@ -228,7 +229,7 @@ static void check_on_violation(struct check *check, const char *owner, enum conf
 	char path[80];
 
 	snprintf(path, sizeof(path), "%son-violation", owner);
-	if (!config_tree_has(check->file->tree, path))
+	if (!config_lines_have(&check->file->lines, path))
 		*on_violation = check->config->on_violation;
 }
 
@@ -285,7 +286,7 @@ static void check_ids(struct check *check)
 	for (unsigned i = 0; i < count; i++) {
 		const char *id = device_id(config, i, path, sizeof(path));
 
-		check_value(check, path, id, value_check_id(id));
+		check_value(check, path, id, name_check_device(id));
 		for (unsigned j = 0; j < i; j++) {
 			if (strcmp(id, device_id(config, j, earlier, sizeof(earlier))) != 0)
 				continue;
@@ -448,7 +449,7 @@ static void config_add_default_console(struct check *check, bool detached)
 {
 	struct config *config = check->config;
 
-	if (config_tree_has(check->file->tree, "consoles"))
+	if (config_lines_have(&check->file->lines, "consoles"))
 		return;
 	config->consoles = calloc(1, sizeof(*config->consoles));
 	if (config->consoles != NULL)
@@ -478,7 +479,7 @@ void config_check(struct config_file *file, bool detached, struct problems *prob
 	struct check check = {file, file->config, problems};
 
 	check_cmdline(&check);
-	check_value(&check, "name", file->config->name, value_check_name(file->config->name));
+	check_value(&check, "name", file->config->name, name_check_vm(file->config->name));
 	check_range(&check, "cpus", &file->config->cpus, 1, 1, CPUS_MAX);
 	check_memory(&check);
 	check_restart_default(&check);

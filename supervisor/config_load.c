@@ -13,6 +13,7 @@
 
 #include "supervisor/config_check.h"
 #include "supervisor/config_schema.h"
+#include "supervisor/config_tree.h"
 
 /* A description of one machine; a larger file is some other file. */
 #define CONFIG_SIZE_MAX (1 << 20)
@@ -24,33 +25,43 @@ static const cyaml_config_t cyaml_config = {
 	.flags = CYAML_CFG_IGNORE_UNKNOWN_KEYS,
 };
 
+/* Takes the values, of the text or of what can be repaired of it. */
+static bool config_file_take(const uint8_t *text, size_t size, const struct config_tree *tree, bool loadable,
+			     struct config_file *file, struct problems *problems)
+{
+	const char *repaired = loadable ? NULL : config_tree_repaired(tree);
+	cyaml_data_t *data = NULL;
+	cyaml_err_t result;
+
+	if (!loadable && repaired == NULL)
+		return false;
+	if (repaired != NULL) {
+		text = (const uint8_t *)repaired;
+		size = strlen(repaired);
+	}
+	result = cyaml_load_data(text, size, &cyaml_config, &config_schema, &data, NULL);
+	/* Nothing more is said about what is wrong in it already (problem.h). */
+	if (result != CYAML_OK && repaired == NULL)
+		problem_add(problems, 1, "yaml", "%s; see atoll.yaml(5) for how the file is written",
+			    cyaml_strerror(result));
+	if (result != CYAML_OK)
+		return false;
+	file->config = (struct config *)data;
+	return true;
+}
+
 void config_file_parse(const uint8_t *text, size_t size, bool detached, struct config_file *file,
 		       struct problems *problems)
 {
-	cyaml_data_t *data = NULL;
-	cyaml_err_t result;
-	bool loadable, repaired = false;
+	struct config_tree *tree;
+	bool loadable;
 
 	file->config = NULL;
-	file->tree = config_tree_new(text, size, &config_schema, problems, &loadable);
-	if (!loadable && file->tree != NULL && config_tree_repaired(file->tree) != NULL) {
-		/* Nothing more is said about what is wrong in it already (problem.h). */
-		text = (const uint8_t *)config_tree_repaired(file->tree);
-		size = strlen((const char *)text);
-		repaired = true;
-	} else if (!loadable) {
-		return;
-	}
-	result = cyaml_load_data(text, size, &cyaml_config, &config_schema, &data, NULL);
-	if (result != CYAML_OK && repaired)
-		return;
-	if (result != CYAML_OK) {
-		problem_add(problems, 1, "yaml", "%s; see atoll.yaml(5) for how the file is written",
-			    cyaml_strerror(result));
-		return;
-	}
-	file->config = (struct config *)data;
-	config_check(file, detached, problems);
+	file->lines = (struct config_lines){0};
+	tree = config_tree_new(text, size, &config_schema, &file->lines, problems, &loadable);
+	if (tree != NULL && config_file_take(text, size, tree, loadable, file, problems))
+		config_check(file, detached, problems);
+	config_tree_free(tree);
 }
 
 static int config_file_read(const char *path, uint8_t **text, size_t *size, const char **problem)
@@ -122,8 +133,7 @@ int config_file_load(const char *path, bool detached, struct config_file *file, 
 
 void config_file_forget_lines(struct config_file *file)
 {
-	config_tree_free(file->tree);
-	file->tree = NULL;
+	config_lines_clear(&file->lines);
 }
 
 void config_file_clear(struct config_file *file)

@@ -19,14 +19,8 @@
 /* Aliases can make a small file name many things; nobody writes a VM of so many. */
 #define TREE_ENTRIES_MAX 4096
 
-struct tree_entry {
-	char *path;
-	unsigned line;
-};
-
 struct config_tree {
-	struct tree_entry *entries;
-	size_t count;
+	struct config_lines *lines;
 	yaml_document_t document; /* during the walk */
 	struct problems *problems;
 	bool loadable;
@@ -36,9 +30,7 @@ struct config_tree {
 
 static void tree_add(struct config_tree *tree, const char *path, unsigned line)
 {
-	struct tree_entry *entries;
-
-	if (tree->count == TREE_ENTRIES_MAX) {
+	if (tree->lines->count == TREE_ENTRIES_MAX) {
 		if (tree->loadable)
 			problem_add(tree->problems, line, path,
 				    "more than %d keys; this is no description of one machine",
@@ -47,49 +39,10 @@ static void tree_add(struct config_tree *tree, const char *path, unsigned line)
 		tree->endless = true;
 		return;
 	}
-	entries = realloc(tree->entries, (tree->count + 1) * sizeof(*entries));
-	if (entries != NULL) {
-		tree->entries = entries;
-		entries[tree->count].path = strdup(path);
-	}
-	if (entries == NULL || entries[tree->count].path == NULL) {
+	if (config_lines_add(tree->lines, path, line) < 0) {
 		report_error("config: out of memory; free some, and try again");
 		exit(EXIT_STATUS_FAILED);
 	}
-	entries[tree->count++].line = line;
-}
-
-static const struct tree_entry *tree_find(const struct config_tree *tree, const char *path, size_t length)
-{
-	for (size_t i = 0; i < tree->count; i++) {
-		if (strlen(tree->entries[i].path) == length &&
-		    memcmp(tree->entries[i].path, path, length) == 0)
-			return &tree->entries[i];
-	}
-	return NULL;
-}
-
-bool config_tree_has(const struct config_tree *tree, const char *path)
-{
-	return tree_find(tree, path, strlen(path)) != NULL;
-}
-
-unsigned config_tree_line(const struct config_tree *tree, const char *path)
-{
-	size_t length = strlen(path);
-
-	while (length > 0) {
-		const struct tree_entry *entry = tree_find(tree, path, length);
-
-		if (entry != NULL)
-			return entry->line;
-		/* Up: to before the last '.' or '['. */
-		while (length > 0 && path[length - 1] != '.' && path[length - 1] != '[')
-			length--;
-		if (length > 0)
-			length--;
-	}
-	return 1;
 }
 
 static unsigned node_line(const yaml_node_t *node)
@@ -236,10 +189,10 @@ static const cyaml_schema_field_t *tree_key(struct config_tree *tree, const yaml
 			    nearest_hint(&nearest, hint, sizeof(hint)), list);
 		return NULL;
 	}
-	if (config_tree_has(tree, key_path)) {
+	if (config_lines_have(tree->lines, key_path)) {
 		problem_add_shape(tree->problems, node_line(key), key_path,
 				  "the key is there twice, first on line %u; keep one of them",
-				  config_tree_line(tree, key_path));
+				  config_lines_find(tree->lines, key_path));
 		tree_fault(tree);
 		return NULL;
 	}
@@ -264,7 +217,7 @@ static void tree_walk_mapping(struct config_tree *tree, const yaml_node_t *node,
 	}
 	for (const cyaml_schema_field_t *field = schema->mapping.fields; field->key != NULL; field++) {
 		snprintf(key_path, sizeof(key_path), "%s%s%s", path, path[0] != '\0' ? "." : "", field->key);
-		if ((field->value.flags & CYAML_FLAG_OPTIONAL) || config_tree_has(tree, key_path))
+		if ((field->value.flags & CYAML_FLAG_OPTIONAL) || config_lines_have(tree->lines, key_path))
 			continue;
 		problem_add_shape(tree->problems, line, key_path, "the key is missing; add it");
 		tree_fault(tree);
@@ -281,7 +234,7 @@ static void tree_walk_sequence(struct config_tree *tree, const yaml_node_t *node
 	     item++, count++) {
 		const yaml_node_t *value = yaml_document_get_node(&tree->document, *item);
 
-		if (!tree->loadable && tree->count == TREE_ENTRIES_MAX)
+		if (!tree->loadable && tree->lines->count == TREE_ENTRIES_MAX)
 			return;
 		snprintf(item_path, sizeof(item_path), "%s[%zu]", path, count);
 		tree_add(tree, item_path, node_line(value));
@@ -490,7 +443,7 @@ const char *config_tree_repaired(const struct config_tree *tree)
 }
 
 struct config_tree *config_tree_new(const uint8_t *text, size_t size, const cyaml_schema_value_t *schema,
-				    struct problems *problems, bool *loadable)
+				    struct config_lines *lines, struct problems *problems, bool *loadable)
 {
 	struct config_tree *tree = calloc(1, sizeof(*tree));
 	yaml_parser_t parser;
@@ -503,6 +456,7 @@ struct config_tree *config_tree_new(const uint8_t *text, size_t size, const cyam
 		return NULL;
 	}
 	yaml_parser_set_input_string(&parser, text, size);
+	tree->lines = lines;
 	tree->problems = problems;
 	tree->loadable = true;
 	if (!yaml_parser_load(&parser, &tree->document)) {
@@ -534,9 +488,6 @@ void config_tree_free(struct config_tree *tree)
 {
 	if (tree == NULL)
 		return;
-	for (size_t i = 0; i < tree->count; i++)
-		free(tree->entries[i].path);
-	free(tree->entries);
 	free(tree->repaired);
 	free(tree);
 }

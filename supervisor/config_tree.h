@@ -13,25 +13,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "supervisor/config_lines.h"
 #include "supervisor/problem.h"
 
 struct config_tree;
 
 /*
- * Parses the text and adds what is wrong with its shape to *problems. *loadable: libcyaml will take it,
+ * Parses the text; adds the lines of its keys to *lines, and what is wrong with its shape to *problems. *loadable: libcyaml will take it,
  * perhaps with unknown keys ignored. Returns NULL when there is no YAML mapping at all; then a problem was
  * added.
  */
 struct config_tree *config_tree_new(const uint8_t *text, size_t size, const cyaml_schema_value_t *schema,
-				    struct problems *problems, bool *loadable);
+				    struct config_lines *lines, struct problems *problems, bool *loadable);
 /* When it is not loadable: YAML that is, with what is wrong left out or, where something is needed, with something in its
  * place, so that the rest can be looked at; NULL: there is none. The tree's. */
 const char *config_tree_repaired(const struct config_tree *tree);
 void config_tree_free(struct config_tree *tree);
-
-/* The line of "disks[0].path", or of the nearest parent that exists; counted from 1. */
-unsigned config_tree_line(const struct config_tree *tree, const char *path);
-/* Whether the file has this key. */
-bool config_tree_has(const struct config_tree *tree, const char *path);
 
 #endif

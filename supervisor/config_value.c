@@ -147,33 +147,6 @@ const char *value_parse_mac(const char *text, uint8_t mac[6])
 	return NULL;
 }
 
-static bool value_matches(const char *text, const char *first, const char *others, size_t length_max)
-{
-	size_t length = strlen(text);
-
-	return length > 0 && length <= length_max && strchr(first, text[0]) != NULL &&
-	       strspn(text, others) == length;
-}
-
-#define LOWER  "abcdefghijklmnopqrstuvwxyz"
-#define UPPER  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS "0123456789"
-
-const char *value_check_name(const char *text)
-{
-	return value_matches(text, LOWER DIGITS, LOWER DIGITS "-", 63)
-		       ? NULL
-		       : "is not a name; use 1 to 63 of a-z, 0-9 and -, and no - at the front";
-}
-
-const char *value_check_id(const char *text)
-{
-	return value_matches(text, LOWER UPPER DIGITS, LOWER UPPER DIGITS "._-", 31)
-		       ? NULL
-		       : "is not an id; use 1 to 31 of a-z, A-Z, 0-9, ., _ and -, and a letter or digit at "
-			 "the front";
-}
-
 const char *value_check_interface(const char *text)
 {
 	size_t length = strlen(text);

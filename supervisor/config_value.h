@@ -18,10 +18,6 @@ const char *value_parse_time(const char *text, uint64_t *us);
 const char *value_parse_percent(const char *text, unsigned *percent);
 /* "52:54:00:12:34:56", of a single station */
 const char *value_parse_mac(const char *text, uint8_t mac[6]);
-/* A VM's name: [a-z0-9][a-z0-9-]{0,62}. */
-const char *value_check_name(const char *text);
-/* A device's id: [A-Za-z0-9][A-Za-z0-9._-]{0,30}. It is part of file names and of process titles. */
-const char *value_check_id(const char *text);
 /* The name of a network interface. */
 const char *value_check_interface(const char *text);
 

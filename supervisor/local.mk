@@ -8,6 +8,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/child_process.c supervisor/child_process.h \
 	supervisor/config.c supervisor/config.h \
 	supervisor/config_check.c supervisor/config_check.h \
+	supervisor/config_lines.c supervisor/config_lines.h \
 	supervisor/config_load.c supervisor/config_load.h \
 	supervisor/config_schema.c supervisor/config_schema.h \
 	supervisor/config_tree.c supervisor/config_tree.h \

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "supervisor/report.h"
+
 #define FLUSH_MS  1000
 #define LITTLE	  128
 #define WORDS_MAX 128
@@ -201,6 +203,7 @@ int log_output_start(struct loop *loop)
 	}
 	output.started = true;
 	log_set_sink(log_output_record, NULL);
+	report_set_output(log_output_write);
 	return 0;
 }
 
@@ -221,6 +224,7 @@ void log_output_stop(void)
 	output.dropped = 0;
 	output_close();
 	log_set_sink(NULL, NULL);
+	report_set_output(NULL);
 }
 
 void log_output_become(int fd)

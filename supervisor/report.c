@@ -8,9 +8,15 @@
 #include <string.h>
 
 #include "common/base/escape.h"
-#include "supervisor/log_output.h"
 
 #define REPORT_MAX 2048
+
+static void (*report_output)(const char *lines, size_t size);
+
+void report_set_output(void (*write)(const char *lines, size_t size))
+{
+	report_output = write;
+}
 
 void report_line(FILE *stream, const char *text)
 {
@@ -18,8 +24,8 @@ void report_line(FILE *stream, const char *text)
 	size_t used = escape_text(text, strlen(text), ESCAPE_TEXT, line, sizeof(line) - 1);
 
 	line[used++] = '\n';
-	if (stream == stderr && log_output_started()) {
-		log_output_write(line, used);
+	if (stream == stderr && report_output != NULL) {
+		report_output(line, used);
 		return;
 	}
 	fwrite(line, 1, used, stream);

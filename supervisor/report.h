@@ -6,6 +6,7 @@
 #ifndef ATOLL_SUPERVISOR_REPORT_H
 #define ATOLL_SUPERVISOR_REPORT_H
 
+#include <stddef.h>
 #include <stdio.h>
 
 /* Exit statuses of `atoll`; docs/man/atoll.1 is their documentation. */
@@ -19,6 +20,11 @@ enum exit_status {
 
 /* Prints "atoll: " and the text as one line; escaped as escape.h says. */
 void report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Where lines for standard error go from now on, whole ones; NULL brings back standard error itself. Main thread.
+ */
+void report_set_output(void (*write)(const char *lines, size_t size));
 
 /* Writes text to a stream as one line, escaped, in one write if the stream is buffered. */
 void report_line(FILE *stream, const char *text);

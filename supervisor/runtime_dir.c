@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
-#include "supervisor/config_value.h"
+#include "common/base/names.h"
 
 #define LOCK_FILE "pid"
 /* The mark: made as soon as the lock is held, removed just before the lock file, or kept where something of others'
@@ -397,7 +397,7 @@ int runtime_vm_find(int base_fd, const char *name, pid_t *pid)
 	int directory_fd, lock_fd, result;
 	char foreign[NAME_MAX + 1];
 
-	if (value_check_name(name) != NULL)
+	if (name_check_vm(name) != NULL)
 		return 0;
 	result = lock_take(base_fd, name, false, &directory_fd, &lock_fd, pid);
 	if (result == -EBUSY)

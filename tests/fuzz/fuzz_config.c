@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/names.h"
 #include "supervisor/config_load.h"
 #include "supervisor/config_value.h"
 #include "supervisor/report.h"
@@ -22,7 +23,7 @@
 
 static void check_id(const char *id)
 {
-	fuzz_require(id != NULL && value_check_id(id) == NULL && strlen(id) <= 31);
+	fuzz_require(id != NULL && name_check_device(id) == NULL && strlen(id) <= 31);
 }
 
 static void check_path(const struct config_file *file, const char *path)
@@ -79,7 +80,7 @@ static void check_config(const struct config_file *file)
 {
 	const struct config *config = file->config;
 
-	fuzz_require(config != NULL && value_check_name(config->name) == NULL);
+	fuzz_require(config != NULL && name_check_vm(config->name) == NULL);
 	fuzz_require(config->cpus >= 1);
 	fuzz_require(config->memory_bytes >= MEMORY_MIN && config->memory_bytes <= MEMORY_MAX &&
 		     config->memory_bytes % 4096 == 0);
