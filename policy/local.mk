@@ -8,6 +8,7 @@ noinst_PROGRAMS += policy/atoll-policyc
 policy_libpolicy_la_SOURCES = \
 	policy/bpf_interpreter.c policy/bpf_interpreter.h \
 	policy/policy.h \
+	policy/policy_directory.c policy/policy_directory.h \
 	policy/policy_calls.c policy/policy_constants.c policy/policy_constants_headers.h policy/policy_names.h \
 	policy/policy_evaluate.c \
 	policy/policy_lint.c \

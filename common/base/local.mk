@@ -1,5 +1,6 @@
 # What every program of the family needs: log, loop, descriptors, escaping, the control wire.
 common_libcommon_la_SOURCES += \
+	common/base/report.c common/base/report.h \
 	common/base/control_wire.c common/base/control_wire.h \
 	common/base/crash_point.h \
 	common/base/escape.c common/base/escape.h \

@@ -1,4 +1,5 @@
 # How a program of the family begins, and talks to its supervisor.
 common_libcommon_la_SOURCES += \
+	common/program/process_title.c common/program/process_title.h \
 	common/program/child.c common/program/child.h \
 	common/program/device_program.c common/program/device_program.h

@@ -30,7 +30,7 @@ bench: all
 	@for program in vmm-core/atoll-core dev-blk/atoll-blk dev-net/atoll-net dev-console/atoll-console; do \
 		ln -sf "$(abs_builddir)/$$program" tests/bench/libexec/; \
 	done
-	"$(srcdir)/tests/bench/bench" --atoll "$(abs_builddir)/supervisor/atoll" --libexec tests/bench/libexec \
+	"$(srcdir)/tests/bench/bench" --atoll "$(abs_builddir)/cli/atoll" --libexec tests/bench/libexec \
 		--guest tests/bench/guest-bench --driver tests/bench/device-bench --kernel "$(abs_top_srcdir)/.cache/kernel" \
 		--rounds $(BENCH_ROUNDS) --kills $(BENCH_KILLS) --json bench.json $(BENCH_OPTIONS)
 

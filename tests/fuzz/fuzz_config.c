@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "common/base/names.h"
-#include "supervisor/config_load.h"
-#include "supervisor/config_value.h"
-#include "supervisor/report.h"
+#include "common/base/report.h"
+#include "config/config_load.h"
+#include "config/config_value.h"
 #include "tests/fuzz/fuzz_support.h"
 
 /* Of config_check.c. */

@@ -27,10 +27,10 @@
 #include "common/base/control_wire.h"
 #include "common/base/fd_passing.h"
 #include "common/base/log.h"
-#include "supervisor/monitor.h"
-#include "supervisor/report.h"
-#include "supervisor/spawn.h"
-#include "supervisor/vm.h"
+#include "common/base/report.h"
+#include "supervisor/monitor/monitor.h"
+#include "supervisor/vm/spawn.h"
+#include "supervisor/vm/vm.h"
 #include "tests/fuzz/fuzz_support.h"
 
 #define EVENTS_MAX    160

@@ -21,7 +21,7 @@ noinst_PROGRAMS += tests/fuzz/fuzz_config tests/fuzz/fuzz_monitor
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(FUZZ_SUPPORT)
 tests_fuzz_fuzz_config_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
 tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-tests_fuzz_fuzz_config_LDADD = supervisor/libsupervisor.la
+tests_fuzz_fuzz_config_LDADD = config/libconfig.la
 tests_fuzz_fuzz_monitor_SOURCES = tests/fuzz/fuzz_monitor.c $(FUZZ_SUPPORT)
 tests_fuzz_fuzz_monitor_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
 tests_fuzz_fuzz_monitor_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer \

@@ -36,7 +36,13 @@ ROOMS = {
     "dev-console": DEVICE,
     "dev-net": DEVICE,
     "dev-undertaker": DEVICE,
-    "supervisor": ["common", "proto", "policy"],
+    "config": ["common/base"],
+    "audit": ["common", "policy", "proto"],
+    "supervisor/host": ["config", "common", "policy", "proto"],
+    "supervisor/vm": ["supervisor/host", "config", "common", "policy", "proto"],
+    "supervisor/monitor": ["supervisor/host", "supervisor/vm", "config", "common", "proto"],
+    "supervisor": ["supervisor", "config", "common", "policy", "proto"],
+    "cli": ["config", "audit", "common", "policy", "proto", "supervisor"],
 }
 # Made by the build, and what includes find without a folder.
 GENERATED = re.compile(r"\.pb-c\.h$|^config\.h$|_table\.h$|_tables\.h$")

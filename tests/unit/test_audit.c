@@ -22,8 +22,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/audit.h"
-#include "supervisor/audit_expect.h"
+#include "audit/audit.h"
+#include "audit/audit_expect.h"
 
 /* --- filters, as a compiler would make them --- */
 

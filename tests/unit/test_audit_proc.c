@@ -23,8 +23,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/audit_proc.h"
-#include "supervisor/audit_sockets.h"
+#include "audit/audit_proc.h"
+#include "audit/audit_sockets.h"
 
 static char base[] = "/tmp/atoll-audit-XXXXXX";
 static int base_fd;

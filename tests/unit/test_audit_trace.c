@@ -23,8 +23,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/audit_proc.h"
-#include "supervisor/audit_trace.h"
+#include "audit/audit_proc.h"
+#include "audit/audit_trace.h"
 
 #define LOAD_NUMBER BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)
 #define ALLOW	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)

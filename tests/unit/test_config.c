@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/config_load.h"
-#include "supervisor/config_value.h"
+#include "config/config_load.h"
+#include "config/config_value.h"
 
 #define HEAD "name: web\nboot:\n  kernel: k\n" /* three lines that a config needs */
 

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "supervisor/processor.h"
+#include "supervisor/host/processor.h"
 
 #define AMD                                                                                             \
 	"processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu vme lahf_lm cmp_legacy svm extapic " \

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "supervisor/heartbeat.h"
-#include "supervisor/restart.h"
+#include "supervisor/vm/heartbeat.h"
+#include "supervisor/vm/restart.h"
 
 #define MS     UINT64_C(1000)
 #define SECOND UINT64_C(1000000)

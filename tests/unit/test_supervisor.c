@@ -20,11 +20,11 @@
 
 #include "common/base/loop.h"
 #include "common/host/image_lock.h"
-#include "supervisor/console_file.h"
-#include "supervisor/log_output.h"
-#include "supervisor/relay.h"
-#include "supervisor/runtime_dir.h"
-#include "supervisor/terminal.h"
+#include "common/host/runtime_dir.h"
+#include "supervisor/host/console_file.h"
+#include "supervisor/host/log_output.h"
+#include "supervisor/host/relay.h"
+#include "supervisor/host/terminal.h"
 
 /* --- keys --- */
 

@@ -1,0 +1,13 @@
+/*
+ * What a config file means, and whether that can be.
+ */
+#ifndef ATOLL_CONFIG_CONFIG_CHECK_H
+#define ATOLL_CONFIG_CONFIG_CHECK_H
+
+#include "config/config.h"
+#include "config/problem.h"
+
+/* Everything that the schema cannot say; works out the fields that libcyaml does not fill. */
+void config_check(struct config_file *file, bool detached, struct problems *problems);
+
+#endif

@@ -1,0 +1,15 @@
+# What is opened of the host for a VM, and given back.
+supervisor_libsupervisor_la_SOURCES += \
+	supervisor/host/cgroup.c supervisor/host/cgroup.h \
+	supervisor/host/console_file.c supervisor/host/console_file.h \
+	supervisor/host/detach.c supervisor/host/detach.h \
+	supervisor/host/file_claims.c supervisor/host/file_claims.h \
+	supervisor/host/inherited.c supervisor/host/inherited.h \
+	supervisor/host/link_watch.c supervisor/host/link_watch.h \
+	supervisor/host/log_file.c supervisor/host/log_file.h \
+	supervisor/host/log_output.c supervisor/host/log_output.h \
+	supervisor/host/processor.c supervisor/host/processor.h \
+	supervisor/host/record.c supervisor/host/record.h \
+	supervisor/host/relay.c supervisor/host/relay.h \
+	supervisor/host/resources.c supervisor/host/resources.h \
+	supervisor/host/terminal.c supervisor/host/terminal.h
