@@ -25,10 +25,10 @@
 
 #include <sys/types.h>
 
+#include "common/base/role.h"
 #include "config/config.h"
 #include "config/problem.h"
 #include "supervisor/host/resources.h"
-#include "supervisor/vm/child_process.h"
 
 struct cgroups;
 

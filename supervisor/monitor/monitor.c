@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/report.h"
 #include "config/nearest.h"
+#include "supervisor/vm/vm_device.h"
 
 #define CLIENTS_MAX   32
 #define STATISTICS_US 500000

@@ -46,21 +46,6 @@ static uint64_t time_us(clockid_t clock)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-const char *child_role_name(enum child_role role)
-{
-	static const char *const names[] = {"core", "blk", "net", "console", "undertaker"};
-
-	return names[role];
-}
-
-const char *child_role_program(enum child_role role)
-{
-	static const char *const names[] = {"atoll-core", "atoll-blk", "atoll-net", "atoll-console",
-					    "atoll-undertaker"};
-
-	return names[role];
-}
-
 const char *child_state_name(enum child_state state)
 {
 	static const char *const names[] = {"starting", "running", "stopping", "dead"};

@@ -17,16 +17,9 @@
 #include "common/base/control_wire.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
+#include "common/base/role.h"
 #include "supervisor/vm/child_output.h"
 #include "supervisor/vm/spawn.h"
-
-enum child_role {
-	CHILD_ROLE_CORE,
-	CHILD_ROLE_BLK,
-	CHILD_ROLE_NET,
-	CHILD_ROLE_CONSOLE,
-	CHILD_ROLE_UNDERTAKER,
-};
 
 enum child_state {
 	CHILD_STARTING,
@@ -129,10 +122,6 @@ void child_process_kill(struct child_process *child);
 /* Kills it for what it did; why is what will be told of its end, if nothing ended it before. */
 void child_process_break(struct child_process *child, const char *why);
 
-/* "atoll-blk" */
-const char *child_role_program(enum child_role role);
-/* "blk" */
-const char *child_role_name(enum child_role role);
 /* "starting" */
 const char *child_state_name(enum child_state state);
 /* The signal that ended it, also in a pid namespace of its own; 0: none did. */

@@ -6,6 +6,6 @@ supervisor_libsupervisor_la_SOURCES += \
 	supervisor/vm/restart.c supervisor/vm/restart.h \
 	supervisor/vm/spawn.c supervisor/vm/spawn.h \
 	supervisor/vm/supervisor_seal.c supervisor/vm/supervisor_seal.h \
-	supervisor/vm/vm.c supervisor/vm/vm.h \
-	supervisor/vm/vm_configure.c \
+	supervisor/vm/vm.c supervisor/vm/vm.h supervisor/vm/vm_parts.h \
+	supervisor/vm/vm_configure.c supervisor/vm/vm_configure.h \
 	supervisor/vm/vm_device.c supervisor/vm/vm_device.h

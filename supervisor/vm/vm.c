@@ -13,11 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/report.h"
 #include "common/host/tap.h"
 #include "common/jail/jail.h"
 #include "supervisor/host/record.h"
 #include "supervisor/vm/restart.h"
+#include "supervisor/vm/vm_configure.h"
+#include "supervisor/vm/vm_device.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -58,22 +61,9 @@ const char *vm_state_name(const struct vm *vm)
 	return vm->state == VM_RUNNING && vm->paused ? "paused" : names[vm->state];
 }
 
-static uint64_t clock_read(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec / 1000;
-}
-
-uint64_t vm_now(void)
-{
-	return clock_read(CLOCK_MONOTONIC);
-}
-
 uint64_t vm_uptime(const struct vm *vm)
 {
-	return vm->started_us != 0 ? clock_read(CLOCK_BOOTTIME) - vm->started_us : 0;
+	return vm->started_us != 0 ? clock_us(CLOCK_BOOTTIME) - vm->started_us : 0;
 }
 
 /* --- the end --- */
@@ -93,7 +83,7 @@ static void __attribute__((format(printf, 2, 3))) vm_ends_for(struct vm *vm, con
 /* STOPPING comes to its end after this time at the latest; never later than was said before. */
 static void vm_stop_within(struct vm *vm, uint64_t timeout_us)
 {
-	uint64_t until_us = vm_now() + timeout_us;
+	uint64_t until_us = clock_us(CLOCK_MONOTONIC) + timeout_us;
 
 	if (vm->stop_us != 0 && vm->stop_us <= until_us)
 		return;
@@ -223,7 +213,7 @@ static void vm_settle(struct vm *vm)
 	}
 	loop_timer_disarm(vm->stop_timer);
 	if (vm->relaunch) {
-		uint64_t now_us = vm_now();
+		uint64_t now_us = clock_us(CLOCK_MONOTONIC);
 
 		/* Not from here: a process that has just died is still in its callback. */
 		loop_timer_arm(vm->ready_timer, vm->relaunch_us > now_us ? vm->relaunch_us - now_us : 0);
@@ -281,7 +271,7 @@ static void vm_child_ready(void *owner, struct child_process *child)
 		return;
 	}
 	vm->state = VM_RUNNING;
-	vm->ran_us = vm_now();
+	vm->ran_us = clock_us(CLOCK_MONOTONIC);
 	vm_devices_run(vm);
 	log_info("all processes are ready; the guest starts");
 	if (!vm->was_running) {
@@ -293,7 +283,7 @@ static void vm_child_ready(void *owner, struct child_process *child)
 /* The guest's own doing starts the VM anew, with a pause if it has done so soon after its start, again and again. */
 static void vm_relaunch(struct vm *vm, int exit_status, const char *what)
 {
-	uint64_t now_us = vm_now(), pause_us;
+	uint64_t now_us = clock_us(CLOCK_MONOTONIC), pause_us;
 
 	if (vm->ran_us != 0 && now_us - vm->ran_us >= RESET_QUIET_US)
 		vm->reset_pause_us = 0;
@@ -419,7 +409,7 @@ static bool vm_heartbeat_reply(void *owner, struct child_process *child, uint64_
 	struct vm_device *device = vm_device_of(vm, child);
 
 	if (device != NULL)
-		return heartbeat_answered(&device->heartbeat, serial, reply, vm_now());
+		return heartbeat_answered(&device->heartbeat, serial, reply, clock_us(CLOCK_MONOTONIC));
 	/* The core has done what it was ordered before; nothing else of what commands wait for is its to answer. */
 	for (size_t i = 0; i < VM_PAUSES_MAX; i++) {
 		if (serial == 0 || vm->pause_tickets[i] != serial)
@@ -502,7 +492,7 @@ void vm_launch(struct vm *vm)
 	vm_free_processes(vm);
 	vm_devices_launch(vm);
 	if (vm->started_us == 0)
-		vm->started_us = clock_read(CLOCK_BOOTTIME);
+		vm->started_us = clock_us(CLOCK_BOOTTIME);
 	vm->state = VM_STARTING;
 	vm->relaunch = vm->paused = vm->draining = vm->hurried = false;
 	vm->ran_us = 0;
@@ -547,6 +537,8 @@ static void vm_power_timer(void *argument)
 	vm_kill(argument, EXIT_STATUS_FAILED, "the guest did not power off in time");
 }
 
+static const struct vm_device_ops device_ops = {vm_pause};
+
 int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struct resources *resources,
 	    const struct vm_ops *ops, void *owner)
 {
@@ -556,6 +548,7 @@ int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struc
 			  .ops = ops,
 			  .owner = owner,
 			  .child_ops = &vm_child_ops,
+			  .device_ops = &device_ops,
 			  .console_fd = -1};
 	TAILQ_INIT(&vm->children);
 	vm->ready_timer = loop_watch_timer(loop, vm_ready_timer, vm);
@@ -654,7 +647,7 @@ uint64_t vm_pause(struct vm *vm, bool paused, const char **why)
 		vm_devices_resume(vm);
 	if (vm->paused != paused) {
 		log_notice("the VM is %s: a command asks for it", paused ? "paused" : "resumed");
-		vm_devices_excuse(vm, vm_now());
+		vm_devices_excuse(vm, clock_us(CLOCK_MONOTONIC));
 	}
 	/* The answer to a heartbeat behind the order says that the order is done. */
 	envelope.serial = ++vm->serial;

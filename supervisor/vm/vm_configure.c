@@ -4,7 +4,7 @@
  * The wires between the core and its devices are socket pairs made here; each end goes to one process and our
  * copy is closed at once, so that the death of either process is the end of the wire for the other.
  */
-#include "supervisor/vm/vm.h"
+#include "supervisor/vm/vm_configure.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #include "common/base/report.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/spawn.h"
+#include "supervisor/vm/vm_parts.h"
 
 typedef Atoll__Control__Envelope Envelope;
 

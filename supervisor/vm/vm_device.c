@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/control_wire.h"
 #include "supervisor/host/resources.h"
-#include "supervisor/vm/vm.h"
+#include "supervisor/vm/vm_configure.h"
+#include "supervisor/vm/vm_parts.h"
 
 /* A process whose wire has ended is about to end. */
 #define WIRE_ENDED_US UINT64_C(200000)
@@ -121,7 +123,8 @@ static void device_fail_by_policy(struct vm_device *device)
 
 	if (device->restart.always)
 		snprintf(why, sizeof(why), "after %u restarts within %d s",
-			 restart_recent(&device->restart, vm_now()), (int)(RESTART_WINDOW_US / 1000000));
+			 restart_recent(&device->restart, clock_us(CLOCK_MONOTONIC)),
+			 (int)(RESTART_WINDOW_US / 1000000));
 	device_fail(device, why);
 }
 
@@ -131,7 +134,7 @@ static void device_hold(struct vm_device *device)
 	const char *vm = device->vm->config->name, *why = "";
 
 	device->state = DEVICE_HELD;
-	if (vm_pause(device->vm, true, &why) == 0)
+	if (device->vm->device_ops->pause(device->vm, true, &why) == 0)
 		log_error("%s: it cannot be paused: %s", vm, why);
 	log_error(
 		"%s: %s/%s %s; the device has no process and the VM is paused (on-violation: hold); \"atoll "
@@ -164,7 +167,7 @@ static bool device_take_violation(struct vm_device *device)
 /* device->trouble says why the last process ended, after it had served so long. */
 static void device_succeed(struct vm_device *device, uint64_t served_us)
 {
-	uint64_t now = vm_now(), delay;
+	uint64_t now = clock_us(CLOCK_MONOTONIC), delay;
 	char pause[48];
 
 	if (!restart_decide(&device->restart, now, served_us, &delay)) {
@@ -214,7 +217,7 @@ static void undertaker_serves(struct vm_device *device)
 	    !device->core_serves || device->wire_ended)
 		return;
 	loop_timer_disarm(device->timer);
-	device->serving_us = vm_now();
+	device->serving_us = clock_us(CLOCK_MONOTONIC);
 	log_notice("%s: %s/%s answers for the failed device: what the guest asks of it fails",
 		   child_role_program(CHILD_ROLE_UNDERTAKER), device->vm->config->name, device->id);
 }
@@ -223,7 +226,7 @@ static void undertaker_died(struct vm_device *device)
 {
 	const struct child_process *child = device->undertaker;
 	const char *program = child_role_program(CHILD_ROLE_UNDERTAKER), *vm = device->vm->config->name;
-	uint64_t now = vm_now(), delay;
+	uint64_t now = clock_us(CLOCK_MONOTONIC), delay;
 	bool misfits = child_process_misfits(child);
 	char how[LOG_TEXT_MAX];
 
@@ -263,7 +266,7 @@ static void device_change_file(struct vm_device *device)
 	int result = console_file_rotate(file, fd, &problem);
 
 	device->file_asked = false;
-	device->file_refused_us = result < 0 ? vm_now() : 0;
+	device->file_refused_us = result < 0 ? clock_us(CLOCK_MONOTONIC) : 0;
 	if (result < 0 && !device->file_told)
 		log_warning("%s/%s: its file %s has reached its max-size, and %s (%s): what the guest writes "
 			    "is dropped until that can be done",
@@ -288,7 +291,7 @@ static void device_file_timer(void *argument)
 /* A guest that writes fast, and a process that says so without end, wait for the next file. */
 bool vm_device_file_full(struct vm_device *device, const struct child_process *child)
 {
-	uint64_t now = vm_now(), from;
+	uint64_t now = clock_us(CLOCK_MONOTONIC), from;
 
 	if (device == NULL || device->role != CHILD_ROLE_CONSOLE || child != device->child ||
 	    device->file_asked ||
@@ -318,7 +321,7 @@ static void device_forget_file(struct vm_device *device)
 void vm_device_died(struct vm_device *device, struct child_process *died)
 {
 	enum vm_device_state before = device->state;
-	uint64_t now = vm_now();
+	uint64_t now = clock_us(CLOCK_MONOTONIC);
 	const struct child_process *child = device->child;
 
 	if (died == device->undertaker) {
@@ -394,7 +397,7 @@ static void device_start(struct vm_device *device)
 
 static void device_serves(struct vm_device *device)
 {
-	uint64_t now = vm_now();
+	uint64_t now = clock_us(CLOCK_MONOTONIC);
 
 	if (device->child->state != CHILD_RUNNING || !device->core_serves || device->wire_ended)
 		return;
@@ -514,7 +517,7 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 		log_notice("%s: %s/%s is replaced: a command asks for it", device_program(device),
 			   vm->config->name, device->id);
 		device->state = DEVICE_DRAINING;
-		device->ended_us = vm_now();
+		device->ended_us = clock_us(CLOCK_MONOTONIC);
 		loop_timer_arm(device->timer, vm->config->heartbeat_us);
 		child_process_shut_down(device->child);
 		break;
@@ -524,7 +527,7 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 			   vm->config->name, device->id);
 		restart_forgive(&device->restart);
 		device->restarts++;
-		device->ended_us = vm_now();
+		device->ended_us = clock_us(CLOCK_MONOTONIC);
 		if (device_process(device)->state == CHILD_DEAD) {
 			device->state = DEVICE_WAITING;
 			loop_timer_arm(device->timer, 0);
@@ -577,7 +580,7 @@ static uint64_t beat_period_us(const struct vm *vm)
 static void vm_beat(void *argument)
 {
 	struct vm *vm = argument;
-	uint64_t now = vm_now();
+	uint64_t now = clock_us(CLOCK_MONOTONIC);
 
 	/* We were stopped ourselves, or the host was: what is late is late through that. */
 	if (vm->paused || now - vm->beat_us > beat_period_us(vm) + BEAT_LATE_US)
@@ -641,9 +644,9 @@ void vm_devices_run(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->device_count; i++) {
 		vm->devices[i].state = DEVICE_RUNNING;
-		vm->devices[i].serving_us = vm_now();
+		vm->devices[i].serving_us = clock_us(CLOCK_MONOTONIC);
 	}
-	vm->beat_us = vm_now();
+	vm->beat_us = clock_us(CLOCK_MONOTONIC);
 	loop_timer_arm(vm->beat_timer, beat_period_us(vm));
 }
 

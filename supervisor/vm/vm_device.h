@@ -21,57 +21,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/base/log.h"
-#include "config/config.h"
-#include "supervisor/vm/child_process.h"
-#include "supervisor/vm/heartbeat.h"
-#include "supervisor/vm/restart.h"
+#include "proto/control.pb-c.h"
 
-enum vm_device_state {
-	DEVICE_STARTING,
-	DEVICE_RUNNING,
-	DEVICE_DRAINING,
-	DEVICE_WAITING,
-	DEVICE_SUCCEEDING,
-	DEVICE_HELD,
-	DEVICE_FAILED,
-};
-
+struct child_process;
 struct vm;
-
-struct vm_device {
-	struct vm *vm;
-	enum child_role role;
-	unsigned index; /* of its kind in the config */
-	const char *id;
-	Atoll__Control__DeviceType type;
-	unsigned queues;
-
-	enum vm_device_state state;
-	struct child_process *child;	  /* the last one; dead in WAITING, HELD and FAILED */
-	struct child_process *undertaker; /* of FAILED, and of DRAINING from there; may be dead; NULL: none */
-	struct restart undertaker_restart; /* its own: a device's is spent */
-	uint64_t wire;			   /* serial of the AttachDevice that brought the core its end */
-	bool wire_ended;		   /* so the core said */
-	bool core_serves;
-	struct restart restart;
-	enum config_on_violation on_violation;
-	struct heartbeat heartbeat;
-	/* What DRAINING, WAITING or SUCCEEDING waits for is not for ever; nor is an end after the wire's. */
-	struct loop_watch *timer;
-	uint64_t serving_us; /* since when it served */
-	uint64_t ended_us;   /* when the process before ended, or was ordered to */
-	unsigned restarts;
-	uint64_t ticket;	    /* of the commands that wait for the successor; 0: none */
-	char trouble[LOG_TEXT_MAX]; /* the reason for the last restart, or failure */
-
-	/* A console's file (console_file.h) has reached its bound, and another is asked for. */
-	bool file_asked;
-	bool file_told;		  /* that there was none */
-	uint64_t file_due_us;	  /* what was given so far is given by then */
-	uint64_t file_refused_us; /* when there was none; 0: it was not so */
-	struct loop_watch *file_timer;
-};
+struct vm_device;
 
 /* The devices of the config, in the order of the guest's PCI bus. 0 or -ENOMEM. */
 int vm_devices_new(struct vm *vm);
