@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 import bats_file
@@ -140,6 +141,12 @@ class Here(pool.Machine):
 class Dying(Here):
     starts = 0
 
+    def give(self, job, tests):
+        # The test under which it ends must not end before, however busy this machine is.
+        pool.HERE_PATIENCE = 300
+        super(Here, self).give(job, tests)
+        pool.HERE_PATIENCE = 1
+
     def start(self):
         super().start()
         Dying.starts += 1
@@ -154,6 +161,7 @@ class Dying(Here):
                     subprocess.run(["pkill", "-KILL", "-P", str(process.pid)])
                     process.kill()
                     return
+            time.sleep(0.01)
 
 
 if __name__ == "__main__":
