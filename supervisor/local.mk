@@ -24,8 +24,10 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/nearest.c supervisor/nearest.h \
 	supervisor/problem.c supervisor/problem.h \
 	supervisor/process_title.c supervisor/process_title.h \
+	supervisor/own_process.c supervisor/own_process.h \
 	supervisor/processor.c supervisor/processor.h \
 	supervisor/policy_directory.c supervisor/policy_directory.h \
+	supervisor/reach.c supervisor/reach.h \
 	supervisor/record.c supervisor/record.h \
 	supervisor/relay.c supervisor/relay.h \
 	supervisor/report.c supervisor/report.h \
@@ -33,6 +35,7 @@ supervisor_libsupervisor_la_SOURCES = \
 	supervisor/restart.c supervisor/restart.h \
 	supervisor/runtime_dir.c supervisor/runtime_dir.h \
 	supervisor/spawn.c supervisor/spawn.h \
+	supervisor/starter.c supervisor/starter.h \
 	supervisor/terminal.c supervisor/terminal.h \
 	supervisor/vm.c supervisor/vm.h \
 	supervisor/vm_configure.c \

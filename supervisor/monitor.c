@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "supervisor/nearest.h"
 #include "supervisor/report.h"
+#include "supervisor/starter.h"
 
 #define CLIENTS_MAX   32
 #define STATISTICS_US 500000
@@ -173,6 +174,7 @@ static void client_reply_state(struct monitor_client *client)
 	reply.vm = vm->config->name;
 	reply.state = (char *)vm_state_name(vm);
 	reply.uptime_us = vm_uptime(vm);
+	reply.starter = (uint32_t)starter_pid(vm->starter);
 	reply.processes = calloc(count + 1, sizeof(Atoll__Control__ProcessState *));
 	if (reply.processes != NULL)
 		reply_add_processes(&reply, vm, client->first);

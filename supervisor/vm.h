@@ -36,6 +36,8 @@ enum vm_state {
 struct vm;
 struct cgroups;
 struct record;
+struct starter;
+struct starter_table;
 
 struct vm_ops {
 	/* All are ready and the vCPUs were started, for the first time. */
@@ -82,6 +84,7 @@ struct vm {
 	const char *const *no_sandbox;
 	size_t no_sandbox_count;
 	const struct cgroups *cgroups; /* NULL: there are no limits. The owner's. */
+	struct starter *starter;       /* of all its processes. The owner's. */
 	struct record *record;	       /* NULL: nothing is recorded. The owner's. */
 
 	int exit_status;
@@ -133,6 +136,9 @@ uint64_t vm_uptime(const struct vm *vm);
 uint64_t vm_now(void);
 
 /* --- vm_configure.c --- */
+
+/* All that may be started for it, now or later. 0 or -ENOMEM. */
+int vm_starter_table(const struct vm *vm, struct starter_table *table);
 
 /* Starts every process and sends each its configuration and descriptors. 0, or -errno after having reported
  * why. */
