@@ -66,7 +66,11 @@ static const struct audit_fd_rule supervisor_fds[] = {
 	{AUDIT_FD_OTHER, 0, 0},
 };
 
-/* Of every child: the control wire, its log, and what its event loop is made of. */
+/* Its wire, and nothing else. */
+static const struct audit_fd_rule starter_fds[] = {
+	{AUDIT_FD_NULL, 3, 3}, {AUDIT_FD_CONTROL, 1, 1}, {AUDIT_FD_OTHER, 0, 0}};
+
+/* Of every child but that: the control wire, its log, and what its event loop is made of. */
 static const struct audit_fd_rule child_fds[] = {
 	{AUDIT_FD_NULL, 1, 1},
 	{AUDIT_FD_LOG, 2, 2},
@@ -107,16 +111,23 @@ static const struct audit_fd_rule console_fds[] = {{AUDIT_FD_CLIENT, 0, 16},  {A
 
 /* --- the table --- */
 
-/* supervisor_seal(). */
-#define SUPERVISOR_CAPABILITIES (UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
+/* supervisor_seal_starter(). */
+#define STARTER_CAPABILITIES (UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
 
 static const struct audit_rule audit_rules[] = {
 	{
 		.role = "supervisor",
-		.threads = {{"main", {"supervisor.main"}, NULL}},
-		.capabilities = SUPERVISOR_CAPABILITIES,
-		.bounding = SUPERVISOR_CAPABILITIES,
+		.threads = {{"main", {"supervisor-sealed.main", "supervisor.main"}, NULL}},
+		.restricted = true,
 		.fds = {supervisor_fds},
+	},
+	{
+		.role = "starter",
+		.threads = {{"main", {"supervisor.main"}, NULL}},
+		.capabilities = STARTER_CAPABILITIES,
+		.bounding = STARTER_CAPABILITIES,
+		.child = true,
+		.fds = {starter_fds},
 	},
 	{
 		.role = "core",
@@ -125,6 +136,7 @@ static const struct audit_rule audit_rules[] = {
 			    {"attendant", {"core.attendant", "core.process"}, .alike = true}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
+		.child = true,
 		.fds = {child_fds, core_fds},
 		.limits = {jail_limits, core_limits},
 	},
@@ -134,6 +146,7 @@ static const struct audit_rule audit_rules[] = {
 			    {"queue-", {"blk.queue", "blk.process"}, NULL}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
+		.child = true,
 		.fds = {child_fds, wire_fds, blk_fds},
 		.limits = {jail_limits, blk_limits},
 	},
@@ -142,6 +155,7 @@ static const struct audit_rule audit_rules[] = {
 		.threads = {{"main", {"net.main"}, NULL}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
+		.child = true,
 		.fds = {child_fds, wire_fds, net_fds},
 		.limits = {jail_limits, taskless_limits},
 	},
@@ -150,6 +164,7 @@ static const struct audit_rule audit_rules[] = {
 		.threads = {{"main", {"console.main"}, NULL}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
+		.child = true,
 		.fds = {child_fds, wire_fds, console_fds},
 		.limits = {jail_limits, taskless_limits},
 	},
@@ -159,6 +174,7 @@ static const struct audit_rule audit_rules[] = {
 		.threads = {{"main", {"undertaker.main"}, NULL}},
 		.own_namespaces = JAIL_NAMESPACES,
 		.jailed = true,
+		.child = true,
 		.fds = {child_fds, wire_fds},
 		.limits = {jail_limits, taskless_limits},
 	},

@@ -36,7 +36,9 @@ struct audit_rule {
 	uint64_t bounding;		     /* and in the bounding set, of root; others cannot change it */
 	unsigned
 		own_namespaces; /* a bit for each enum proc_namespace that is its own; others are its parent's */
-	bool jailed;		/* an empty root; a user of its own, if its parent is root; no children */
+	bool jailed;		/* an empty root; a user of its own, if its parent is root */
+	bool child;		/* of the supervisor; no children */
+	bool restricted;	/* it wears Landlock, but has a root with files */
 	const struct audit_fd_rule *fds[3];	  /* lists, each ended by most 0; NULL: no more */
 	const struct audit_limit_rule *limits[2]; /* lists, each ended by PROC_LIMITS_COUNT */
 };

@@ -131,7 +131,7 @@ static bool is_role(const struct audit_process *process, const char *role)
 
 static bool is_device(const struct audit_process *process)
 {
-	return !is_role(process, "core") && !is_role(process, "supervisor");
+	return !is_role(process, "core") && !is_role(process, "supervisor") && !is_role(process, "starter");
 }
 
 static unsigned access_mode(const struct proc_fd *fd)
@@ -487,7 +487,7 @@ static void name_fd(const struct audit *audit, const struct audit_process *proce
 		return;
 	}
 	if (strcmp(own->target, "/dev/null") == 0 && !is_role(process, "supervisor") &&
-	    (own->fd != 0 || access_mode(own) != O_RDONLY)) {
+	    !is_role(process, "starter") && (own->fd != 0 || access_mode(own) != O_RDONLY)) {
 		snprintf(fd->role, sizeof(fd->role), "not to read from as 0");
 		return;
 	}

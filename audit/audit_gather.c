@@ -223,7 +223,7 @@ static int processes_list(struct audit *audit, const Atoll__Control__MonitorRepl
 	if (count > PROCESSES_MAX)
 		return -EPROTO;
 	audit->without = 0;
-	audit->processes = calloc(count + 1, sizeof(*audit->processes));
+	audit->processes = calloc(count + 2, sizeof(*audit->processes));
 	if (audit->processes == NULL)
 		return -ENOMEM;
 	process_name(&audit->processes[audit->process_count++], "supervisor", "", reply->state, supervisor);
@@ -239,6 +239,9 @@ static int processes_list(struct audit *audit, const Atoll__Control__MonitorRepl
 		process_name(&audit->processes[audit->process_count++], state->role, state->id, state->state,
 			     (pid_t)state->pid);
 	}
+	if (reply->starter != 0 && reply->starter <= INT_MAX)
+		process_name(&audit->processes[audit->process_count++], "starter", "", "running",
+			     (pid_t)reply->starter);
 	escape_text(reply->vm, strlen(reply->vm), ESCAPE_NAME, audit->vm, sizeof(audit->vm));
 	escape_text(reply->state, strlen(reply->state), ESCAPE_NAME, audit->state, sizeof(audit->state));
 	return 0;
@@ -260,7 +263,7 @@ static bool processes_same(const struct audit *audit, const Atoll__Control__Moni
 		if (!known)
 			return false;
 	}
-	return alive + 1 == audit->process_count;
+	return alive + 1 + (reply->starter != 0) == audit->process_count;
 }
 
 static int supervisor_ask(int socket_fd, struct control_message *message)

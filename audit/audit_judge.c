@@ -78,10 +78,10 @@ static void judge_user(const struct judged *judged, const struct audit_thread *t
 	const struct audit_thread *supervisor = judged->audit->processes[0].threads;
 	uint32_t user, group;
 	enum user_rule rule;
-	bool same = true;
+	bool same = true, groups;
 
 	check_say(check, "uid %u, gid %u, %u more groups", status->uid[1], status->gid[1], status->groups);
-	if (!judged->rule->jailed)
+	if (!judged->rule->child)
 		return;
 	if (supervisor == NULL || !check_read(check, supervisor->error))
 		return;
@@ -89,7 +89,7 @@ static void judge_user(const struct judged *judged, const struct audit_thread *t
 	group = supervisor->status.gid[1];
 	if (user == 0 && !check_read(check, judged->audit->processes[0].uid_map_error))
 		return;
-	rule = user_rule_of(judged);
+	rule = judged->rule->jailed ? user_rule_of(judged) : USER_SUPERVISORS;
 	if (rule == USER_BY_PID)
 		user = group = audit_jail_user(judged->process->pid);
 	/* The first thread's, which the others must have, too. */
@@ -98,12 +98,13 @@ static void judge_user(const struct judged *judged, const struct audit_thread *t
 	for (unsigned i = 0; i < 4; i++)
 		same = same && status->uid[i] == user && status->gid[i] == group;
 	/* An ordinary user's groups cannot be taken off. */
-	if (supervisor->status.uid[1] == 0)
+	groups = judged->rule->jailed && supervisor->status.uid[1] == 0;
+	if (groups)
 		same = same && status->groups == 0;
 	if (!same) {
 		check_worsen(check, AUDIT_DEVIATES);
 		check_say(check, "; written: uid and gid %u in all four places%s", user,
-			  supervisor->status.uid[1] == 0 ? ", no more groups" : "");
+			  groups ? ", no more groups" : "");
 	}
 	if (rule == USER_OF_ITS_OWN && (user == 0 || user_is_shared(judged, user))) {
 		check_worsen(check, AUDIT_DEVIATES);
@@ -111,7 +112,7 @@ static void judge_user(const struct judged *judged, const struct audit_thread *t
 	}
 }
 
-/* supervisor_seal(): in a rootless container it gives its children root itself, which is all that there is. */
+/* supervisor_seal_starter(): in a rootless container it gives its children root itself, which is all that there is. */
 static uint64_t capabilities_of(const struct judged *judged)
 {
 	const struct audit_process *process = judged->process;
@@ -233,6 +234,14 @@ static void judge_thread_names(const struct judged *judged)
 		check_say(check, "; %u of the kernel's own", workers);
 }
 
+static bool starter_is_there(const struct audit *audit)
+{
+	for (size_t i = 0; i < audit->process_count; i++)
+		if (strcmp(audit->processes[i].role, "starter") == 0)
+			return true;
+	return false;
+}
+
 static void judge_family(const struct judged *judged)
 {
 	const struct audit *audit = judged->audit;
@@ -240,7 +249,7 @@ static void judge_family(const struct judged *judged)
 	struct audit_check *check = check_add(judged->process, "family", 0);
 	unsigned strangers = 0;
 
-	if (judged->rule->jailed && process->thread_count > 0 &&
+	if (judged->rule->child && process->thread_count > 0 &&
 	    check_read(check, process->threads[0].error)) {
 		check_say(check, "child of process %d, ", (int)process->threads[0].status.parent);
 		if (process->threads[0].status.parent != audit->processes[0].pid) {
@@ -253,7 +262,7 @@ static void judge_family(const struct judged *judged)
 	for (size_t i = 0; i < process->children.count; i++) {
 		bool known = false;
 
-		for (size_t k = 1; k < audit->process_count && !judged->rule->jailed; k++)
+		for (size_t k = 1; k < audit->process_count && !judged->rule->child; k++)
 			known = known || audit->processes[k].pid == process->children.ids[i];
 		if (!known && strangers++ == 0)
 			check_say(check, "process %d is a child that is not written; ",
@@ -263,6 +272,11 @@ static void judge_family(const struct judged *judged)
 		  process->children.count);
 	if (strangers > 0)
 		check_worsen(check, AUDIT_DEVIATES);
+	if (!judged->rule->child && !starter_is_there(audit)) {
+		check_worsen(check, AUDIT_DEVIATES);
+		check_say(check,
+			  "; its starter has ended (written: there), and no process can be started any more");
+	}
 }
 
 static bool namespace_is_own(const struct judged *judged, enum proc_namespace namespace)
@@ -338,8 +352,8 @@ static void judge_namespaces(const struct judged *judged)
 	const struct audit_process *supervisor = &judged->audit->processes[0];
 	const struct proc_id_map *map = &process->uid_map;
 	const struct proc_namespaces *others =
-		judged->rule->jailed ? &supervisor->namespaces : &judged->audit->own;
-	int others_error = judged->rule->jailed ? supervisor->namespaces_error : judged->audit->own_error;
+		judged->rule->child ? &supervisor->namespaces : &judged->audit->own;
+	int others_error = judged->rule->child ? supervisor->namespaces_error : judged->audit->own_error;
 	struct audit_check *check = check_add(judged->process, "namespaces", 0);
 	const char *separator = NULL;
 
@@ -352,9 +366,9 @@ static void judge_namespaces(const struct judged *judged)
 			say_namespace(check, &separator, i, "own: ");
 	}
 	if (separator == NULL)
-		check_say(check, judged->rule->jailed ? "all its parent's" : "the auditor's");
+		check_say(check, judged->rule->child ? "all its parent's" : "the auditor's");
 	separator = NULL;
-	for (unsigned i = 0; i < PROC_NAMESPACE_COUNT && judged->rule->jailed; i++) {
+	for (unsigned i = 0; i < PROC_NAMESPACE_COUNT && judged->rule->child; i++) {
 		bool differs = process->namespaces.inode[i] != others->inode[i];
 		bool wanted = (judged->rule->own_namespaces & 1u << i) != 0;
 
@@ -543,6 +557,7 @@ static bool kernel_has_landlock(int *version)
 static void judge_unseen(const struct judged *judged)
 {
 	enum audit_verdict filters = AUDIT_AS_WRITTEN;
+	bool jailed = judged->rule->jailed;
 	char landlock[64];
 	int version;
 	bool has_landlock = kernel_has_landlock(&version);
@@ -551,11 +566,15 @@ static void judge_unseen(const struct judged *judged)
 		if (strcmp(judged->process->checks[i].subject, "filters") == 0 &&
 		    judged->process->checks[i].verdict > filters)
 			filters = judged->process->checks[i].verdict;
-	snprintf(landlock, sizeof(landlock), "everything denied (ABI %d)", version);
-	judge_step(judged, "Landlock", landlock, has_landlock, filters);
-	judge_step(judged, "MDWE", "memory cannot become executable", prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0,
-		   filters);
-	judge_dumps(judged, filters);
+	snprintf(landlock, sizeof(landlock), "everything denied%s (ABI %d)",
+		 jailed ? "" : " but what its work takes", version);
+	if (jailed || judged->rule->restricted)
+		judge_step(judged, "Landlock", landlock, has_landlock, filters);
+	if (jailed)
+		judge_step(judged, "MDWE", "memory cannot become executable",
+			   prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0, filters);
+	if (judged->rule->child)
+		judge_dumps(judged, filters);
 }
 
 /* --- all --- */
@@ -598,12 +617,11 @@ static void judge_process(const struct audit *audit, struct audit_process *proce
 	judge_root(&judged);
 	judge_fds(audit, process, judged.rule);
 	judge_in_flight(process);
-	if (judged.rule->jailed)
+	if (judged.rule->child)
 		judge_shares(audit, process);
 	judge_memory(&judged);
 	judge_limits(&judged);
-	if (judged.rule->jailed)
-		judge_unseen(&judged);
+	judge_unseen(&judged);
 	judge_cgroup(&judged);
 }
 

@@ -131,12 +131,23 @@ static unsigned judge_own(const struct audit *audit, const struct audit_process 
 	return count;
 }
 
-/* What is below our own: for a child, all that the supervisor wears; for that, whatever it was started with. */
+/*
+ * The supervisor's filters that a process wears below its own: in a jail all but the last, which the supervisor installed for
+ * itself when it had forked its starter; the starter those that it had before both sealed themselves.
+ */
+static unsigned parent_own(const struct audit_rule *rule)
+{
+	return rule->jailed ? 1 : 2;
+}
+
+/* What is below our own: for a child, what the supervisor wears; for that, whatever it was started with. */
 static void judge_inherited(const struct audit *audit, const struct audit_process *process,
-			    struct audit_thread *thread, unsigned own, struct audit_check *check)
+			    const struct audit_rule *rule, struct audit_thread *thread, unsigned own,
+			    struct audit_check *check)
 {
 	const struct audit_thread *parent = audit->processes[0].threads;
 	unsigned inherited = thread->filters.count > own ? thread->filters.count - own : 0;
+	unsigned skip = parent_own(rule), parents;
 	bool same;
 
 	if (process == &audit->processes[0]) {
@@ -149,16 +160,16 @@ static void judge_inherited(const struct audit *audit, const struct audit_proces
 				       ? 0
 				       : parent->filters_error))
 		return;
-	same = inherited == parent->filters.count;
+	parents = parent->filters.count > skip ? parent->filters.count - skip : 0;
+	same = inherited == parents;
 	for (unsigned i = 0; same && i < inherited; i++) {
-		same = filters_equal(&thread->filters.filters[own + i], &parent->filters.filters[i]);
+		same = filters_equal(&thread->filters.filters[own + i], &parent->filters.filters[skip + i]);
 		if (same)
-			thread->filter_names[own + i] = parent->filter_names[i];
+			thread->filter_names[own + i] = parent->filter_names[skip + i];
 	}
 	if (!same) {
 		check_worsen(check, AUDIT_DEVIATES);
-		check_say(check, "; below are %u that are not the supervisor's %u", inherited,
-			  parent->filters.count);
+		check_say(check, "; below are %u that are not the supervisor's %u", inherited, parents);
 	} else if (inherited > 0) {
 		check_say(check, " over the supervisor's");
 	}
@@ -166,8 +177,8 @@ static void judge_inherited(const struct audit *audit, const struct audit_proces
 
 /* Without the filters themselves: their number, which everybody may know. */
 static void judge_count(const struct audit *audit, const struct audit_process *process,
-			const struct audit_thread_rule *rule, const struct audit_thread *thread,
-			struct audit_check *check)
+			const struct audit_rule *process_rule, const struct audit_thread_rule *rule,
+			const struct audit_thread *thread, struct audit_check *check)
 {
 	const struct audit_thread *parent = audit->processes[0].threads;
 	int wanted = (int)rule_filter_count(rule);
@@ -176,7 +187,7 @@ static void judge_count(const struct audit *audit, const struct audit_process *p
 	if (!is_parent && (parent == NULL || parent->error < 0 || parent->status.seccomp_filters < 0))
 		return;
 	if (!is_parent)
-		wanted += parent->status.seccomp_filters;
+		wanted += parent->status.seccomp_filters - (int)parent_own(process_rule);
 	if (thread->status.seccomp_filters < 0)
 		return;
 	check_say(check, "; %d installed", thread->status.seccomp_filters);
@@ -216,8 +227,9 @@ void judge_filters(const struct audit *audit, struct audit_process *process, con
 		return;
 	}
 	if (!check_read(check, thread->filters_error)) {
-		judge_count(audit, process, thread_rule, thread, check);
+		judge_count(audit, process, rule, thread_rule, thread, check);
 		return;
 	}
-	judge_inherited(audit, process, thread, judge_own(audit, process, thread_rule, thread, check), check);
+	judge_inherited(audit, process, rule, thread, judge_own(audit, process, thread_rule, thread, check),
+			check);
 }

@@ -106,9 +106,9 @@ static json_t *list_vm_json(const Reply *reply, pid_t pid)
 
 	for (size_t i = 0; i < reply->n_processes; i++)
 		json_array_append_new(processes, list_process_json(reply->processes[i]));
-	return json_pack("{s:s, s:i, s:s, s:I, s:o}", "name", reply->vm, "pid", (int)pid, "state",
-			 reply->state, "uptime", (json_int_t)(reply->uptime_us / 1000000), "processes",
-			 processes);
+	return json_pack("{s:s, s:i, s:i, s:s, s:I, s:o}", "name", reply->vm, "pid", (int)pid, "starter",
+			 (int)reply->starter, "state", reply->state, "uptime",
+			 (json_int_t)(reply->uptime_us / 1000000), "processes", processes);
 }
 
 /* One VM; a supervisor that ends or does not answer is left out, with a word about the latter. */

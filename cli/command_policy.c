@@ -372,7 +372,7 @@ static int policy_run_cover(int count, char **operands)
 	problems_tell(&problems, stderr);
 	if (good) {
 		for (size_t i = 0; i < policies.count; i++) {
-			if (strncmp(policies.policies[i].name, "supervisor.", 11) == 0)
+			if (strncmp(policies.policies[i].name, "supervisor", 10) == 0)
 				policy_clear(&policies.policies[i]);
 			else
 				policies.policies[kept++] = policies.policies[i];

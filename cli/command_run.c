@@ -2,11 +2,12 @@
  * atoll run and atoll check.
  *
  * run, in the order of what it needs: the config; the name, in the runtime directory; the host's resources that
- * are there; the loop with everything that it watches; the terminal; the files and sockets that are made; the seal;
- * the processes. Everything up to the seal is refused with nothing left behind and no file changed; from then on
+ * are there; the loop with everything that it watches; the terminal; the files and sockets that are made; the
+ * starter; the seal; the processes. Everything up to the seal is refused with nothing left behind and no file changed; from then on
  * the end of the VM is the end of the command.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
@@ -22,23 +23,29 @@
 #include "common/base/loop.h"
 #include "common/host/runtime_dir.h"
 #include "common/program/process_title.h"
+#include "config/config.h"
 #include "config/config_load.h"
 #include "config/nearest.h"
 #include "config/problem.h"
+#include "policy/policy_directory.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/host/detach.h"
 #include "supervisor/host/inherited.h"
 #include "supervisor/host/link_watch.h"
 #include "supervisor/host/log_file.h"
 #include "supervisor/host/log_output.h"
+#include "supervisor/host/own_process.h"
+#include "supervisor/host/reach.h"
 #include "supervisor/host/record.h"
 #include "supervisor/host/relay.h"
 #include "supervisor/host/resources.h"
 #include "supervisor/host/terminal.h"
 #include "supervisor/monitor/monitor.h"
 #include "supervisor/vm/spawn.h"
+#include "supervisor/vm/starter.h"
 #include "supervisor/vm/supervisor_seal.h"
 #include "supervisor/vm/vm.h"
+#include "supervisor/vm/vm_configure.h"
 
 /* How often it is looked whether the shell has put us into the foreground (fg), which nothing tells of. Only while we are
  * in the background. */
@@ -62,6 +69,7 @@ struct run {
 	struct monitor *monitor;
 	struct link_watch *links;
 	struct cgroups *cgroups;
+	struct starter *starter;
 	struct loop_watch *signals[SIGNALS_MAX];
 	size_t signal_count;
 	bool terminal; /* stdio is one */
@@ -227,7 +235,7 @@ static void run_suspend(int signal_number, void *argument)
 		relay_pause(run->vm.relay, true);
 	terminal_restore();
 	/* We go on here after SIGCONT; the guest was not stopped. */
-	raise(SIGSTOP);
+	own_process_signal(SIGSTOP);
 	run_take_terminal(run);
 }
 
@@ -577,6 +585,8 @@ static void run_clean_up(struct run *run)
 	run->vm.relay = NULL;
 	if (run->loop != NULL)
 		vm_release(&run->vm);
+	/* It is in one of them. */
+	starter_free(run->starter);
 	cgroups_remove(run->cgroups);
 	if (record_close(run->vm.record) < 0 && run->exit_status == EXIT_STATUS_OK)
 		run->exit_status = EXIT_STATUS_FAILED;
@@ -593,6 +603,57 @@ static void run_clean_up(struct run *run)
 	file_claims_clear(&run->claims);
 	if (run->log.fd >= 0)
 		close(run->log.fd);
+}
+
+/* The process that makes all others, while this one still may. */
+static int run_fork_starter(struct run *run)
+{
+	struct starter_table table = {0};
+	char title[128];
+	int result = vm_starter_table(&run->vm, &table);
+
+	snprintf(title, sizeof(title), "atoll-starter: %s", run->file.config->name);
+	if (result == 0)
+		result = starter_fork(&table, title, supervisor_seal_starter, &run->starter);
+	starter_table_clear(&table);
+	if (result == 0)
+		result = starter_watch(run->starter, run->loop);
+	if (result < 0)
+		report_error(
+			"run: cannot make the process that starts the others: %s; see that this host can "
+			"start more processes",
+			strerror(-result));
+	run->vm.starter = run->starter;
+	return result;
+}
+
+/* The names of threads that are recorded; and what `atoll policy record` reads and removes when the VM has ended. */
+static void run_reach_record(struct reach *reach)
+{
+	const char *path = getenv(RECORD_ENV);
+	char real[PATH_MAX];
+
+	reach_add_path(reach, AT_FDCWD, "/proc", JAIL_PATH_READ_FILE);
+	reach_add_path(reach, AT_FDCWD, policy_directory(), JAIL_PATH_READ_DIR | JAIL_PATH_READ_FILE);
+	reach_add_path(reach, AT_FDCWD, path, JAIL_PATH_READ_FILE);
+	if (realpath(path, real) != NULL)
+		reach_add_folder(reach, real, JAIL_PATH_REMOVE_FILE);
+}
+
+static int run_seal(struct run *run)
+{
+	struct reach reach = {0};
+	int result;
+
+	reach_add_runtime_dir(&reach, &run->dir);
+	reach_add_log(&reach, &run->log);
+	reach_add_resources(&reach, &run->resources);
+	cgroups_reach(run->cgroups, &reach);
+	if (run->vm.record != NULL)
+		run_reach_record(&reach);
+	result = supervisor_seal(&reach);
+	reach_clear(&reach);
+	return result;
 }
 
 static int run_vm(struct run *run, const char *path)
@@ -620,7 +681,9 @@ static int run_vm(struct run *run, const char *path)
 	/* Whose folder it was may remove or unmount it. */
 	if (run->detached && (spawn_fix_paths() < 0 || chdir("/") < 0))
 		log_warning("the VM keeps its folder in use: %s", strerror(errno));
-	if (supervisor_seal() < 0)
+	if (run_fork_starter(run) < 0)
+		return EXIT_STATUS_HOST;
+	if (run_seal(run) < 0)
 		return EXIT_STATUS_FAILED;
 	resources_empty(run->file.config, &run->resources);
 	if (run->terminal) {

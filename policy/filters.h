@@ -26,6 +26,7 @@ extern const struct seccomp_filter filter_core_vcpu;
 extern const struct seccomp_filter filter_net_main;
 extern const struct seccomp_filter filter_net_hand_main;
 extern const struct seccomp_filter filter_supervisor_main;
+extern const struct seccomp_filter filter_supervisor_sealed_main;
 extern const struct seccomp_filter filter_undertaker_main;
 extern const struct seccomp_filter filter_undertaker_hand_main;
 

@@ -49,25 +49,26 @@ policy_atoll_policyc_LDADD = policy/libpolicycompile.la policy/libpolicy.la comm
 POLICY_NAMES = \
 	blk.main blk.queue blk-hand.main blk-hand.queue console.main \
 	console-hand.main core.attendant core.main core.vcpu net.main \
-	net-hand.main supervisor.main undertaker.main undertaker-hand.main
+	net-hand.main supervisor.main supervisor-sealed.main undertaker.main undertaker-hand.main
 POLICY_UNIONS = blk.process blk-hand.process core.process
 POLICY_TEXTS = \
 	policy/common.policy policy/groups.policy policy/process.policy policy/blk.main.policy \
 	policy/blk.queue.policy policy/blk-hand.main.policy policy/blk-hand.queue.policy policy/console.main.policy \
 	policy/console-hand.main.policy policy/core.attendant.policy policy/core.main.policy policy/core.vcpu.policy \
-	policy/net.main.policy policy/net-hand.main.policy policy/supervisor.main.policy policy/undertaker.main.policy \
+	policy/net.main.policy policy/net-hand.main.policy policy/supervisor.main.policy policy/supervisor-sealed.main.policy \
+	policy/undertaker.main.policy \
 	policy/undertaker-hand.main.policy
 POLICY_SOURCES = \
 	policy/compiled/blk.main.c policy/compiled/blk.process.c policy/compiled/blk.queue.c policy/compiled/blk-hand.main.c \
 	policy/compiled/blk-hand.process.c policy/compiled/blk-hand.queue.c policy/compiled/console.main.c policy/compiled/console-hand.main.c \
 	policy/compiled/core.attendant.c policy/compiled/core.main.c policy/compiled/core.process.c policy/compiled/core.vcpu.c \
-	policy/compiled/net.main.c policy/compiled/net-hand.main.c policy/compiled/supervisor.main.c policy/compiled/undertaker.main.c \
+	policy/compiled/net.main.c policy/compiled/net-hand.main.c policy/compiled/supervisor.main.c policy/compiled/supervisor-sealed.main.c policy/compiled/undertaker.main.c \
 	policy/compiled/undertaker-hand.main.c
 POLICY_MANIFESTS = \
 	policy/compiled/blk.main.json policy/compiled/blk.process.json policy/compiled/blk.queue.json policy/compiled/blk-hand.main.json \
 	policy/compiled/blk-hand.process.json policy/compiled/blk-hand.queue.json policy/compiled/console.main.json policy/compiled/console-hand.main.json \
 	policy/compiled/core.attendant.json policy/compiled/core.main.json policy/compiled/core.process.json policy/compiled/core.vcpu.json \
-	policy/compiled/net.main.json policy/compiled/net-hand.main.json policy/compiled/supervisor.main.json policy/compiled/undertaker.main.json \
+	policy/compiled/net.main.json policy/compiled/net-hand.main.json policy/compiled/supervisor.main.json policy/compiled/supervisor-sealed.main.json policy/compiled/undertaker.main.json \
 	policy/compiled/undertaker-hand.main.json
 
 policy_libfilters_la_SOURCES = policy/filters.c policy/filters.h

@@ -18,7 +18,8 @@
 struct tap {
 	int fd;	      /* O_NONBLOCK, O_CLOEXEC; one frame a read or write, behind its header, little-endian */
 	uint32_t mtu; /* bytes, without the Ethernet header */
-	bool up;      /* whether the interface is administratively up; writing to one that is down is EIO */
+	unsigned index;
+	bool up; /* whether the interface is administratively up; writing to one that is down is EIO */
 };
 
 /*

@@ -29,13 +29,21 @@
 
 /* --- The parent's side: jail_fork.c --- */
 
+/* Attempts at a user that nobody else takes at the same time. */
+#define JAIL_FORK_TRIES 8
+
 struct jail_fork {
 	pid_t pid;
 	int pidfd;
 	/* A SEQPACKET socket to the other side. The parent's end hangs up when the parent ends. */
 	int link_fd;
+	/* jail_fork_beside(): those that were made and got nowhere, for the parent to reap. */
+	pid_t lost[JAIL_FORK_TRIES];
+	unsigned lost_count;
 	const char *step;   /* what failed, if something did: "cannot make its namespaces" */
 	const char *remedy; /* and what helps */
+	bool beside;	    /* jail_fork_beside(): the child is a sibling */
+	bool outside;	    /* in no namespaces of its own, and its user is the caller's */
 };
 
 /*
@@ -51,6 +59,11 @@ int jail_fork(struct jail_fork *fork);
  * filter has no clone3(2), from before it goes on. -1: in the parent's.
  */
 int jail_fork_into(struct jail_fork *fork, int cgroup_fd);
+/*
+ * The same, but the child is a child of the caller's parent: who calls this cannot reap it. sandbox: false for one that
+ * stays in the caller's namespaces, as its user.
+ */
+int jail_fork_beside(struct jail_fork *fork, int cgroup_fd, bool sandbox);
 /* Puts a process into a cgroup. 0 or -errno. */
 int jail_enter_cgroup(pid_t pid, int cgroup_fd);
 
@@ -83,8 +96,37 @@ struct jail {
 /* Goes in. For a process that came from jail_fork(), while it has one thread. 0 or -errno (logged). */
 int jail_enter(const struct jail *jail);
 
-/* jail_landlock.c: denies all that Landlock of this kernel can. 0, also where there is none; or -errno. */
+/* --- Landlock: jail_landlock.c --- */
+
+/* Denies all that Landlock of this kernel can. 0, also where there is none; or -errno. */
 int jail_restrict_landlock(void);
+
+/* The rights of LANDLOCK_ACCESS_FS_..., with the kernel's numbers. */
+enum jail_path_right {
+	JAIL_PATH_WRITE_FILE = 1 << 1,
+	JAIL_PATH_READ_FILE = 1 << 2,
+	JAIL_PATH_READ_DIR = 1 << 3,
+	JAIL_PATH_REMOVE_DIR = 1 << 4,
+	JAIL_PATH_REMOVE_FILE = 1 << 5,
+	JAIL_PATH_MAKE_REG = 1 << 8,
+	JAIL_PATH_TRUNCATE = 1 << 14,  /* ABI 3 */
+	JAIL_PATH_IOCTL_DEV = 1 << 15, /* ABI 5 */
+};
+
+/* What stays in reach: a file, or a directory and all below it. */
+struct jail_path {
+	int fd; /* may be O_PATH */
+	unsigned rights;
+};
+
+/*
+ * The same, but for these, and for signals: who has children outside of its domain could not end them. What is open
+ * stays usable. 0, also where there is no Landlock; or -errno.
+ */
+int jail_restrict_landlock_to(const struct jail_path *paths, size_t count);
+
+/* The ABI of this kernel's Landlock; 0: it has none. */
+int jail_landlock_version(void);
 
 /* --- Sealing: jail_seal.c --- */
 

@@ -32,8 +32,6 @@
 #define JAIL_NAMESPACES \
 	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 #define GROUPS_MAX 256
-/* Users that others took at the same time. */
-#define USER_TRIES 8
 
 static int jail_fork_problem(struct jail_fork *fork, int error, const char *step, const char *remedy)
 {
@@ -154,7 +152,7 @@ static void jail_await_maps(struct jail_fork *fork)
 	while (size < 0 && errno == EINTR);
 	if (size != sizeof(go))
 		_exit(1);
-	result = jail_become_user();
+	result = fork->outside ? 0 : jail_become_user();
 	if (result < 0)
 		jail_fork_fail(fork, result);
 }
@@ -174,13 +172,18 @@ _Noreturn void jail_fork_fail(struct jail_fork *fork, int error)
 
 /* --- Both --- */
 
-/* Returns the pid, 0 in the child, or -errno. *moved: it needs not be put into the cgroup any more. */
-static pid_t jail_clone(int *pidfd, int cgroup_fd, bool *moved)
+/*
+ * Returns the pid, 0 in the child, or -errno. *moved: it needs not be put into the cgroup any more. The end of a sibling is
+ * signalled as ours would be.
+ */
+static pid_t jail_clone(struct jail_fork *fork, int cgroup_fd, bool *moved)
 {
+	unsigned flags =
+		(fork->outside ? 0 : JAIL_NAMESPACES) | (fork->beside ? CLONE_PARENT : 0) | CLONE_PIDFD;
 	struct clone_args arguments = {
-		.flags = JAIL_NAMESPACES | CLONE_PIDFD,
-		.pidfd = (uintptr_t)pidfd,
-		.exit_signal = SIGCHLD,
+		.flags = flags,
+		.pidfd = (uintptr_t)&fork->pidfd,
+		.exit_signal = fork->beside ? 0 : SIGCHLD,
 	};
 	long pid;
 
@@ -193,7 +196,7 @@ static pid_t jail_clone(int *pidfd, int cgroup_fd, bool *moved)
 
 	/* Filters of containers, which cannot look into its arguments, answer so. */
 	if (pid < 0 && errno == ENOSYS) {
-		pid = syscall(SYS_clone, JAIL_NAMESPACES | CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, 0);
+		pid = syscall(SYS_clone, flags | SIGCHLD, NULL, &fork->pidfd, NULL, 0);
 		*moved = pid <= 0;
 	}
 	return pid < 0 ? -errno : (pid_t)pid;
@@ -203,12 +206,12 @@ static pid_t jail_clone(int *pidfd, int cgroup_fd, bool *moved)
  * Supplementary groups cannot be dropped behind "setgroups deny", so root drops its own for the moment; of
  * this thread alone, which is the only one.
  */
-static pid_t jail_clone_without_groups(int *pidfd, int cgroup_fd, bool *moved)
+static pid_t jail_clone_without_groups(struct jail_fork *fork, int cgroup_fd, bool *moved)
 {
 	gid_t groups[GROUPS_MAX];
-	int count = geteuid() == 0 ? getgroups(GROUPS_MAX, groups) : 0;
+	int count = geteuid() == 0 && !fork->outside ? getgroups(GROUPS_MAX, groups) : 0;
 	bool dropped = count > 0 && syscall(SYS_setgroups, 0, NULL) == 0;
-	pid_t pid = jail_clone(pidfd, cgroup_fd, moved);
+	pid_t pid = jail_clone(fork, cgroup_fd, moved);
 
 	if (dropped && pid != 0)
 		syscall(SYS_setgroups, count, groups);
@@ -219,7 +222,10 @@ static pid_t jail_clone_without_groups(int *pidfd, int cgroup_fd, bool *moved)
 static void jail_fork_abandon(struct jail_fork *fork)
 {
 	pidfd_send_signal(fork->pidfd, SIGKILL, NULL, 0);
-	waitid(P_PIDFD, (id_t)fork->pidfd, NULL, WEXITED);
+	if (!fork->beside)
+		waitid(P_PIDFD, (id_t)fork->pidfd, NULL, WEXITED);
+	else if (fork->lost_count < JAIL_FORK_TRIES)
+		fork->lost[fork->lost_count++] = fork->pid;
 	close(fork->pidfd);
 	close(fork->link_fd);
 	fork->pidfd = fork->link_fd = -1;
@@ -236,7 +242,7 @@ static int jail_fork_release(struct jail_fork *fork, int cgroup_fd)
 		return jail_fork_problem(fork, result, "cannot be put into its cgroup",
 					 "see that its cgroup is there, and this user's");
 	}
-	result = jail_write_maps(fork->pid);
+	result = fork->outside ? 0 : jail_write_maps(fork->pid);
 
 	if (result < 0) {
 		jail_fork_abandon(fork);
@@ -257,13 +263,13 @@ static int jail_fork_once(struct jail_fork *fork, int cgroup_fd)
 	sigset_t all, before;
 	int sockets[2];
 
-	*fork = (struct jail_fork){.pidfd = -1, .link_fd = -1};
+	fork->pidfd = fork->link_fd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
 		return jail_fork_problem(fork, -errno, "cannot make a socket", "see that files are left");
 	/* A handler of ours that ran in the child would write to what the two share. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	fork->pid = jail_clone_without_groups(&fork->pidfd, cgroup_fd, &moved);
+	fork->pid = jail_clone_without_groups(fork, cgroup_fd, &moved);
 	if (fork->pid != 0)
 		sigprocmask(SIG_SETMASK, &before, NULL);
 	if (fork->pid == 0) {
@@ -284,20 +290,34 @@ static int jail_fork_once(struct jail_fork *fork, int cgroup_fd)
 				fork->pid == -EAGAIN
 					? "raise limits.pids, or see that this host has processes left"
 					: "see that its cgroup is there, and this user's");
-		return jail_fork_problem(fork, fork->pid, "cannot make its namespaces",
+		return jail_fork_problem(fork, fork->pid,
+					 fork->outside ? "cannot be made" : "cannot make its namespaces",
 					 jail_clone_remedy(fork->pid));
 	}
 	fork->link_fd = sockets[0];
 	return jail_fork_release(fork, moved ? -1 : cgroup_fd);
 }
 
-int jail_fork_into(struct jail_fork *fork, int cgroup_fd)
+/* Users that others took at the same time are tried no second time. */
+static int jail_fork_try(struct jail_fork *fork, int cgroup_fd)
 {
 	int result = -EBUSY;
 
-	for (unsigned i = 0; result == -EBUSY && i < USER_TRIES; i++)
+	for (unsigned i = 0; result == -EBUSY && i < JAIL_FORK_TRIES; i++)
 		result = jail_fork_once(fork, cgroup_fd);
 	return result;
+}
+
+int jail_fork_into(struct jail_fork *fork, int cgroup_fd)
+{
+	*fork = (struct jail_fork){0};
+	return jail_fork_try(fork, cgroup_fd);
+}
+
+int jail_fork_beside(struct jail_fork *fork, int cgroup_fd, bool sandbox)
+{
+	*fork = (struct jail_fork){.beside = true, .outside = !sandbox};
+	return jail_fork_try(fork, cgroup_fd);
 }
 
 int jail_fork(struct jail_fork *fork)

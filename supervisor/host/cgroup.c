@@ -20,6 +20,7 @@
 #include "common/base/line_file.h"
 #include "common/base/log.h"
 #include "common/jail/jail.h"
+#include "supervisor/host/reach.h"
 
 #define MARK	  "user.atoll.vm" /* its value: the VM's name */
 #define VM_PREFIX "atoll-"
@@ -814,4 +815,17 @@ int cgroups_fd(const struct cgroups *cgroups, enum child_role role, const char *
 		if (strcmp(cgroups->children[i].name, name) == 0)
 			return cgroups->children[i].fd;
 	return -1;
+}
+
+void cgroups_reach(const struct cgroups *cgroups, struct reach *reach)
+{
+	if (cgroups == NULL)
+		return;
+	reach_add_fd(reach, cgroups->parent_fd, JAIL_PATH_REMOVE_DIR);
+	if (!cgroups->moved)
+		return;
+	/* leaf_leave() */
+	reach_add_path(reach, cgroups->parent_fd, cgroups->leaf, JAIL_PATH_READ_DIR | JAIL_PATH_READ_FILE);
+	reach_add_path(reach, cgroups->parent_fd, "cgroup.procs", JAIL_PATH_WRITE_FILE);
+	reach_add_path(reach, cgroups->parent_fd, "cgroup.subtree_control", JAIL_PATH_WRITE_FILE);
 }

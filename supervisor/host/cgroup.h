@@ -31,6 +31,7 @@
 #include "supervisor/host/resources.h"
 
 struct cgroups;
+struct reach;
 
 /*
  * Adds to *problems why the limits of the config could not be held here; changes nothing. For a config without limits:
@@ -49,6 +50,8 @@ struct cgroups *cgroups_make(const struct config_file *file, const struct resour
 /* The directory of a process's cgroup, which stays ours; id: of its device. -1: it has none (also for NULL). */
 int cgroups_fd(const struct cgroups *cgroups, enum child_role role, const char *id);
 
+/* What cgroups_remove() needs (reach.h). NULL: nothing. */
+void cgroups_reach(const struct cgroups *cgroups, struct reach *reach);
 /* When no process of the VM is left. NULL: nothing. What cannot be removed is warned of. */
 void cgroups_remove(struct cgroups *cgroups);
 

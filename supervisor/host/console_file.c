@@ -102,16 +102,14 @@ bool console_file_is_full(const struct console_file *file, int fd)
 
 static int spare_make(struct console_file *file, const char *name, mode_t mode, const char **problem)
 {
-	int fd = openat(file->folder_fd, name, FILE_FLAGS | O_CREAT | O_EXCL, 0600);
+	/* A sealed supervisor changes the rights of no file. */
+	mode_t mask = umask(0);
+	int fd = openat(file->folder_fd, name, FILE_FLAGS | O_CREAT | O_EXCL, mode & 0777);
+	int result = fd < 0 ? -errno : 0;
 
-	if (fd < 0 || fchmod(fd, mode & 0777) < 0) {
-		int result = -errno;
-
+	umask(mask);
+	if (result < 0) {
 		*problem = "a second file beside it, with .1 behind its name, cannot be made";
-		if (fd >= 0) {
-			unlinkat(file->folder_fd, name, 0);
-			close(fd);
-		}
 		return result;
 	}
 	/* The one before, if any, is where somebody put it, or nowhere. */

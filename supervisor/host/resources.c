@@ -12,7 +12,6 @@
 #include <libgen.h>
 #include <limits.h>
 #include <linux/kvm.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -302,7 +301,7 @@ static void open_network(struct opening *opening, unsigned index)
 		problem_add(opening->problems, line, key, "%s: %s", name, problem);
 	} else {
 		network->fd = tap.fd;
-		network->interface_index = if_nametoindex(name);
+		network->interface_index = tap.index;
 		network->mtu = tap.mtu;
 		network->link_up = tap.up;
 	}
@@ -320,7 +319,7 @@ int resources_renew_tap(struct network_resource *network, const char *name, cons
 		return result;
 	close(network->fd);
 	network->fd = tap.fd;
-	network->interface_index = if_nametoindex(name);
+	network->interface_index = tap.index;
 	network->mtu = tap.mtu;
 	network->link_up = tap.up;
 	network->gone = false;

@@ -10,6 +10,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "supervisor/host/own_process.h"
+
 #define KEY_ESCAPE '\001' /* Ctrl-a */
 
 const char terminal_help[] = "\r\n"
@@ -37,7 +39,7 @@ void terminal_restore(void)
 static void terminal_crash(int signal_number)
 {
 	terminal_restore();
-	raise(signal_number);
+	own_process_signal(signal_number);
 }
 
 static int terminal_make_raw(void)

@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/report.h"
 #include "config/nearest.h"
+#include "supervisor/vm/starter.h"
 #include "supervisor/vm/vm_device.h"
 
 #define CLIENTS_MAX   32
@@ -174,6 +175,7 @@ static void client_reply_state(struct monitor_client *client)
 	reply.vm = vm->config->name;
 	reply.state = (char *)vm_state_name(vm);
 	reply.uptime_us = vm_uptime(vm);
+	reply.starter = (uint32_t)starter_pid(vm->starter);
 	reply.processes = calloc(count + 1, sizeof(Atoll__Control__ProcessState *));
 	if (reply.processes != NULL)
 		reply_add_processes(&reply, vm, client->first);

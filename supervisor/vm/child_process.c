@@ -24,6 +24,7 @@
 #include "common/jail/jail_violation.h"
 #include "supervisor/host/log_output.h"
 #include "supervisor/vm/spawn.h"
+#include "supervisor/vm/starter.h"
 
 #define LOG_TOKENS_MAX	  200
 #define LOG_TOKENS_SECOND 50
@@ -507,13 +508,12 @@ static int child_watch(struct child_process *child)
 		       : -ENOMEM;
 }
 
-int child_process_start(struct loop *loop, enum child_role role, unsigned index, const char *vm,
-			const char *id, bool no_sandbox, const struct spawn_limits *limits,
+int child_process_start(struct loop *loop, struct starter *starter, enum child_role role, unsigned index,
+			const char *vm, const char *id, bool no_sandbox, const struct spawn_limits *limits,
 			const struct child_process_ops *ops, void *owner, struct child_process **child,
 			struct spawn_problem *problem)
 {
 	struct child_process *new_child = calloc(1, sizeof(*new_child));
-	char title[192];
 	int sockets[2], output_fd, result;
 
 	*problem = (struct spawn_problem){"cannot make it", "see that memory and files are left", false};
@@ -530,7 +530,6 @@ int child_process_start(struct loop *loop, enum child_role role, unsigned index,
 	new_child->pidfd = -1;
 	snprintf(new_child->id, sizeof(new_child->id), "%s", id);
 	snprintf(new_child->object, sizeof(new_child->object), id[0] != '\0' ? "%s/%s" : "%s%s", vm, id);
-	snprintf(title, sizeof(title), "%s: %s", child_role_program(role), new_child->object);
 	result = child_output_open(&new_child->output, &output_fd);
 	if (result < 0) {
 		free(new_child);
@@ -544,8 +543,8 @@ int child_process_start(struct loop *loop, enum child_role role, unsigned index,
 		return result;
 	}
 	new_child->control_fd = sockets[0];
-	result = spawn_program(child_role_program(role), title, !no_sandbox, limits, sockets[1], output_fd,
-			       &new_child->pid, &new_child->pidfd, problem);
+	result = starter_start(starter, role, id, limits, sockets[1], output_fd, &new_child->pid,
+			       &new_child->pidfd, problem);
 	close(sockets[1]);
 	close(output_fd);
 	if (result == 0)

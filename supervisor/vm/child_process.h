@@ -21,6 +21,8 @@
 #include "supervisor/vm/child_output.h"
 #include "supervisor/vm/spawn.h"
 
+struct starter;
+
 enum child_state {
 	CHILD_STARTING,
 	CHILD_RUNNING,	/* said that it is ready */
@@ -103,11 +105,11 @@ struct child_process {
 TAILQ_HEAD(child_list, child_process);
 
 /*
- * Starts the program of a role, under the limits if it has a sandbox. control_fd, the supervisor's end, is non-blocking and the child's from here
+ * Has the starter start the program of a role, under the limits if it has a sandbox. control_fd, the supervisor's end, is non-blocking and the child's from here
  * on. Returns 0, or -errno with *problem.
  */
-int child_process_start(struct loop *loop, enum child_role role, unsigned index, const char *vm,
-			const char *id, bool no_sandbox, const struct spawn_limits *limits,
+int child_process_start(struct loop *loop, struct starter *starter, enum child_role role, unsigned index,
+			const char *vm, const char *id, bool no_sandbox, const struct spawn_limits *limits,
 			const struct child_process_ops *ops, void *owner, struct child_process **child,
 			struct spawn_problem *problem);
 /* Frees a dead one; or kills it. */

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/jail/jail.h"
+
 /* Why a program could not be started: "web: cannot start PATH: STEP: ERROR; REMEDY". */
 struct spawn_problem {
 	const char *step; /* or "" */
@@ -25,17 +27,33 @@ struct spawn_limits {
 	int cgroup_fd; /* of the directory of its cgroup; -1: it is in ours. Holds outside of a sandbox too. */
 };
 
+struct spawn_request {
+	const char *program; /* "atoll-blk" */
+	const char *title;
+	bool sandbox;
+	struct spawn_limits limits;
+	int control_fd, output_fd;
+};
+
+struct spawned {
+	pid_t pid;
+	int pidfd;
+	/* Processes that were made and got nowhere, also on failure: our parent's to reap. */
+	pid_t lost[JAIL_FORK_TRIES];
+	unsigned lost_count;
+};
+
 /*
- * Starts $ATOLL_LIBEXEC_DIR/program, else the installed one, as argv { title }. It has /dev/null on 0,
- * output_fd on 1 and 2, control_fd on 3, nothing else; ATOLL_CONTROL_FD=3 is all of its environment; no signal
- * is blocked, none but SIGXFSZ ignored (in a sandbox); it is in a process group of its own, so that keys of a
- * terminal do not reach it.
- * sandbox: in namespaces of its own, as a user of its own (jail_fork() of common/jail/jail.h), and under the limits
- * (which may be NULL), soft and hard, so that it cannot raise them.
- * Returns 0 with *pid and a *pidfd, or -errno with *problem.
+ * Starts $ATOLL_LIBEXEC_DIR/program, else the installed one, as argv { title }, and as a child of our parent: of the
+ * supervisor, if we are its starter. It has /dev/null on 0, output_fd on 1 and 2, control_fd on 3, nothing else;
+ * ATOLL_CONTROL_FD=3 is all of its environment; no signal is blocked, none but SIGXFSZ ignored (in a sandbox); it is in
+ * a process group of its own, so that keys of a terminal do not reach it.
+ * sandbox: in namespaces of its own, as a user of its own (jail_fork() of common/jail/jail.h), and under the limits, soft
+ * and hard, so that it cannot raise them.
+ * Returns 0, or -errno with *problem.
  */
-int spawn_program(const char *program, const char *title, bool sandbox, const struct spawn_limits *limits,
-		  int control_fd, int output_fd, pid_t *pid, int *pidfd, struct spawn_problem *problem);
+int spawn_program(const struct spawn_request *request, struct spawned *spawned,
+		  struct spawn_problem *problem);
 
 /* What is started from now on records what it calls: JAIL_RECORD_ENV of common/jail/jail_record.h is in its environment. */
 void spawn_recording(void);

@@ -1,13 +1,17 @@
 /*
- * Sealing the supervisor. It opens paths, makes processes and namespaces for them, so its filter is a list of what
- * it never does; what weighs more is that root's capabilities are gone by the time that the first process runs.
+ * Sealing the supervisor and its starter.
  *
- * Two stay: a user namespace takes the map of another user's id only from who has CAP_SETUID and CAP_SETGID
- * outside of it. To kill its children it needs none: it owns their user namespaces. In a rootless container, whose
- * root is the only user that it has, there is none other to give: there the map of root itself is what the kernel asks
- * CAP_SETFCAP for (Linux 5.12), and that one stays.
+ * The starter makes processes and namespaces for them, so its filter is a list of what the family never does, and two
+ * capabilities stay: a user namespace takes the map of another user's id only from who has CAP_SETUID and CAP_SETGID
+ * outside of it. In a rootless container, whose root is the only user that it has, there is none other to give: there the
+ * map of root itself is what the kernel asks CAP_SETFCAP for (Linux 5.12), and that one stays.
  *
- * Source: user_namespaces(7), "Defining user and group ID mappings".
+ * The supervisor keeps no capability. To kill its children it needs none: it owns their user namespaces, as who is the
+ * user that made them. What it is still the owner of, as user 0, Landlock keeps out of its reach, but for what its work
+ * takes; and a second filter takes what neither Landlock nor the absence of capabilities keeps from user 0: other
+ * processes of root's, sockets.
+ *
+ * Source: user_namespaces(7), "Defining user and group ID mappings"; landlock(7).
  */
 #include "supervisor/vm/supervisor_seal.h"
 
@@ -20,9 +24,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
 #include "common/base/report.h"
+#include "common/jail/jail.h"
 #include "common/jail/jail_user.h"
 #include "policy/filters.h"
+#include "supervisor/host/own_process.h"
 
 static const cap_value_t to_give_users[] = {CAP_SETUID, CAP_SETGID}, to_give_root[] = {CAP_SETFCAP};
 
@@ -81,33 +88,70 @@ static int drop_capabilities(const struct kept *kept)
 	return result;
 }
 
-static int install_filter(void)
+static int install_filter(const struct seccomp_filter *filter)
 {
-	struct sock_fprog program = {filter_supervisor_main.count,
-				     (struct sock_filter *)filter_supervisor_main.instructions};
+	struct sock_fprog program = {filter->count, (struct sock_filter *)filter->instructions};
 
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 ? -errno : 0;
 }
 
-int supervisor_seal(void)
+/* Without Landlock it says so; there is no less of the rest. */
+static int restrict_files(const struct reach *reach)
 {
-	struct kept kept = kept_choose();
+	if (jail_landlock_version() == 0)
+		log_info("this kernel has no Landlock, or it is not switched on: what the supervisor's user "
+			 "may "
+			 "reach, the supervisor may");
+	return reach->error < 0 ? reach->error : jail_restrict_landlock_to(reach->paths, reach->count);
+}
+
+/* reach: the supervisor's; NULL: the starter's seal. */
+static int seal(const struct kept *kept, const struct reach *reach)
+{
 	int result = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 	const char *step = "no_new_privs";
 
 	if (result == 0) {
 		step = "capabilities";
-		result = drop_bounding(&kept);
+		result = drop_bounding(kept);
 	}
 	if (result == 0)
-		result = drop_capabilities(&kept);
+		result = drop_capabilities(kept);
+	if (result == 0 && reach != NULL) {
+		step = "Landlock";
+		result = restrict_files(reach);
+	}
 	if (result == 0) {
 		step = "its filter of system calls";
-		result = install_filter();
+		result = install_filter(&filter_supervisor_main);
 	}
+	if (result == 0 && reach != NULL)
+		result = install_filter(&filter_supervisor_sealed_main);
 	if (result < 0)
 		report_error(
 			"run: the supervisor cannot seal itself: %s: %s; use a kernel with seccomp filters",
 			step, strerror(-result));
 	return result;
+}
+
+int supervisor_seal_starter(void)
+{
+	struct kept kept = kept_choose();
+
+	return seal(&kept, NULL);
+}
+
+int supervisor_seal(const struct reach *reach)
+{
+	static const struct kept none = {NULL, 0};
+	int result = own_process_open();
+
+	if (result < 0) {
+		report_error(
+			"run: the supervisor cannot seal itself: a descriptor of its own: %s; see that files "
+			"are left",
+			strerror(-result));
+		return result;
+	}
+	return seal(&none, reach);
 }

@@ -18,6 +18,7 @@
 #include "common/base/report.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/spawn.h"
+#include "supervisor/vm/starter.h"
 #include "supervisor/vm/vm_parts.h"
 
 typedef Atoll__Control__Envelope Envelope;
@@ -81,6 +82,26 @@ static void vm_limits(const struct vm *vm, enum child_role role, unsigned index,
 	limits->memory = config->memory_bytes + PROCESS_MEMORY + threads * THREAD_MEMORY;
 }
 
+static int table_add(const struct vm *vm, struct starter_table *table, enum child_role role, const char *id)
+{
+	return starter_table_add(table, role, vm->config->name, id, !vm_no_sandbox(vm, role, id),
+				 cgroups_fd(vm->cgroups, role, id) >= 0);
+}
+
+int vm_starter_table(const struct vm *vm, struct starter_table *table)
+{
+	int result = table_add(vm, table, CHILD_ROLE_CORE, "");
+
+	for (unsigned i = 0; i < vm->device_count && result == 0; i++) {
+		const struct vm_device *device = &vm->devices[i];
+
+		result = table_add(vm, table, device->role, device->id);
+		if (result == 0)
+			result = table_add(vm, table, CHILD_ROLE_UNDERTAKER, device->id);
+	}
+	return result;
+}
+
 static int vm_start_one(struct vm *vm, enum child_role role, unsigned index, const char *id,
 			struct child_process **child)
 {
@@ -91,8 +112,9 @@ static int vm_start_one(struct vm *vm, enum child_role role, unsigned index, con
 
 	vm_limits(vm, role, index, &limits);
 	limits.cgroup_fd = cgroups_fd(vm->cgroups, role, id);
-	result = child_process_start(vm->loop, role, index, vm->config->name, id, vm_no_sandbox(vm, role, id),
-				     &limits, vm->child_ops, vm, child, &problem);
+	result =
+		child_process_start(vm->loop, vm->starter, role, index, vm->config->name, id,
+				    vm_no_sandbox(vm, role, id), &limits, vm->child_ops, vm, child, &problem);
 	if (result < 0) {
 		spawn_program_path(child_role_program(role), path, sizeof(path));
 		report_error("%s: cannot start %s: %s%s%s; %s", vm->config->name, path, problem.step,

@@ -4,8 +4,12 @@
 #ifndef ATOLL_SUPERVISOR_VM_VM_CONFIGURE_H
 #define ATOLL_SUPERVISOR_VM_VM_CONFIGURE_H
 
+struct starter_table;
 struct vm;
 struct vm_device;
+
+/* All that may be started for it, now or later. 0 or -ENOMEM. */
+int vm_starter_table(const struct vm *vm, struct starter_table *table);
 
 /* Starts every process and sends each its configuration and descriptors. 0, or -errno after having reported
  * why. */

@@ -14,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/control_wire.h"
 #include "supervisor/host/resources.h"
+#include "supervisor/vm/starter.h"
 #include "supervisor/vm/vm_configure.h"
 #include "supervisor/vm/vm_parts.h"
 
@@ -376,6 +377,11 @@ static void device_start(struct vm_device *device)
 	device->state = DEVICE_SUCCEEDING;
 	device->core_serves = false;
 	device->heartbeat = (struct heartbeat){0};
+	/* Where nothing can be started, nothing is tried. */
+	if (starter_pid(device->vm->starter) == 0) {
+		device_fail(device, "for the process that starts the others has ended");
+		return;
+	}
 	if (device_renew(device) < 0) {
 		/* Each further one would be refused, too. */
 		device_fail(device, "for it has nothing to serve");
@@ -437,7 +443,7 @@ static void device_timer(void *argument)
 	}
 	if (child_process_has_ended(process))
 		return;
-	if (process_is_stopped(process->pid)) {
+	if (starter_process_is_stopped(device->vm->starter, process->pid)) {
 		/* By a debugger, who has time. */
 		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
 		return;
@@ -503,6 +509,11 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 						: "the VM is ending, or held; its devices stay as they are";
 		return 0;
 	}
+	/* Nor is one ended that nothing could succeed. */
+	if (starter_pid(vm->starter) == 0) {
+		*why = "the process that starts the others has ended, and this one stays; start the VM anew";
+		return 0;
+	}
 	/* Who serves no tap serves the driver all the same: it stays until there is one. */
 	if ((device->state == DEVICE_RUNNING || device->state == DEVICE_HELD ||
 	     device->state == DEVICE_FAILED) &&
@@ -556,7 +567,7 @@ static void device_beat(struct vm_device *device, uint64_t now)
 	const char *hangs = heartbeat_hangs(&device->heartbeat, device->vm->config->heartbeat_us, now);
 
 	if (hangs != NULL && !child_process_has_ended(process)) {
-		if (!process_is_stopped(process->pid)) {
+		if (!starter_process_is_stopped(device->vm->starter, process->pid)) {
 			child_process_break(process, hangs);
 			return;
 		}

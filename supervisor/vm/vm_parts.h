@@ -30,6 +30,7 @@ enum vm_state {
 struct vm;
 struct cgroups;
 struct record;
+struct starter;
 
 struct vm_ops {
 	/* All are ready and the vCPUs were started, for the first time. */
@@ -128,6 +129,7 @@ struct vm {
 	const char *const *no_sandbox;
 	size_t no_sandbox_count;
 	const struct cgroups *cgroups; /* NULL: there are no limits. The owner's. */
+	struct starter *starter;       /* of all its processes. The owner's. */
 	struct record *record;	       /* NULL: nothing is recorded. The owner's. */
 
 	int exit_status;

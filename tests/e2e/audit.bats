@@ -51,7 +51,7 @@ deviating() { jq -r '.processes[] | select(.verdict == "deviates") | .role + " "
 	audited as-written 0
 	grep -q "^hall: all as written: [0-9]* as written, [0-9]* inferred, 0 unread, 0 deviating$" audit.txt
 	# Nothing was left out: processes, their threads, their descriptors.
-	[ "$(jq -c '[.processes[].pid] | sort' audit.json)" = "$("$atoll" list --json | jq -c '[.[0].pid, .[0].processes[].pid] | sort')" ]
+	[ "$(jq -c '[.processes[].pid] | sort' audit.json)" = "$("$atoll" list --json | jq -c '[.[0].pid, .[0].starter, .[0].processes[].pid] | sort')" ]
 	for pid in $(jq '.processes[].pid' audit.json); do
 		[ "$(jq -c ".processes[] | select(.pid == $pid) | [.threads[].tid] | sort" audit.json)" = \
 			"[$(ls "/proc/$pid/task" | sort -n | paste -sd,)]" ]
@@ -60,6 +60,8 @@ deviating() { jq -r '.processes[] | select(.verdict == "deviates") | .role + " "
 	# The filters in the kernel bear their names; a vCPU's is its own.
 	jq -r '.processes[] | .role as $role | .threads[] | $role + " " + .name + " " + ([.seccomp.filters[]?.name] | join(","))' audit.json >worn
 	cat worn
+	grep -qx "supervisor main supervisor-sealed.main,supervisor.main" worn
+	grep -qx "starter main supervisor.main" worn
 	grep -qx "core main core.main,core.process,supervisor.main" worn
 	grep -qx "core vcpu1 core.vcpu,core.process,supervisor.main" worn
 	grep -qx "core attendant core.attendant,core.process,supervisor.main" worn

@@ -39,6 +39,13 @@ e2e-helpers: tests/e2e/helpers/clock_back.so
 tests/e2e/helpers/clock_back.so: tests/e2e/helpers/clock_back.c
 	$(AM_V_GEN)$(MKDIR_P) tests/e2e/helpers && $(CC) -shared -fPIC -O2 -o $@ $<
 
+# A supervisor that was taken over, and its starter.
+EXTRA_DIST += tests/e2e/starter.bats tests/e2e/helpers/taken_over.c
+CLEANFILES += tests/e2e/helpers/taken_over.so
+e2e-helpers: tests/e2e/helpers/taken_over.so
+tests/e2e/helpers/taken_over.so: tests/e2e/helpers/taken_over.c
+	$(AM_V_GEN)$(MKDIR_P) tests/e2e/helpers && $(CC) -shared -fPIC -O2 -Wall -Wextra -Werror -o $@ $<
+
 # Bare-metal guests under atoll run.
 EXTRA_DIST += tests/e2e/paths.bats
 EXTRA_DIST += tests/e2e/guest.bash tests/e2e/guest-blk.bats tests/e2e/guest-console.bats tests/e2e/guest-net.bats \

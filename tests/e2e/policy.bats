@@ -37,11 +37,11 @@ wrong() {
 	[ "$status" = 0 ]
 	[ -z "$stderr" ]
 	sed "s/^/# /" <<<"$output" >&3
-	for name in blk.main blk.process blk.queue console.main core.attendant core.main core.process core.vcpu net.main supervisor.main undertaker.main \
+	for name in blk.main blk.process blk.queue console.main core.attendant core.main core.process core.vcpu net.main supervisor.main supervisor-sealed.main undertaker.main \
 		blk-hand.main blk-hand.process blk-hand.queue console-hand.main net-hand.main undertaker-hand.main; do
 		grep -q "^$name .* calls tried, also on the built-in filter$" <<<"$output"
 	done
-	[ "$(wc -l <<<"$output")" = 17 ]
+	[ "$(wc -l <<<"$output")" = 18 ]
 }
 
 # call POLICY ACTION CALL ARGUMENT...: what happens to it.

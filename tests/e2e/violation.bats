@@ -159,7 +159,7 @@ call='main called openat\(.*\), which blk\.main\.policy does not allow; see atol
 	run --separate-stderr within 30 "$atoll" audit --json bad
 	echo "$stderr"
 	[ "$status" = 1 ]
-	[ "$(jq '.processes | length' <<<"$output")" = 10 ]
+	[ "$(jq '.processes | length' <<<"$output")" = 11 ]
 	end
 }
 

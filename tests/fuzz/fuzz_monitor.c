@@ -3,7 +3,7 @@
  * comes on the control socket, in any order and with time passing in between. Held to it: the run ends at
  * most once and with a status that there is; a command gets no more replies than it made requests; what is kept of a process is bounded; when all is gone nothing stays open.
  *
- * No process is started and no clock is waited for: spawn_program(), pidfds and their signals, timers and the
+ * No process is started and no clock is waited for: starter_start(), pidfds and their signals, timers and the
  * control socket's place in the file system are ours (see supervisor.mk for what is wrapped). A pidfd is an
  * eventfd here; the control socket has an abstract address.
  *
@@ -30,6 +30,7 @@
 #include "common/base/report.h"
 #include "supervisor/monitor/monitor.h"
 #include "supervisor/vm/spawn.h"
+#include "supervisor/vm/starter.h"
 #include "supervisor/vm/vm.h"
 #include "tests/fuzz/fuzz_support.h"
 
@@ -45,7 +46,7 @@ static const char config_text[] =
 	"networks: [{id: net, tap: t}]\n"
 	"consoles: [{id: serial, output: 'null'}, {id: v, type: virtio, output: 'null'}]\n";
 
-/* What spawn_program() made. */
+/* What starter_start() made. */
 static struct process {
 	int pidfd;
 	int control_fd; /* its own end; -1: closed */
@@ -77,7 +78,9 @@ static struct bench {
 /* --- The host --- */
 
 /* Typed after what they stand in for, so that a change of that is seen here. */
-__typeof__(spawn_program) __wrap_spawn_program;
+__typeof__(starter_start) __wrap_starter_start;
+__typeof__(starter_pid) __wrap_starter_pid;
+__typeof__(starter_process_is_stopped) __wrap_starter_process_is_stopped;
 __typeof__(pidfd_send_signal) __wrap_pidfd_send_signal;
 __typeof__(waitid) __wrap_waitid;
 __typeof__(runtime_dir_listen) __wrap_runtime_dir_listen;
@@ -86,14 +89,26 @@ __typeof__(timerfd_settime) __real_timerfd_settime, __wrap_timerfd_settime;
 __typeof__(log_write_line) __real_log_write_line, __wrap_log_write_line;
 void __wrap_report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-int __wrap_spawn_program(const char *program, const char *title, bool sandbox,
+pid_t __wrap_starter_pid(const struct starter *starter)
+{
+	fuzz_require(starter == NULL);
+	return 1;
+}
+
+bool __wrap_starter_process_is_stopped(struct starter *starter, pid_t pid)
+{
+	fuzz_require(starter == NULL && pid > 0);
+	return false;
+}
+
+int __wrap_starter_start(struct starter *starter, enum child_role role, const char *id,
 			 const struct spawn_limits *limits, int control_fd, int output_fd, pid_t *pid,
 			 int *pidfd, struct spawn_problem *problem)
 {
 	struct process *process = &processes[process_count];
 
-	fuzz_require(limits != NULL && limits->memory < UINT64_MAX);
-	fuzz_require(sandbox && output_fd > STDERR_FILENO && strncmp(title, program, strlen(program)) == 0);
+	fuzz_require(starter == NULL && limits->memory < UINT64_MAX && limits->cgroup_fd < 0);
+	fuzz_require(output_fd > STDERR_FILENO && (id[0] == '\0') == (role == CHILD_ROLE_CORE));
 	*problem = (struct spawn_problem){"step", "remedy"};
 	if (bench.spawn_fails || process_count == PROCESSES_MAX)
 		return -EAGAIN;

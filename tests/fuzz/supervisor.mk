@@ -25,7 +25,8 @@ tests_fuzz_fuzz_config_LDADD = config/libconfig.la
 tests_fuzz_fuzz_monitor_SOURCES = tests/fuzz/fuzz_monitor.c $(FUZZ_SUPPORT)
 tests_fuzz_fuzz_monitor_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
 tests_fuzz_fuzz_monitor_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer \
-	-Wl,--wrap=spawn_program -Wl,--wrap=pidfd_send_signal -Wl,--wrap=waitid -Wl,--wrap=runtime_dir_listen \
+	-Wl,--wrap=starter_start -Wl,--wrap=starter_pid -Wl,--wrap=starter_process_is_stopped \
+	-Wl,--wrap=pidfd_send_signal -Wl,--wrap=waitid -Wl,--wrap=runtime_dir_listen \
 	-Wl,--wrap=timerfd_create -Wl,--wrap=timerfd_settime -Wl,--wrap=log_write_line -Wl,--wrap=report_error
 tests_fuzz_fuzz_monitor_LDADD = supervisor/libsupervisor.la
 endif

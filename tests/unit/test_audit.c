@@ -33,6 +33,7 @@
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP)
 
 static const struct sock_filter code_supervisor[] = {ALLOW_ONE(1)};
+static const struct sock_filter code_sealed[] = {ALLOW_ONE(9)};
 static const struct sock_filter code_core[] = {ALLOW_ONE(2)};
 static const struct sock_filter code_core_main[] = {ALLOW_ONE(3)};
 static const struct sock_filter code_vcpu[] = {LOAD_NUMBER, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
@@ -50,6 +51,7 @@ static const struct seccomp_filter_slot vcpu_slots[] = {{"OWN_FD", 1}};
 	}
 
 static const struct seccomp_filter filter_supervisor = FILTER("supervisor.main", code_supervisor);
+static const struct seccomp_filter filter_sealed = FILTER("supervisor-sealed.main", code_sealed);
 static const struct seccomp_filter filter_core = FILTER("core.process", code_core);
 static const struct seccomp_filter filter_core_main = FILTER("core.main", code_core_main);
 static const struct seccomp_filter filter_vcpu = {
@@ -59,8 +61,8 @@ static const struct seccomp_filter filter_blk_main = FILTER("blk.main", code_blk
 static const struct seccomp_filter filter_queue = FILTER("blk.queue", code_queue);
 static const struct seccomp_filter filter_attendant = FILTER("core.attendant", code_attendant);
 static const struct seccomp_filter *const filters[] = {
-	&filter_supervisor, &filter_core,  &filter_core_main, &filter_vcpu, &filter_blk,
-	&filter_blk_main,   &filter_queue, &filter_attendant, NULL};
+	&filter_sealed, &filter_supervisor, &filter_core,  &filter_core_main, &filter_vcpu,
+	&filter_blk,	&filter_blk_main,   &filter_queue, &filter_attendant, NULL};
 
 static void filter_wear(struct audit_thread *thread, const struct seccomp_filter *filter)
 {
@@ -73,9 +75,9 @@ static void filter_wear(struct audit_thread *thread, const struct seccomp_filter
 	thread->status.seccomp_filters = (int)thread->filters.count;
 }
 
-/* --- a VM in order: a supervisor of root's, a core with one vCPU, a disk --- */
+/* --- a VM in order: a supervisor of root's and its starter, a core with one vCPU, a disk --- */
 
-enum { SUPERVISOR, CORE, BLK, PROCESSES };
+enum { SUPERVISOR, CORE, BLK, STARTER, PROCESSES };
 
 #define RAM_NAME   "/memfd:atoll-guest-ram (deleted)"
 #define STATE_NAME "/memfd:atoll-state (deleted)"
@@ -98,7 +100,7 @@ static void thread_make(struct audit_process *process, const char *name, uint32_
 	filter_wear(thread, own);
 	if (shared != NULL)
 		filter_wear(thread, shared);
-	if (own != &filter_supervisor)
+	if (own != &filter_supervisor && shared != &filter_supervisor)
 		filter_wear(thread, &filter_supervisor);
 }
 
@@ -141,7 +143,7 @@ static void socket_make(struct audit *audit, uint32_t inode, uint32_t peer, uint
 static void process_make(struct audit *audit, unsigned index, const char *role, const char *id)
 {
 	struct audit_process *process = &audit->processes[index];
-	bool jailed = index != SUPERVISOR;
+	bool jailed = index != SUPERVISOR && index != STARTER;
 
 	snprintf(process->role, sizeof(process->role), "%s", role);
 	snprintf(process->id, sizeof(process->id), "%s", id);
@@ -176,7 +178,7 @@ static void process_make(struct audit *audit, unsigned index, const char *role, 
 
 static void vm_make(struct audit *audit)
 {
-	struct audit_process *supervisor, *core, *blk;
+	struct audit_process *supervisor, *core, *blk, *starter;
 
 	*audit = (struct audit){.vm = "web", .state = "running", .filters = filters, .privileged = true};
 	audit->processes = calloc(PROCESSES, sizeof(*audit->processes));
@@ -194,7 +196,10 @@ static void vm_make(struct audit *audit)
 	supervisor = &audit->processes[SUPERVISOR];
 	core = &audit->processes[CORE];
 	blk = &audit->processes[BLK];
-	thread_make(supervisor, "atoll", 0, &filter_supervisor, NULL);
+	process_make(audit, STARTER, "starter", "");
+	starter = &audit->processes[STARTER];
+	thread_make(supervisor, "atoll", 0, &filter_sealed, &filter_supervisor);
+	thread_make(starter, "atoll-starter", 0, &filter_supervisor, NULL);
 	supervisor->threads[0].status.bounding = supervisor->threads[0].status.permitted = 0;
 	thread_make(core, "atoll-core", audit_jail_user(core->pid), &filter_core_main, &filter_core);
 	thread_make(core, "vcpu0", audit_jail_user(core->pid), &filter_vcpu, &filter_core);
@@ -202,10 +207,15 @@ static void vm_make(struct audit *audit)
 	thread_make(blk, "atoll-blk", audit_jail_user(blk->pid), &filter_blk_main, &filter_blk);
 	thread_make(blk, "queue-0", audit_jail_user(blk->pid), &filter_queue, &filter_blk);
 
-	supervisor->children.ids = calloc(2, sizeof(pid_t));
+	supervisor->children.ids = calloc(3, sizeof(pid_t));
 	supervisor->children.ids[0] = core->pid;
 	supervisor->children.ids[1] = blk->pid;
-	supervisor->children.count = 2;
+	supervisor->children.ids[2] = starter->pid;
+	supervisor->children.count = 3;
+	for (int fd = 0; fd <= 2; fd++)
+		fd_make(starter, fd, "/dev/null", 3);
+	fd_make(starter, 3, "socket:[58]", 58);
+	fd_make(supervisor, 16, "socket:[57]", 57);
 	fd_make(supervisor, 1, "/dev/pts/0", 4);
 	fd_make(supervisor, 2, "/dev/pts/0", 4);
 	fd_make(supervisor, 4, "anon_inode:[eventfd]", 5);
@@ -255,6 +265,8 @@ static void vm_make(struct audit *audit)
 	socket_make(audit, 54, 53, SOCK_SEQPACKET);
 	socket_make(audit, 55, 56, SOCK_STREAM);
 	socket_make(audit, 56, 55, SOCK_STREAM);
+	socket_make(audit, 57, 58, SOCK_SEQPACKET);
+	socket_make(audit, 58, 57, SOCK_SEQPACKET);
 }
 
 /* Names descriptors and judges. There are no memfds to ask for their seals: they are said to be sealed. */
@@ -450,7 +462,11 @@ static void test_filters(void **state)
 	/* This program was built without that filter: no proof of anything. */
 	vm_make(&audit);
 	audit.filters = filters + 1;
-	deviates(&audit, SUPERVISOR, "filters", "this atoll has no such filter");
+	vm_judge(&audit);
+	only(&audit, AUDIT_DEVIATES, SUPERVISOR, "filters", "this atoll has no such filter");
+	/* Nor of what is inferred from it. */
+	assert_int_equal(check_find(&audit, SUPERVISOR, "Landlock", 0)->verdict, AUDIT_UNREAD);
+	audit_clear(&audit);
 }
 
 static void test_own_descriptor(void **state)
@@ -524,18 +540,24 @@ static void test_rights(void **state)
 		assert_int_equal(check_find(&audit, BLK, "capabilities", 0)->verdict, AUDIT_AS_WRITTEN);
 		audit_clear(&audit);
 	}
-	/* The supervisor of root keeps two, CAP_SETUID and CAP_SETGID; an ordinary user's bounding set stays. */
+	/* F6: the starter of root keeps two, CAP_SETUID and CAP_SETGID, the supervisor none. */
 	vm_make(&audit);
-	audit.processes[SUPERVISOR].threads[0].status.effective = 0xc0;
+	audit.processes[STARTER].threads[0].status.effective = 0xc0;
 	vm_judge(&audit);
 	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
 	audit_clear(&audit);
 	vm_make(&audit);
-	audit.processes[SUPERVISOR].threads[0].status.permitted = 0x2000c0;
-	deviates(&audit, SUPERVISOR, "capabilities", "permitted 2000c0 (written: at most c0)");
+	audit.processes[STARTER].threads[0].status.permitted = 0x2000c0;
+	deviates(&audit, STARTER, "capabilities", "permitted 2000c0 (written: at most c0)");
 	vm_make(&audit);
-	audit.processes[SUPERVISOR].threads[0].status.bounding = 0x1ffffffffff;
-	deviates(&audit, SUPERVISOR, "capabilities", "bounding 1ffffffffff (written: at most c0)");
+	audit.processes[STARTER].threads[0].status.bounding = 0x1ffffffffff;
+	deviates(&audit, STARTER, "capabilities", "bounding 1ffffffffff (written: at most c0)");
+	vm_make(&audit);
+	audit.processes[SUPERVISOR].threads[0].status.effective = 0xc0;
+	deviates(&audit, SUPERVISOR, "capabilities", "effective c0 (written: 0)");
+	vm_make(&audit);
+	audit.processes[SUPERVISOR].threads[0].status.bounding = 0x80;
+	deviates(&audit, SUPERVISOR, "capabilities", "bounding 80 (written: 0)");
 	vm_make(&audit);
 	audit.processes[CORE].threads[1].status.no_new_privs = false;
 	deviates(&audit, CORE, "privileges", "no_new_privs is not set");
@@ -569,7 +591,9 @@ static void container_make(struct audit *audit, const uint32_t *users)
 	vm_make(audit);
 	audit->processes[SUPERVISOR].uid_map = audit->processes[SUPERVISOR].gid_map =
 		(struct proc_id_map){.ranges = 2, .inside = 0, .outside = 1000, .length = 1, .more = 65536};
-	for (unsigned i = SUPERVISOR + 1; i < PROCESSES; i++) {
+	audit->processes[STARTER].uid_map = audit->processes[STARTER].gid_map =
+		audit->processes[SUPERVISOR].uid_map;
+	for (unsigned i = CORE; i <= BLK; i++) {
 		for (size_t k = 0; k < audit->processes[i].thread_count; k++)
 			for (unsigned m = 0; m < 4; m++)
 				audit->processes[i].threads[k].status.uid[m] =
@@ -604,13 +628,13 @@ static void test_container(void **state)
 	audit_clear(&audit);
 	/* CAP_SETFCAP is of who has root alone to give. */
 	container_make(&audit, own);
-	audit.processes[SUPERVISOR].threads[0].status.permitted = setfcap;
-	deviates(&audit, SUPERVISOR, "capabilities", "80000000 (written: at most c0)");
+	audit.processes[STARTER].threads[0].status.permitted = setfcap;
+	deviates(&audit, STARTER, "capabilities", "80000000 (written: at most c0)");
 	container_make(&audit, (uint32_t[PROCESSES]){0});
-	audit.processes[SUPERVISOR].uid_map.more = 0;
-	audit.processes[SUPERVISOR].threads[0].status.permitted =
-		audit.processes[SUPERVISOR].threads[0].status.effective =
-			audit.processes[SUPERVISOR].threads[0].status.bounding = setfcap;
+	audit.processes[SUPERVISOR].uid_map.more = audit.processes[STARTER].uid_map.more = 0;
+	audit.processes[STARTER].threads[0].status.permitted =
+		audit.processes[STARTER].threads[0].status.effective =
+			audit.processes[STARTER].threads[0].status.bounding = setfcap;
 	vm_judge(&audit);
 	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
 	audit_clear(&audit);
@@ -630,7 +654,7 @@ static void test_ordinary_user(void **state)
 			for (unsigned m = 0; m < 4; m++)
 				status->uid[m] = status->gid[m] = 1000;
 			status->groups = 2;
-			if (i == SUPERVISOR)
+			if (i == SUPERVISOR || i == STARTER)
 				status->bounding = 0x1ffffffffff;
 		}
 		audit.processes[i].uid_map.outside = audit.processes[i].owner = 1000;
@@ -657,6 +681,17 @@ static void test_family(void **state)
 	vm_make(&audit);
 	audit.processes[SUPERVISOR].children.ids[1] = 999;
 	deviates(&audit, SUPERVISOR, "family", "process 999 is a child that is not written");
+	/* F6: the starter is a child like the others, and has none itself; and it is there. */
+	vm_make(&audit);
+	audit.processes[STARTER].threads[0].status.parent = 1;
+	deviates(&audit, STARTER, "family", "child of process 1, written: of the supervisor");
+	vm_make(&audit);
+	audit.processes[STARTER].children.ids = calloc(1, sizeof(pid_t));
+	audit.processes[STARTER].children.ids[audit.processes[STARTER].children.count++] = 110;
+	deviates(&audit, STARTER, "family", "process 110 is a child that is not written");
+	vm_make(&audit);
+	strcpy(audit.processes[STARTER].role, "blk");
+	deviates_also(&audit, SUPERVISOR, "family", "its starter has ended (written: there)");
 	vm_make(&audit);
 	audit.processes[BLK].no_sandbox = true;
 	deviates(&audit, BLK, "sandbox", "--no-sandbox");

@@ -862,6 +862,106 @@ static void another_user_is_chosen_when_one_is_taken(void **state)
 	}
 }
 
+/* F6: what the supervisor wears. */
+static void a_domain_leaves_what_it_names_and_signals(void **state)
+{
+	char folder[] = "/tmp/atoll-test-jail-XXXXXX", inside[64], outside[64], made[64];
+	pid_t pid;
+	int status;
+
+	(void)state;
+	if (jail_landlock_version() == 0)
+		skip();
+	assert_non_null(mkdtemp(folder));
+	snprintf(inside, sizeof(inside), "%s/in", folder);
+	snprintf(outside, sizeof(outside), "%s/out", folder);
+	snprintf(made, sizeof(made), "%s/in/made", folder);
+	assert_int_equal(mkdir(inside, 0700), 0);
+	assert_int_equal(mkdir(outside, 0700), 0);
+	pid = fork();
+	if (pid == 0) {
+		int pipes[2], outside_fd = open(outside, O_RDONLY | O_DIRECTORY);
+		struct jail_path paths[] = {
+			{open(inside, O_PATH), JAIL_PATH_WRITE_FILE | JAIL_PATH_MAKE_REG},
+			/* Rights that a file cannot have are left out, and what is at no path is. */
+			{open("/dev/null", O_PATH), JAIL_PATH_READ_FILE | JAIL_PATH_READ_DIR},
+			{pipe(pipes) == 0 ? pipes[0] : -1, JAIL_PATH_READ_FILE},
+		};
+
+		TRY(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+		TRY(jail_restrict_landlock_to(paths, sizeof(paths) / sizeof(paths[0])) == 0);
+		TRY(open(made, O_WRONLY | O_CREAT, 0600) >= 0);
+		REFUSED(open(made, O_RDONLY), EACCES);
+		REFUSED(unlink(made), EACCES);
+		REFUSED(open(inside, O_RDONLY | O_DIRECTORY), EACCES);
+		REFUSED(openat(outside_fd, "made", O_WRONLY | O_CREAT, 0600), EACCES);
+		REFUSED(rmdir(outside), EACCES);
+		TRY(open("/dev/null", O_RDONLY) >= 0);
+		REFUSED(open("/dev/null", O_WRONLY), EACCES);
+		/* Outside of the domain. */
+		TRY(kill(getppid(), 0) == 0);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_int_equal(unlink(made), 0);
+	assert_int_equal(rmdir(inside), 0);
+	assert_int_equal(rmdir(outside), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+/* In the process that makes it; tells of it on the pipe. */
+static _Noreturn void make_one_beside(int tell_fd, bool sandbox)
+{
+	struct jail_fork fork;
+	int result;
+
+	/* Who is not root has no user to give, and none that is taken. */
+	users_taken = sandbox && geteuid() == 0 ? 2 : 0;
+	result = jail_fork_beside(&fork, -1, sandbox);
+	TRY(result >= 0);
+	if (result == 1) {
+		TRY((getpid() == 1) == sandbox);
+		jail_fork_done(&fork);
+		_exit(7);
+	}
+	TRY(jail_fork_wait(&fork) == 0);
+	TRY(waitid(P_PIDFD, (id_t)fork.pidfd, NULL, WEXITED) < 0 && errno == ECHILD);
+	TRY(write(tell_fd, &fork, sizeof(fork)) == sizeof(fork));
+	_exit(0);
+}
+
+/* F6: as a starter makes its supervisor's children. */
+static void a_child_that_is_made_beside_us_is_our_parents(void **state)
+{
+	(void)state;
+	NEED_NAMESPACES();
+	for (unsigned sandbox = 0; sandbox < 2; sandbox++) {
+		struct jail_fork told;
+		int tell[2], status;
+		pid_t pid;
+
+		assert_int_equal(pipe(tell), 0);
+		pid = fork();
+		if (pid == 0)
+			make_one_beside(tell[1], sandbox != 0);
+		assert_int_equal(read(tell[0], &told, sizeof(told)), sizeof(told));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_int_equal(waitpid(told.pid, &status, 0), told.pid);
+		assert_int_equal(WEXITSTATUS(status), 7);
+		/* Those whose user was another's in the last moment. */
+		assert_int_equal(told.lost_count, sandbox && geteuid() == 0 ? 2 : 0);
+		for (unsigned i = 0; i < told.lost_count; i++) {
+			assert_int_equal(waitpid(told.lost[i], &status, 0), told.lost[i]);
+			assert_int_equal(WTERMSIG(status), SIGKILL);
+		}
+		assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+		close(tell[0]);
+		close(tell[1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -889,6 +989,8 @@ int main(void)
 		cmocka_unit_test(a_filter_that_the_kernel_does_not_take_is_a_failure),
 		cmocka_unit_test(a_violation_is_described),
 		cmocka_unit_test(another_user_is_chosen_when_one_is_taken),
+		cmocka_unit_test(a_domain_leaves_what_it_names_and_signals),
+		cmocka_unit_test(a_child_that_is_made_beside_us_is_our_parents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
