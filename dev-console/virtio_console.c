@@ -99,7 +99,7 @@ static void console_give_back(struct virtio_console *console)
 	record->transmit_next = virtqueue_next_available(console->transmitq);
 	record->transmitted = 0;
 	console_state_commit(console->state);
-	virtqueue_push(console->transmitq, console->transmit_chain.head, 0);
+	virtqueue_push(console->transmitq, &console->transmit_chain.token, 0);
 	virtqueue_publish(console->transmitq);
 	console->transmitting = false;
 }
@@ -167,7 +167,7 @@ static void console_fill_chain(struct virtio_console *console, const uint8_t *da
 	record->receive_next = (uint16_t)(virtqueue_next_available(console->receiveq) - 1);
 	record->receive_pending = (uint32_t)size;
 	console_state_commit(console->state);
-	virtqueue_push(console->receiveq, console->receive_chain.head, (uint32_t)size);
+	virtqueue_push(console->receiveq, &console->receive_chain.token, (uint32_t)size);
 	virtqueue_publish(console->receiveq);
 	output_take(console->output, size);
 	record->receive_pending = 0;
@@ -186,7 +186,7 @@ static bool console_receive_ring(struct virtio_console *console, unsigned *budge
 		if (chain->in_bytes > 0) {
 			size = output_input(console->output, chain->in_bytes, &data);
 			if (size == 0) {
-				virtqueue_rewind(console->receiveq, 1);
+				virtqueue_rewind(console->receiveq, &chain->token);
 				return false;
 			}
 		}
@@ -289,7 +289,7 @@ static void console_resume_transmit(struct virtio_console *console, struct virtq
 	if (record->transmit_next == base)
 		return; /* in its middle, or before it */
 	if (taken && virtqueue_pop(queue, &console->transmit_chain) > 0) {
-		virtqueue_push(queue, console->transmit_chain.head, 0);
+		virtqueue_push(queue, &console->transmit_chain.token, 0);
 		virtqueue_publish(queue);
 		return;
 	}
@@ -356,7 +356,7 @@ static void console_stop_queue(void *device, uint16_t index)
 	/* A kick that was not seen yet: what the driver wrote before it stopped us shall be taken. */
 	console_transmit(console);
 	if (console->transmitting)
-		virtqueue_rewind(console->transmitq, 1);
+		virtqueue_rewind(console->transmitq, &console->transmit_chain.token);
 	console->transmitting = false;
 	console->transmitq = NULL;
 	console->state->live.transmit_running = false;

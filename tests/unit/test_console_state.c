@@ -75,8 +75,9 @@ STEP_WRAP(ssize_t, write, true, (int fd, const void *data, size_t size), (fd, da
 STEP_WRAP(ssize_t, sendmsg, false, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
 STEP_WRAP_VOID(console_state_commit, false, (struct console_state * state), (state))
 STEP_WRAP_VOID(console_state_written, true, (struct console_state * state, uint64_t start), (state, start))
-STEP_WRAP_VOID(virtqueue_push, false, (struct virtqueue * queue, uint16_t head, uint32_t written),
-	       (queue, head, written))
+STEP_WRAP_VOID(virtqueue_push, false,
+	       (struct virtqueue * queue, const struct virtqueue_token *token, uint32_t written),
+	       (queue, token, written))
 STEP_WRAP_VOID(virtqueue_publish, false, (struct virtqueue * queue), (queue))
 
 /* --- The process --- */
