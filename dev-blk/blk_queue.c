@@ -173,7 +173,7 @@ static bool queue_pop_one(struct blk_queue *queue, struct blk_request *request)
 		return false;
 	result = blk_request_parse(request, queue->chain, queue->disk);
 	if (result < 0) {
-		virtqueue_rewind(queue->virtqueue, 1);
+		virtqueue_rewind(queue->virtqueue, &queue->chain->token);
 		virtqueue_break(queue->virtqueue, "a request has no room for its status");
 		queue_broke(queue);
 		return false;
@@ -363,7 +363,7 @@ static unsigned queue_push(struct blk_queue *queue)
 		queue_count_request(queue, request);
 		blk_request_finish(request);
 		CRASH_POINT(STATUS);
-		virtqueue_push(queue->virtqueue, request->head, request->written);
+		virtqueue_push(queue->virtqueue, &request->token, request->written);
 		queue_give_free(queue, request);
 		pushed++;
 	}

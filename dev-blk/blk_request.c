@@ -206,7 +206,7 @@ int blk_request_parse(struct blk_request *request, const struct virtqueue_chain 
 {
 	struct virtio_blk_req_header header;
 
-	request->head = chain->head;
+	request->token = chain->token;
 	request->type = UINT32_MAX;
 	request->data_bytes = 0;
 	request->done_bytes = 0;

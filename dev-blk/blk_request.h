@@ -32,7 +32,7 @@ struct blk_request {
 	struct blk_io io;
 	STAILQ_ENTRY(blk_request) link;
 
-	uint16_t head;
+	struct virtqueue_token token;
 	uint32_t type;	     /* VIRTIO_BLK_T_* */
 	uint8_t status;	     /* VIRTIO_BLK_S_* */
 	uint8_t *status_at;  /* in guest memory */
@@ -72,7 +72,7 @@ void blk_request_refuse(struct blk_request *request, int error);
 /* Takes io.result in, and says what is next. */
 enum blk_step blk_request_advance(struct blk_request *request, struct blk_disk *disk);
 
-/* Writes the status into guest memory; request->head and ->written are then ready for the used ring. */
+/* Writes the status into guest memory; request->token and ->written are then ready for the ring. */
 void blk_request_finish(struct blk_request *request);
 
 #endif

@@ -17,6 +17,9 @@
 		atomic_signal_fence(memory_order_seq_cst);              \
 	} while (0)
 
+/* So many chains no ring can have had; what counts on from there does not wrap around. */
+#define CHAINS_MAX (UINT64_MAX / 2)
+
 /* --- Taking over --- */
 
 /* NULL, or what cannot be. */
@@ -31,6 +34,8 @@ static const char *record_problem(const struct console_record *record, uint64_t 
 		return "one of its flags is neither set nor clear";
 	if (record->receive_pending > record->input_end - record->input_start)
 		return "it gave the guest more input than there was";
+	if (record->transmit_next > CHAINS_MAX || record->receive_next > CHAINS_MAX)
+		return "it counts more chains than there can have been";
 	if (!uart16550_valid(&record->uart))
 		return "its UART is in a state that no UART is ever in";
 	return NULL;

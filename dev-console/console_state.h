@@ -33,7 +33,7 @@
 #include "common/ring/device_state.h"
 #include "dev-console/uart16550.h"
 
-#define CONSOLE_STATE_VERSION 1u
+#define CONSOLE_STATE_VERSION 2u
 /* Bytes of output gathered at most; a power of two. */
 #define CONSOLE_STATE_OUTPUT 65536
 /* Bytes of input that one read(2) may bring. */
@@ -62,14 +62,14 @@ struct console_record {
 	uint16_t access_id;
 	uint8_t access_data[UART16550_REGISTERS]; /* what it read */
 
-	/* virtio-console; indices of chains as the available ring counts them. */
+	/* virtio-console; chains as virtqueue_taken() counts them. */
 	uint8_t transmit_running;
 	uint8_t receive_running;
-	uint16_t transmit_next; /* the first chain that is not in the output as a whole, */
-	uint32_t transmitted;	/* and how much of it is */
-	uint16_t receive_next;	/* a chain that was given input, */
+	uint32_t transmitted;	/* so much of the chain behind transmit_next is in the output */
+	uint64_t transmit_next; /* chains that are in the output as a whole */
+	uint64_t receive_next;	/* chains that were given input, */
 	uint32_t
-		receive_pending; /* this much, which counts as taken once the driver can see it; 0: no chain */
+		receive_pending; /* the last of them this much, which counts as taken once the driver can see it */
 };
 
 struct console_page {

@@ -96,10 +96,10 @@ static void console_give_back(struct virtio_console *console)
 {
 	struct console_record *record = &console->state->live;
 
-	record->transmit_next = virtqueue_next_available(console->transmitq);
+	record->transmit_next = virtqueue_taken(console->transmitq);
 	record->transmitted = 0;
 	console_state_commit(console->state);
-	virtqueue_push(console->transmitq, console->transmit_chain.head, 0);
+	virtqueue_push(console->transmitq, &console->transmit_chain.token, 0);
 	virtqueue_publish(console->transmitq);
 	console->transmitting = false;
 }
@@ -164,10 +164,10 @@ static void console_fill_chain(struct virtio_console *console, const uint8_t *da
 	struct console_record *record = &console->state->live;
 
 	virtqueue_chain_write(&console->receive_chain, 0, data, size);
-	record->receive_next = (uint16_t)(virtqueue_next_available(console->receiveq) - 1);
+	record->receive_next = virtqueue_taken(console->receiveq);
 	record->receive_pending = (uint32_t)size;
 	console_state_commit(console->state);
-	virtqueue_push(console->receiveq, console->receive_chain.head, (uint32_t)size);
+	virtqueue_push(console->receiveq, &console->receive_chain.token, (uint32_t)size);
 	virtqueue_publish(console->receiveq);
 	output_take(console->output, size);
 	record->receive_pending = 0;
@@ -186,7 +186,7 @@ static bool console_receive_ring(struct virtio_console *console, unsigned *budge
 		if (chain->in_bytes > 0) {
 			size = output_input(console->output, chain->in_bytes, &data);
 			if (size == 0) {
-				virtqueue_rewind(console->receiveq, 1);
+				virtqueue_rewind(console->receiveq, &chain->token);
 				return false;
 			}
 		}
@@ -281,19 +281,22 @@ static int console_set_config(void *device, uint32_t offset, const uint8_t *data
 static void console_resume_transmit(struct virtio_console *console, struct virtqueue *queue)
 {
 	struct console_record *record = &console->state->live;
-	uint16_t base = virtqueue_next_available(queue);
-	bool taken = record->transmit_running && record->transmit_next == (uint16_t)(base + 1);
+	uint64_t taken;
+	bool in_output;
 
+	virtqueue_count_on(queue, record->transmit_next);
+	taken = virtqueue_taken(queue);
+	in_output = record->transmit_running && record->transmit_next == taken + 1;
 	console->transmitq = queue;
 	record->transmit_running = true;
-	if (record->transmit_next == base)
+	if (record->transmit_next == taken)
 		return; /* in its middle, or before it */
-	if (taken && virtqueue_pop(queue, &console->transmit_chain) > 0) {
-		virtqueue_push(queue, console->transmit_chain.head, 0);
+	if (in_output && virtqueue_pop(queue, &console->transmit_chain) > 0) {
+		virtqueue_push(queue, &console->transmit_chain.token, 0);
 		virtqueue_publish(queue);
 		return;
 	}
-	record->transmit_next = base;
+	record->transmit_next = taken;
 	record->transmitted = 0;
 }
 
@@ -301,10 +304,10 @@ static void console_resume_transmit(struct virtio_console *console, struct virtq
 static void console_resume_receive(struct virtio_console *console, struct virtqueue *queue)
 {
 	struct console_record *record = &console->state->live;
-	uint16_t base = virtqueue_next_available(queue);
 
+	virtqueue_count_on(queue, record->receive_next);
 	console->receiveq = queue;
-	if (record->receive_running && base == (uint16_t)(record->receive_next + 1))
+	if (record->receive_running && virtqueue_taken(queue) == record->receive_next)
 		output_take(console->output, record->receive_pending);
 	record->receive_pending = 0;
 	record->receive_running = true;
@@ -356,7 +359,7 @@ static void console_stop_queue(void *device, uint16_t index)
 	/* A kick that was not seen yet: what the driver wrote before it stopped us shall be taken. */
 	console_transmit(console);
 	if (console->transmitting)
-		virtqueue_rewind(console->transmitq, 1);
+		virtqueue_rewind(console->transmitq, &console->transmit_chain.token);
 	console->transmitting = false;
 	console->transmitq = NULL;
 	console->state->live.transmit_running = false;

@@ -184,11 +184,11 @@ static void device_run_control(struct net_device *device)
 			/* Before the driver is told that it is done. */
 			device_commit(device);
 			virtqueue_push(
-				virtqueue, device->command->head,
+				virtqueue, &device->command->token,
 				(uint32_t)virtqueue_chain_write(device->command, 0, &answer, sizeof(answer)));
 		}
 		if (result > 0)
-			virtqueue_rewind(virtqueue, 1);
+			virtqueue_rewind(virtqueue, &device->command->token);
 		if (virtqueue_complete(virtqueue))
 			net_count(&device->port, NET_COUNTER_CONTROL_INTERRUPTS, 1);
 	} while (result == 0 && virtqueue_enable_kicks(virtqueue));

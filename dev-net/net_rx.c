@@ -78,7 +78,7 @@ static bool window_add(struct net_rx *rx)
 	memcpy(rx->iov + rx->iov_first + rx->iov_count, popped->iov + popped->out_count,
 	       popped->in_count * sizeof(*rx->iov));
 	rx->chains[rx->first + rx->count] = (struct net_rx_chain){
-		.head = popped->head,
+		.token = popped->token,
 		.iov_count = (uint16_t)popped->in_count,
 		.bytes = (uint32_t)popped->in_bytes,
 	};
@@ -136,12 +136,12 @@ static int window_fill(struct net_rx *rx, size_t bytes)
 			return result;
 		/* 5.1.6.3.1: each buffer of the receive queue holds at least the header. */
 		if (rx->popped->in_bytes < NET_HEADER_SIZE) {
-			virtqueue_rewind(rx->queue, 1);
+			virtqueue_rewind(rx->queue, &rx->popped->token);
 			virtqueue_break(rx->queue, "a receive buffer is smaller than a header");
 			return -EPROTO;
 		}
 		if (!window_add(rx)) {
-			virtqueue_rewind(rx->queue, 1);
+			virtqueue_rewind(rx->queue, &rx->popped->token);
 			if (rx->count > 0)
 				return -ENOSPC;
 			/* It would wait for ever, and so would all behind it. */
@@ -165,7 +165,8 @@ void net_rx_stop(struct net_rx *rx)
 {
 	if (rx->queue == NULL)
 		return;
-	virtqueue_rewind(rx->queue, (uint16_t)rx->count);
+	for (size_t i = rx->count; i-- > 0;)
+		virtqueue_rewind(rx->queue, &rx->chains[rx->first + i].token);
 	window_empty(rx);
 	rx->queue = NULL;
 }
@@ -237,7 +238,7 @@ static void rx_deliver(struct net_rx *rx, struct virtio_net_hdr *header, size_t 
 		const struct net_rx_chain *chain = &rx->chains[rx->first];
 		uint32_t part = chain->bytes < bytes ? chain->bytes : (uint32_t)bytes;
 
-		virtqueue_push(rx->queue, chain->head, part);
+		virtqueue_push(rx->queue, &chain->token, part);
 		bytes -= part;
 		window_drop_first(rx);
 	}

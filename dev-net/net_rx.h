@@ -20,7 +20,7 @@
 #include "dev-net/net_port.h"
 
 struct net_rx_chain {
-	uint16_t head;
+	struct virtqueue_token token;
 	uint16_t iov_count;
 	uint32_t bytes;
 };

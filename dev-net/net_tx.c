@@ -104,11 +104,11 @@ enum net_progress net_tx_run(struct net_tx *tx, unsigned *budget)
 			break;
 		}
 		if (tx_send(tx) == -EAGAIN) {
-			virtqueue_rewind(tx->queue, 1);
+			virtqueue_rewind(tx->queue, &tx->chain->token);
 			progress = NET_PROGRESS_BLOCKED;
 			break;
 		}
-		virtqueue_push(tx->queue, tx->chain->head, 0);
+		virtqueue_push(tx->queue, &tx->chain->token, 0);
 		(*budget)--;
 	}
 	if (virtqueue_complete(tx->queue))

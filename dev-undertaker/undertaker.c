@@ -55,7 +55,7 @@ static bool chain_bury(struct undertaker_queue *queue, const struct virtqueue_ch
 	bool first = queue->rite == UNDERTAKER_REFUSE_FIRST;
 
 	if (queue->rite == UNDERTAKER_DROP) {
-		virtqueue_push(queue->virtqueue, chain->head, 0);
+		virtqueue_push(queue->virtqueue, &chain->token, 0);
 		undertaker->dropped++;
 		return true;
 	}
@@ -65,7 +65,7 @@ static bool chain_bury(struct undertaker_queue *queue, const struct virtqueue_ch
 	}
 	virtqueue_chain_write(chain, first ? 0 : chain->in_bytes - 1, &refused, sizeof(refused));
 	/* What the device has written counts from the beginning (2.7.8.2): nothing before the status is. */
-	virtqueue_push(queue->virtqueue, chain->head, first || chain->in_bytes == 1 ? 1 : 0);
+	virtqueue_push(queue->virtqueue, &chain->token, first || chain->in_bytes == 1 ? 1 : 0);
 	undertaker->refused++;
 	return true;
 }

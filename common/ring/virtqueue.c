@@ -4,8 +4,8 @@
  * Three rules make it safe against the driver:
  *
  *   - what the driver can change is read once, with ring_load(), into a local, and only the local is used;
- *   - the addresses of a chain are translated when it is popped, all of them, so that nobody downstream sees
- * a guest-physical address;
+ *   - the addresses of a chain are translated when it is popped, all of them, so that nobody downstream translates a
+ * guest-physical address; those of what the device may write are noted beside it, as they were checked;
  *   - a violation sets `broken`, once and for good, and every call from then on is harmless.
  *
  * And three barriers make it work (virtio 1.2, 2.7.13 and 2.7.14):
@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #include "common/base/crash_point.h"
 #include "common/ring/inflight.h"
@@ -32,8 +33,8 @@ struct virtqueue {
 	struct virtq_desc *descriptors;
 	struct virtq_avail *available;
 	struct virtq_used *used;
+	uint64_t taken; /* from the available ring, by whomever; its low 16 bits are the next entry to read */
 	uint16_t size;
-	uint16_t next_available; /* the next entry of the available ring to read */
 	uint16_t available_seen; /* the driver's index when last loaded */
 	uint16_t next_used;	 /* where the next used element goes */
 	uint16_t published;	 /* the used index as the driver sees it */
@@ -46,7 +47,32 @@ struct virtqueue {
 	int call_fd;
 	struct inflight_log *log; /* NULL: none is kept */
 	const char *broken;
+	struct virtqueue_extent *extents; /* of chains that are out: see extent_of() */
 };
+
+/*
+ * The writable extents of chains, by head. The first ones of all heads lie together, a cache line for each head, then the
+ * next ones, and so on: there is room for the longest chain of each head, and what no chain was long enough for is address
+ * space alone. A driver that has one head out twice mixes up its own chains' extents, all of which are its guest's.
+ */
+#define EXTENTS_TOGETHER 4
+
+static inline struct virtqueue_extent *extent_of(const struct virtqueue *queue, uint16_t head, uint16_t n)
+{
+	size_t line = (size_t)(n / EXTENTS_TOGETHER) * queue->size + head;
+
+	return &queue->extents[line * EXTENTS_TOGETHER + n % EXTENTS_TOGETHER];
+}
+
+static size_t extents_bytes(uint16_t queue_size)
+{
+	return (size_t)queue_size * VIRTQUEUE_EXTENTS_MAX * sizeof(struct virtqueue_extent);
+}
+
+static inline uint16_t next_available(const struct virtqueue *queue)
+{
+	return (uint16_t)queue->taken;
+}
 
 /* One read of memory that the driver may be writing at this moment. */
 #define ring_load(location)	    __atomic_load_n(&(location), __ATOMIC_RELAXED)
@@ -77,13 +103,18 @@ int virtqueue_new(const struct virtqueue_setup *setup, struct virtqueue **queue)
 	new_queue = calloc(1, sizeof(*new_queue));
 	if (new_queue == NULL)
 		return -ENOMEM;
+	new_queue->extents = mmap(NULL, extents_bytes(setup->size), PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (new_queue->extents == MAP_FAILED) {
+		free(new_queue);
+		return -ENOMEM;
+	}
 	new_queue->memory = setup->memory;
 	new_queue->descriptors = setup->descriptor_table;
 	new_queue->available = setup->available_ring;
 	new_queue->used = setup->used_ring;
 	new_queue->size = setup->size;
-	new_queue->next_available = setup->next_available;
-	new_queue->available_seen = setup->next_available;
+	new_queue->taken = setup->next_available;
 	/* The used ring goes on where it stands: a predecessor may have used this queue. */
 	new_queue->next_used = ring_load(new_queue->used->idx);
 	new_queue->published = new_queue->next_used;
@@ -93,14 +124,16 @@ int virtqueue_new(const struct virtqueue_setup *setup, struct virtqueue **queue)
 		result =
 			inflight_log_new(setup->inflight, setup->size, new_queue->next_used, &new_queue->log);
 		if (result < 0) {
+			munmap(new_queue->extents, extents_bytes(setup->size));
 			free(new_queue);
 			return result;
 		}
 		/* The index may have wrapped around to 0; the region knows better. */
 		new_queue->resumed |= new_queue->log->recovered;
-		new_queue->next_available = (uint16_t)(new_queue->next_used + new_queue->log->unfinished);
-		new_queue->available_seen = new_queue->next_available;
+		/* A predecessor took those. */
+		new_queue->taken = (uint64_t)new_queue->next_used + new_queue->log->unfinished;
 	}
+	new_queue->available_seen = next_available(new_queue);
 	new_queue->event_idx = (setup->features & VIRTIO_BIT(VIRTIO_F_EVENT_IDX)) != 0;
 	new_queue->indirect = (setup->features & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC)) != 0;
 	new_queue->kick_fd = setup->kick_fd;
@@ -117,6 +150,7 @@ void virtqueue_free(struct virtqueue *queue)
 		inflight_log_free(queue->log, queue->broken == NULL && queue->in_flight == 0 &&
 						      queue->published == queue->next_used &&
 						      !inflight_log_pending(queue->log));
+	munmap(queue->extents, extents_bytes(queue->size));
 	free(queue);
 }
 
@@ -132,9 +166,38 @@ static int virtqueue_violation(struct virtqueue *queue, const char *reason)
 	return -EPROTO;
 }
 
-/* Takes over one descriptor's buffer, which may lie across regions, as iovecs. */
-static int chain_add(struct virtqueue *queue, struct virtqueue_chain *chain,
-		     const struct virtq_desc *descriptor)
+/* A chain longer than there is room for: its last extent comes to hold this one as well. */
+static __attribute__((noinline, cold)) void chain_widen_extent(struct virtqueue *queue, uint16_t head,
+							       uint64_t address, uint64_t size)
+{
+	struct virtqueue_extent *last = extent_of(queue, head, VIRTQUEUE_EXTENTS_MAX - 1);
+	uint64_t end = address + size;
+
+	if (end < last->address + last->size)
+		end = last->address + last->size;
+	if (address < last->address)
+		last->address = address;
+	last->size = end - last->address;
+}
+
+/* Notes what the device may write. size: not 0. */
+static inline void chain_note_extent(struct virtqueue *queue, struct virtqueue_token *token, uint64_t address,
+				     uint64_t size)
+{
+	struct virtqueue_extent *extent;
+
+	if (token->extents == VIRTQUEUE_EXTENTS_MAX) {
+		chain_widen_extent(queue, token->head, address, size);
+		return;
+	}
+	extent = extent_of(queue, token->head, token->extents++);
+	extent->address = address;
+	extent->size = size;
+}
+
+/* Takes over one descriptor's buffer, which may lie across regions, as iovecs. Inlined, for it is on each one's way. */
+static inline __attribute__((always_inline)) int
+chain_add(struct virtqueue *queue, struct virtqueue_chain *chain, const struct virtq_desc *descriptor)
 {
 	bool writable = (descriptor->flags & VIRTQ_DESC_F_WRITE) != 0;
 	size_t used = chain->out_count + chain->in_count;
@@ -163,10 +226,13 @@ static int chain_add(struct virtqueue *queue, struct virtqueue_chain *chain,
 		address += contiguous;
 		left -= contiguous;
 	}
-	if (writable)
+	if (writable) {
 		chain->in_bytes += descriptor->len;
-	else
+		if (descriptor->len > 0)
+			chain_note_extent(queue, &chain->token, descriptor->addr, descriptor->len);
+	} else {
 		chain->out_bytes += descriptor->len;
+	}
 	/* 2.7.5.2: a driver must not add a chain longer than 2^32 bytes in total. */
 	if (chain->in_bytes + chain->out_bytes > UINT32_MAX)
 		return virtqueue_violation(queue, "a chain is longer than 4 GiB");
@@ -266,7 +332,7 @@ static int chain_walk_indirect(struct virtqueue *queue, struct virtqueue_chain *
 
 static int chain_walk(struct virtqueue *queue, struct virtqueue_chain *chain)
 {
-	uint16_t index = chain->head;
+	uint16_t index = chain->token.head;
 
 	/* 2.7.5.3.1: a chain has at most Queue Size descriptors, so one that is longer loops. */
 	for (uint32_t steps = 0; steps < queue->size; steps++) {
@@ -290,22 +356,22 @@ static int chain_walk(struct virtqueue *queue, struct virtqueue_chain *chain)
 /* Loads the driver's index when all that was seen is taken. 1: there is a chain, 0: none, -EPROTO. */
 static inline int virtqueue_look(struct virtqueue *queue)
 {
-	uint16_t waiting = (uint16_t)(queue->available_seen - queue->next_available);
+	uint16_t waiting = (uint16_t)(queue->available_seen - next_available(queue));
 
 	if (waiting > 0)
 		return 1;
 	queue->available_seen = __atomic_load_n(&queue->available->idx, __ATOMIC_ACQUIRE);
-	waiting = (uint16_t)(queue->available_seen - queue->next_available);
+	waiting = (uint16_t)(queue->available_seen - next_available(queue));
 	if (waiting > queue->size)
 		return virtqueue_violation(queue,
 					   "the available index is further ahead than the queue is long");
 	return waiting > 0;
 }
 
-/* Whether the next chain is one that a predecessor took and did not finish. */
-static inline bool virtqueue_has_unfinished(const struct virtqueue *queue)
+/* The chains that a predecessor took and did not finish, as far as they are not taken again: they come next. */
+static inline uint16_t virtqueue_unfinished(const struct virtqueue *queue)
 {
-	return queue->log != NULL && inflight_log_pending(queue->log);
+	return queue->log == NULL ? 0 : (uint16_t)(queue->log->unfinished - queue->log->unfinished_next);
 }
 
 /* The head of the next new chain: 1, 0 when there is none, -EPROTO. */
@@ -315,7 +381,7 @@ static inline int virtqueue_next_head(struct virtqueue *queue, uint16_t *head)
 
 	if (result <= 0)
 		return result;
-	*head = ring_load(queue->available->ring[queue->next_available & (queue->size - 1)]);
+	*head = ring_load(queue->available->ring[next_available(queue) & (queue->size - 1)]);
 	if (*head >= queue->size)
 		return virtqueue_violation(queue, "an available entry is outside of the descriptor table");
 	return 1;
@@ -323,23 +389,27 @@ static inline int virtqueue_next_head(struct virtqueue *queue, uint16_t *head)
 
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
 {
-	bool unfinished;
+	struct virtqueue_token *token = &chain->token;
+	uint16_t unfinished;
 	int result;
 
 	if (queue->broken != NULL)
 		return -EPROTO;
-	unfinished = virtqueue_has_unfinished(queue);
-	if (unfinished) {
-		chain->head = queue->log->heads[queue->log->unfinished_next];
+	unfinished = virtqueue_unfinished(queue);
+	if (unfinished > 0) {
+		token->head = queue->log->heads[queue->log->unfinished_next];
 	} else {
-		result = virtqueue_next_head(queue, &chain->head);
+		result = virtqueue_next_head(queue, &token->head);
 		if (result <= 0)
 			return result;
 	}
 	/* A chain has at least one descriptor, and there are no more of them than this. */
 	if (queue->in_flight == queue->size)
 		return virtqueue_violation(queue, "more chains are available than there are descriptors");
-	chain->slots = 1;
+	token->number = queue->taken - unfinished;
+	token->length = 1;
+	token->extents = 0;
+	token->wrap_counter = true;
 	chain->out_count = 0;
 	chain->in_count = 0;
 	chain->out_bytes = 0;
@@ -348,43 +418,31 @@ int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
 	if (result < 0)
 		return result;
 	queue->in_flight++;
-	if (unfinished) {
+	if (unfinished > 0) {
 		queue->log->unfinished_next++;
 		return 1;
 	}
 	if (queue->log != NULL)
-		inflight_log_pop(queue->log, chain->head);
-	queue->next_available++;
+		inflight_log_pop(queue->log, token->head);
+	queue->taken++;
 	return 1;
 }
 
-/* One chain back to where it came from: the available ring, or a predecessor's unfinished ones. */
-static void virtqueue_rewind_one(struct virtqueue *queue)
+/* Back to where it came from: the available ring, or a predecessor's unfinished ones. */
+void virtqueue_rewind(struct virtqueue *queue, const struct virtqueue_token *token)
 {
-	uint16_t head;
-
+	assert(queue->in_flight > 0 && token->number + 1 == virtqueue_taken(queue));
+	queue->in_flight--;
 	if (queue->log != NULL && !inflight_log_took_new(queue->log)) {
 		queue->log->unfinished_next--;
 		return;
 	}
-	queue->next_available--;
-	if (queue->log == NULL)
-		return;
-	/* A driver that wrote another head there meanwhile has mixed up its own requests alone. */
-	head = ring_load(queue->available->ring[queue->next_available & (queue->size - 1)]);
-	if (head < queue->size)
-		inflight_log_rewind(queue->log, head);
+	queue->taken--;
+	if (queue->log != NULL)
+		inflight_log_rewind(queue->log, token->head);
 }
 
-void virtqueue_rewind(struct virtqueue *queue, uint16_t count)
-{
-	assert(count <= queue->in_flight);
-	queue->in_flight = (uint16_t)(queue->in_flight - count);
-	while (count-- > 0)
-		virtqueue_rewind_one(queue);
-}
-
-void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+void virtqueue_push(struct virtqueue *queue, const struct virtqueue_token *token, uint32_t written)
 {
 	struct virtq_used_elem *element = &queue->used->ring[queue->next_used & (queue->size - 1)];
 
@@ -395,12 +453,12 @@ void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
 	/* A batch is never longer than the ring, unless a driver gives heads again that it never got back. */
 	if (queue->log != NULL && queue->log->batch_count == queue->size)
 		virtqueue_publish(queue);
-	ring_store(element->id, (uint32_t)head);
+	ring_store(element->id, (uint32_t)token->head);
 	ring_store(element->len, written);
 	queue->next_used++;
 	CRASH_POINT(USED);
 	if (queue->log != NULL)
-		inflight_log_push(queue->log, head);
+		inflight_log_push(queue->log, token->head);
 }
 
 void virtqueue_publish(struct virtqueue *queue)
@@ -425,6 +483,31 @@ static bool virtqueue_wants_interrupt(struct virtqueue *queue)
 		return (ring_load(queue->available->flags) & VIRTQ_AVAIL_F_NO_INTERRUPT) == 0;
 	return (uint16_t)(new_index - ring_load(*ring_used_event(queue)) - 1) <
 	       (uint16_t)(new_index - old_index);
+}
+
+bool virtqueue_writable(const struct virtqueue *queue, const struct virtqueue_token *token, uint16_t n,
+			struct virtqueue_extent *extent)
+{
+	if (n >= token->extents)
+		return false;
+	*extent = *extent_of(queue, token->head, n);
+	return true;
+}
+
+uint64_t virtqueue_taken(const struct virtqueue *queue)
+{
+	return queue->taken - virtqueue_unfinished(queue);
+}
+
+void virtqueue_count_on(struct virtqueue *queue, uint64_t taken)
+{
+	int16_t ahead = (int16_t)((uint16_t)virtqueue_taken(queue) - (uint16_t)taken);
+	uint64_t counted = taken + (uint64_t)(int64_t)ahead;
+
+	assert(queue->in_flight == 0);
+	/* Not before the first chain of all. */
+	if (ahead >= 0 || counted < taken)
+		queue->taken = counted + virtqueue_unfinished(queue);
 }
 
 bool virtqueue_resumed(const struct virtqueue *queue)
@@ -468,7 +551,7 @@ bool virtqueue_enable_kicks(struct virtqueue *queue)
 	if (queue->broken != NULL)
 		return false;
 	if (queue->event_idx)
-		ring_store(*ring_avail_event(queue), queue->next_available);
+		ring_store(*ring_avail_event(queue), next_available(queue));
 	else
 		ring_store(queue->used->flags, 0);
 	CRASH_POINT(KICKS);
@@ -481,7 +564,7 @@ bool virtqueue_enable_kicks(struct virtqueue *queue)
 bool virtqueue_ready(const struct virtqueue *queue)
 {
 	return queue->broken == NULL &&
-	       (virtqueue_has_unfinished(queue) || ring_load(queue->available->idx) != queue->next_available);
+	       (virtqueue_unfinished(queue) > 0 || ring_load(queue->available->idx) != next_available(queue));
 }
 
 void virtqueue_kick_drain(struct virtqueue *queue)
@@ -504,7 +587,7 @@ uint16_t virtqueue_size(const struct virtqueue *queue)
 
 uint16_t virtqueue_next_available(const struct virtqueue *queue)
 {
-	return queue->next_available;
+	return next_available(queue);
 }
 
 const char *virtqueue_broken(const struct virtqueue *queue)

@@ -25,12 +25,33 @@
 
 /* The iovecs of one chain at most; a chain that needs more is a broken ring. */
 #define VIRTQUEUE_IOV_MAX 1024
+/* The extents that are noted of one chain at most; what a longer one has beyond them goes into the last, as one. */
+#define VIRTQUEUE_EXTENTS_MAX 256
+
+/*
+ * Which chain it is: what virtqueue_pop() hands out, and virtqueue_push() and virtqueue_rewind() take back. A device keeps
+ * it by value for as long as the chain is out, and never looks into it: what is in it is for the files of this folder, and
+ * for their tests. So what the ring's layout is, and what is noted of a chain beside its memory, is the queue's alone.
+ */
+struct virtqueue_token {
+	uint64_t number; /* virtqueue_taken() before it was popped */
+	/* What its used element names it by: the index of its first descriptor; in a packed ring its buffer ID. */
+	uint16_t head;
+	uint16_t length;  /* entries of the ring that it took: 1; in a packed ring its descriptors */
+	uint16_t extents; /* how many virtqueue_writable() has of it; they lie in the queue, by head */
+	bool wrap_counter; /* a packed ring's, when it was popped (2.8.1); true in a split ring, which has none */
+};
+
+/* Guest memory, by its guest-physical address. */
+struct virtqueue_extent {
+	uint64_t address;
+	uint64_t size; /* bytes, never 0 */
+};
 
 /* A chain popped from the available ring. The caller owns the struct; the memory the iovecs name is the
  * guest's. */
 struct virtqueue_chain {
-	uint16_t head;	  /* index of the first descriptor; what virtqueue_push() takes */
-	uint16_t slots;	  /* entries of the available ring it took: 1 */
+	struct virtqueue_token token;
 	size_t out_count; /* iovecs the device reads: iov[0 .. out_count) */
 	size_t in_count;  /* iovecs the device writes: iov[out_count .. out_count + in_count) */
 	size_t out_bytes;
@@ -66,19 +87,18 @@ void virtqueue_free(struct virtqueue *queue);
  * ring is broken (now or earlier). Acquires what the driver wrote before it published the index.
  *
  * Never more than virtqueue_size() chains are out at a time, popped and not yet pushed or rewound. A hostile
- * driver may have one head out twice, though: what a device keeps about a chain must not be found by head
- * alone.
+ * driver may have one head out twice, though: two tokens that are out may name one head.
  */
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain);
 
-/* Gives the last `count` popped chains back, as if never popped. None of them may have been pushed. */
-void virtqueue_rewind(struct virtqueue *queue, uint16_t count);
+/* Gives the chain that was popped last back, as if never popped; then that before it is the last one. */
+void virtqueue_rewind(struct virtqueue *queue, const struct virtqueue_token *token);
 
 /*
  * Writes a used element; not visible to the driver before virtqueue_publish(). written: bytes the device
- * wrote into the chain's writable part.
+ * wrote into the chain's writable part, all of which it has written by now.
  */
-void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
+void virtqueue_push(struct virtqueue *queue, const struct virtqueue_token *token, uint32_t written);
 
 /* Publishes all pushed elements with one release store of the used index. */
 void virtqueue_publish(struct virtqueue *queue);
@@ -88,6 +108,28 @@ void virtqueue_publish(struct virtqueue *queue);
  * Returns whether it did, for the device's counters.
  */
 bool virtqueue_complete(struct virtqueue *queue);
+
+/*
+ * The guest memory that the device may write of a chain that is out: *extent is the nth piece of it, in the chain's order,
+ * as it was checked when the chain was popped. False behind the last. They hold all of it, and from the 256th on perhaps
+ * what lies between, be it guest memory or none. A driver that has one head out twice mixes up what is said of its own
+ * memory.
+ */
+bool virtqueue_writable(const struct virtqueue *queue, const struct virtqueue_token *token, uint16_t n,
+			struct virtqueue_extent *extent);
+
+/*
+ * The chains that were taken from this ring, by us and by predecessors, without those that were rewound, and those that a
+ * predecessor left undone and that were not popped again yet. 64 bits, which do not wrap around. A new queue knows as much
+ * of it as the ring says: the base or, with an inflight region, the used index, of 16 bits in a split ring.
+ */
+uint64_t virtqueue_taken(const struct virtqueue *queue);
+
+/*
+ * Before the first pop, for a device that keeps virtqueue_taken() in its state: the queue counts on from there. `taken` is
+ * what was kept last; where the ring stands may be less than 32,768 chains away from that, before it or behind it.
+ */
+void virtqueue_count_on(struct virtqueue *queue, uint64_t taken);
 
 /* Whether another device used this ring before the queue was made: an interrupt of a predecessor's may be missing. */
 bool virtqueue_resumed(const struct virtqueue *queue);

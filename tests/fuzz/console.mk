@@ -22,6 +22,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_console_state/page-virtio \
 	tests/fuzz/corpus/fuzz_console_state/record-serial \
 	tests/fuzz/corpus/fuzz_console_state/record-virtio \
+	tests/fuzz/corpus/fuzz_console_state/record-virtio-behind \
 	tests/fuzz/corpus/fuzz_console_state/version \
 	tests/fuzz/corpus/fuzz_virtio_console/back-pressure \
 	tests/fuzz/corpus/fuzz_virtio_console/broken \

@@ -128,13 +128,13 @@ static void run_queue(struct virtqueue *queue, struct blk_disk *disk, enum host_
 
 		if (step < 0) {
 			require(step == -EPROTO && chain.in_bytes == 0);
-			virtqueue_rewind(queue, 1);
+			virtqueue_rewind(queue, &chain.token);
 			virtqueue_break(queue, "no status");
 			break;
 		}
 		run_request(&request, disk, step, host);
 		require(request.written <= chain.in_bytes);
-		virtqueue_push(queue, request.head, request.written);
+		virtqueue_push(queue, &request.token, request.written);
 	}
 	virtqueue_complete(queue);
 }

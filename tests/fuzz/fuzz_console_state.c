@@ -232,7 +232,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	of_record = (flags & 2) != 0;
 	page_fill(kind);
 	bytes = fuzz_take(&input,
-			  fuzz_take_u16(&input) % (of_record ? sizeof(struct console_record) : sizeof(*page)),
+			  fuzz_take_u16(&input) %
+				  ((of_record ? sizeof(struct console_record) : sizeof(*page)) + 1),
 			  &size);
 	if (size > 0)
 		memcpy(of_record ? (void *)page->device.slots[page->device.commits & 1].record : page, bytes,

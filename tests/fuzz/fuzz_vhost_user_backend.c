@@ -72,7 +72,7 @@ static int device_start_queue(void *device, uint16_t index, struct virtqueue *qu
 	session->queues[index] = queue;
 	/* Serve what is there; the bytes of the ring are zero or what the queue itself wrote. */
 	for (int i = 0; i < 16 && virtqueue_pop(queue, &chain) == 1; i++)
-		virtqueue_push(queue, chain.head, 0);
+		virtqueue_push(queue, &chain.token, 0);
 	virtqueue_complete(queue);
 	return 0;
 }

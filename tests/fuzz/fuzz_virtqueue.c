@@ -58,17 +58,36 @@ static bool lies_in_memory(const struct iovec *iov)
 	return false;
 }
 
-static void check_chain(uint16_t size)
+/* What may be written lies in guest memory, and is as much as the iovecs say; of a very long chain it may be more. */
+static void check_extents(const struct virtqueue *queue, const struct virtqueue_token *token, size_t in_bytes)
+{
+	struct virtqueue_extent extent;
+	size_t bytes = 0;
+	uint16_t n = 0;
+
+	for (; virtqueue_writable(queue, token, n, &extent); n++) {
+		check(extent.size > 0 &&
+		      guest_memory_translate(&memory, extent.address, &(uint64_t){0}) != NULL);
+		check(guest_memory_translate(&memory, extent.address + extent.size - 1, &(uint64_t){0}) !=
+		      NULL);
+		bytes += extent.size;
+	}
+	check(n <= VIRTQUEUE_EXTENTS_MAX && (bytes == in_bytes || n == VIRTQUEUE_EXTENTS_MAX));
+}
+
+static void check_chain(const struct virtqueue *queue, uint64_t number)
 {
 	size_t out_bytes = 0, in_bytes = 0;
 
-	check(chain.head < size && chain.slots == 1);
+	check(chain.token.number == number && virtqueue_taken(queue) == number + 1);
+	check(chain.token.head < virtqueue_size(queue) && chain.token.length == 1);
 	check(chain.out_count + chain.in_count <= VIRTQUEUE_IOV_MAX);
 	for (size_t i = 0; i < chain.out_count + chain.in_count; i++) {
 		check(chain.iov[i].iov_len > 0 && lies_in_memory(&chain.iov[i]));
 		*(i < chain.out_count ? &out_bytes : &in_bytes) += chain.iov[i].iov_len;
 	}
 	check(out_bytes == chain.out_bytes && in_bytes == chain.in_bytes);
+	check_extents(queue, &chain.token, in_bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -77,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct virtqueue *queue;
 	uint8_t actions[8];
 	uint16_t in_flight = 0;
+	uint64_t number;
 	int result = 0;
 
 	if (size < 12)
@@ -96,6 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	setup.available_ring = guest_memory_range(&memory, AVAILABLE, 6u + 2u * setup.size);
 	setup.used_ring = guest_memory_range(&memory, USED, 6u + 8u * setup.size);
 	check(virtqueue_new(&setup, &queue) == 0);
+	number = virtqueue_taken(queue);
+	check(number == setup.next_available);
 
 	for (unsigned i = 0; i < POPS_MAX; i++) {
 		uint8_t action = actions[i % sizeof(actions)];
@@ -104,20 +126,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		result = virtqueue_pop(queue, &chain);
 		if (result <= 0)
 			break;
-		check_chain(setup.size);
+		check_chain(queue, number++);
 		in_flight++;
 		check(in_flight <= setup.size);
 		virtqueue_chain_read(&chain, action, bytes, sizeof(bytes));
 		if (action & 1) {
 			/* This may rewrite the rings themselves: a driver that offers them as buffers. */
 			virtqueue_chain_write(&chain, action & 6, bytes, sizeof(bytes));
-			virtqueue_push(queue, chain.head, (uint32_t)chain.in_bytes);
+			virtqueue_push(queue, &chain.token, (uint32_t)chain.in_bytes);
 			in_flight--;
 		}
 		if (action & 8)
 			virtqueue_complete(queue);
-		if ((action & 16) && in_flight > 0 && i % 3 == 0) {
-			virtqueue_rewind(queue, 1);
+		if ((action & 17) == 16 && i % 3 == 0) {
+			virtqueue_rewind(queue, &chain.token);
+			number--;
 			in_flight--;
 		}
 		if (action & 32)

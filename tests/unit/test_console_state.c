@@ -75,8 +75,9 @@ STEP_WRAP(ssize_t, write, true, (int fd, const void *data, size_t size), (fd, da
 STEP_WRAP(ssize_t, sendmsg, false, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
 STEP_WRAP_VOID(console_state_commit, false, (struct console_state * state), (state))
 STEP_WRAP_VOID(console_state_written, true, (struct console_state * state, uint64_t start), (state, start))
-STEP_WRAP_VOID(virtqueue_push, false, (struct virtqueue * queue, uint16_t head, uint32_t written),
-	       (queue, head, written))
+STEP_WRAP_VOID(virtqueue_push, false,
+	       (struct virtqueue * queue, const struct virtqueue_token *token, uint32_t written),
+	       (queue, token, written))
 STEP_WRAP_VOID(virtqueue_publish, false, (struct virtqueue * queue), (queue))
 
 /* --- The process --- */
@@ -640,11 +641,28 @@ static void driver_offer(struct bench *bench, unsigned queue, uint16_t index, ui
 	eventfd_write(bench->kicks[queue], 1);
 }
 
-/* Input of the host's into buffers of all sizes, and the same bytes out again. */
-static bool virtio_echoes(long kill_at)
+/* Chains that are in the output, as its state has it. */
+static uint64_t virtio_transmitted(const struct bench *bench)
 {
+	const struct device_state_slot *slot;
+	struct console_record record;
+	struct console_page *left;
+	void *mapping;
+
+	assert_int_equal(state_page_map(bench->page_fd, &mapping), 0);
+	left = mapping;
+	slot = &left->device.slots[left->device.commits & 1];
+	memcpy(&record, slot->record, sizeof(record));
+	state_page_unmap(left);
+	return record.transmit_next;
+}
+
+/* Input of the host's into buffers of all sizes, and the same bytes out again. start: the rings' indices, as they begin. */
+static bool virtio_echoes_from(long kill_at, uint16_t start)
+{
+	uint16_t offered = start, taken = start, written = start;
 	unsigned sent = 0, input = 0, echoed = 0;
-	uint16_t offered = 0, taken = 0, written = 0;
+	uint64_t transmitted;
 	struct bench bench;
 
 	bench_open(&bench, CONSOLE_KIND_VIRTIO, kill_at);
@@ -654,7 +672,11 @@ static bool virtio_echoes(long kill_at)
 	for (unsigned i = 0; i < VIRTIO_CONSOLE_QUEUES; i++)
 		bench.kicks[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	bench.call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	for (; offered < RING_SIZE; offered++)
+	for (unsigned i = 0; i < VIRTIO_CONSOLE_QUEUES; i++) {
+		driver_available(&bench, i)->idx = start;
+		((struct virtq_used *)(bench.memory + RING(i) + USED))->idx = start;
+	}
+	for (; (uint16_t)(offered - start) < RING_SIZE; offered++)
 		driver_offer(&bench, 0, offered, VIRTQ_DESC_F_WRITE, 1 + offered % CHAIN_BYTES);
 	process_start(&bench, false);
 	/* Whether it got through is seen by driver_wait(). */
@@ -693,6 +715,11 @@ static bool virtio_echoes(long kill_at)
 			driver_wait(&bench);
 	}
 	expect_output(&bench, BYTES, driver_follow);
+	/* Across the index's wrap-around, and through each successor. */
+	transmitted = (uint64_t)start + (uint16_t)(written - start);
+	if (virtio_transmitted(&bench) != transmitted)
+		fail_msg("killed at %ld: counted %llu of %llu", kill_at,
+			 (unsigned long long)virtio_transmitted(&bench), (unsigned long long)transmitted);
 	bench_close(&bench);
 	munmap(bench.memory, MEMORY_SIZE);
 	close(bench.memory_fd);
@@ -700,6 +727,16 @@ static bool virtio_echoes(long kill_at)
 	for (unsigned i = 0; i < VIRTIO_CONSOLE_QUEUES; i++)
 		close(bench.kicks[i]);
 	return bench.deaths > 0;
+}
+
+static bool virtio_echoes(long kill_at)
+{
+	return virtio_echoes_from(kill_at, 0);
+}
+
+static bool virtio_echoes_across(long kill_at)
+{
+	return virtio_echoes_from(kill_at, 65533);
 }
 
 /* From the first step to one that is not reached any more. */
@@ -737,6 +774,12 @@ static void killed_virtio_loses_nothing(void **state)
 {
 	(void)state;
 	each_step(virtio_echoes, 50);
+}
+
+static void killed_virtio_counts_on(void **state)
+{
+	(void)state;
+	each_step(virtio_echoes_across, 50);
 }
 
 /* --- Pages --- */
@@ -900,6 +943,8 @@ static void hostile_pages_are_refused(void **state)
 
 	REFUSED(page->device.format = 0);
 	REFUSED(page->device.version = CONSOLE_STATE_VERSION + 1);
+	/* One whose chains were counted in 16 bits. */
+	REFUSED(page->device.version = 1);
 	REFUSED(page->device.kind = CONSOLE_KIND_VIRTIO);
 	REFUSED(page->device.kind = 0xffffffff);
 	REFUSED(page->output_start = 7);
@@ -922,6 +967,8 @@ static void hostile_pages_are_refused(void **state)
 	REFUSED(committed()->receive_running = 2);
 	REFUSED(committed()->receive_pending = 6);
 	REFUSED(committed()->receive_pending = UINT32_MAX);
+	REFUSED(committed()->transmit_next = UINT64_MAX / 2 + 1);
+	REFUSED(committed()->receive_next = UINT64_MAX);
 	REFUSED(committed()->uart.ier = 0x10);
 	REFUSED(committed()->uart.fcr = 0x02);
 	REFUSED(committed()->uart.fcr = 0xc0);
@@ -972,6 +1019,7 @@ int main(void)
 		cmocka_unit_test(killed_serial_writes_a_file_once),
 		cmocka_unit_test(killed_serial_writes_changing_files_once),
 		cmocka_unit_test(killed_virtio_loses_nothing),
+		cmocka_unit_test(killed_virtio_counts_on),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

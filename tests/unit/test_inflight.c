@@ -80,7 +80,7 @@ struct machine {
 	struct virtqueue *queue;
 	unsigned executed[TOTAL];
 	unsigned highest; /* request that was ever popped, + 1 */
-	uint16_t pending[SIZE];
+	struct virtqueue_token pending[SIZE];
 	unsigned pending_numbers[SIZE];
 	unsigned pending_count;
 };
@@ -211,7 +211,7 @@ static void device_pop(void)
 		number = ~number;
 		assert_int_equal(virtqueue_chain_write(&chain, 0, &number, 8), 8);
 		machine.pending_numbers[machine.pending_count] = last;
-		machine.pending[machine.pending_count++] = chain.head;
+		machine.pending[machine.pending_count++] = chain.token;
 	}
 }
 
@@ -221,7 +221,7 @@ static void device_complete(bool all)
 	unsigned keep = all ? 0 : 1;
 
 	while (machine.pending_count > keep)
-		virtqueue_push(machine.queue, machine.pending[--machine.pending_count], 8);
+		virtqueue_push(machine.queue, &machine.pending[--machine.pending_count], 8);
 	virtqueue_complete(machine.queue);
 }
 
@@ -463,7 +463,7 @@ static void expect_unfinished(struct virtqueue *queue, unsigned without)
 			continue;
 		assert_true(virtqueue_ready(queue));
 		assert_int_equal(virtqueue_pop(queue, &chain), 1);
-		assert_int_equal(chain.head, order[i]);
+		assert_int_equal(chain.token.head, order[i]);
 	}
 	assert_false(virtqueue_ready(queue));
 	assert_int_equal(virtqueue_pop(queue, &chain), 0);
@@ -547,6 +547,7 @@ static void exactly_the_last_batch_is_cleared(void **state)
 static void new_chains_are_numbered_above_all_others(void **state)
 {
 	static struct virtqueue_chain chain;
+	struct virtqueue_token tokens[CHAINS];
 	struct virtqueue *queue;
 
 	(void)state;
@@ -556,20 +557,31 @@ static void new_chains_are_numbered_above_all_others(void **state)
 	machine.available->idx = 15;
 	machine.available->ring[14 % SIZE] = order[7];
 	assert_int_equal(queue_over(7, &queue), 0);
-	for (unsigned i = 0; i < CHAINS; i++)
+	for (unsigned i = 0; i < CHAINS; i++) {
 		assert_int_equal(virtqueue_pop(queue, &chain), 1);
-	assert_int_equal(chain.head, order[7]);
+		/* One count for those that were left undone and new ones. */
+		assert_true(chain.token.number == 7 + i);
+		assert_true(virtqueue_taken(queue) == 8 + i);
+		tokens[i] = chain.token;
+	}
+	assert_int_equal(chain.token.head, order[7]);
 	assert_int_equal(machine.region->entries[order[7]].counter, 5001);
 	assert_int_equal(machine.region->entries[order[7]].inflight, 1);
 	/* Given back untouched: as if it had not been taken; and one of the predecessor's after it. */
-	virtqueue_rewind(queue, 2);
+	machine.available->ring[14 % SIZE] = order[3]; /* whatever stands in the ring by now */
+	virtqueue_rewind(queue, &tokens[7]);
+	machine.available->ring[14 % SIZE] = order[7];
+	assert_true(virtqueue_taken(queue) == 14);
+	assert_int_equal(machine.region->entries[order[3]].inflight, 1);
+	virtqueue_rewind(queue, &tokens[6]);
+	assert_true(virtqueue_taken(queue) == 13);
 	assert_int_equal(machine.region->entries[order[7]].inflight, 0);
 	assert_int_equal(machine.region->entries[order[6]].inflight, 1);
 	assert_int_equal(virtqueue_next_available(queue), 14);
 	assert_int_equal(virtqueue_pop(queue, &chain), 1);
-	assert_int_equal(chain.head, order[6]);
+	assert_int_equal(chain.token.head, order[6]);
 	assert_int_equal(virtqueue_pop(queue, &chain), 1);
-	assert_int_equal(chain.head, order[7]);
+	assert_int_equal(chain.token.head, order[7]);
 	assert_int_equal(machine.region->entries[order[7]].counter, 5002);
 	virtqueue_free(queue);
 	/* With chains under way the region stays as it is. */
@@ -588,7 +600,7 @@ static void a_broken_ring_keeps_its_log(void **state)
 	assert_int_equal(queue_over(7, &queue), 0);
 	assert_int_equal(virtqueue_pop(queue, &chain), 1);
 	virtqueue_break(queue, "for a test");
-	virtqueue_push(queue, chain.head, 0);
+	virtqueue_push(queue, &chain.token, 0);
 	virtqueue_complete(queue);
 	virtqueue_free(queue);
 	assert_int_equal(queue_over(7, &queue), 0);
@@ -610,7 +622,7 @@ static void a_batch_is_bounded(void **state)
 	for (unsigned i = 0; i < 5 * SIZE; i++) {
 		machine.available->idx = (uint16_t)(i + 1);
 		assert_int_equal(virtqueue_pop(queue, &chain), 1);
-		virtqueue_push(queue, chain.head, 0);
+		virtqueue_push(queue, &chain.token, 0);
 	}
 	virtqueue_publish(queue);
 	assert_int_equal(machine.used->idx, 5 * SIZE);
@@ -737,8 +749,8 @@ static void random_regions_do_no_harm(void **state)
 			continue;
 		accepted++;
 		for (unsigned n = 0; n < 3 * SIZE && virtqueue_pop(queue, &chain) == 1; n++) {
-			assert_true(chain.head < SIZE);
-			virtqueue_push(queue, chain.head, 0);
+			assert_true(chain.token.head < SIZE);
+			virtqueue_push(queue, &chain.token, 0);
 			if (n % 3 == 0)
 				virtqueue_publish(queue);
 		}

@@ -429,7 +429,7 @@ static void a_session_from_hello_to_the_end(void **state)
 	available->idx = 1;
 	assert_int_equal(virtqueue_pop(fixture->queues[1], &chain), 1);
 	assert_memory_equal((char *)chain.iov[0].iov_base, "last", 4);
-	virtqueue_push(fixture->queues[1], chain.head, 0);
+	virtqueue_push(fixture->queues[1], &chain.token, 0);
 	virtqueue_publish(fixture->queues[1]);
 
 	request(fixture, VHOST_USER_GET_VRING_BASE, 0, &vring, sizeof(vring), NULL, 0);
@@ -1063,8 +1063,8 @@ static void the_inflight_region_comes_and_goes(void **state)
 	assert_int_equal(fixture->starts[1], 1);
 	assert_int_equal(virtqueue_next_available(fixture->queues[1]), 41);
 	assert_int_equal(virtqueue_pop(fixture->queues[1], &chain), 1);
-	assert_int_equal(chain.head, 3);
-	virtqueue_push(fixture->queues[1], 3, 0);
+	assert_int_equal(chain.token.head, 3);
+	virtqueue_push(fixture->queues[1], &chain.token, 0);
 	virtqueue_publish(fixture->queues[1]);
 	assert_int_equal(parts->entries[3].inflight, 0);
 	assert_int_equal(parts->used_idx, 41);
@@ -1243,7 +1243,7 @@ static void a_ring_larger_than_the_region_is_served(void **state)
 	assert_non_null(strstr(records.last, "queue-size=1024"));
 
 	assert_int_equal(virtqueue_pop(fixture->queues[1], &chain), 1);
-	virtqueue_push(fixture->queues[1], chain.head, 0);
+	virtqueue_push(fixture->queues[1], &chain.token, 0);
 	virtqueue_publish(fixture->queues[1]);
 	request(fixture, VHOST_USER_GET_VRING_BASE, 0, &vring, sizeof(vring), NULL, 0);
 	assert_int_equal(receive_reply(fixture, VHOST_USER_GET_VRING_BASE, &vring, sizeof(vring)), 8);

@@ -311,8 +311,8 @@ static void chains_are_out_then_in(void **state)
 	driver_offer(&driver, 5);
 	assert_true(virtqueue_ready(driver.queue));
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-	assert_int_equal(chain.head, 5);
-	assert_int_equal(chain.slots, 1);
+	assert_int_equal(chain.token.head, 5);
+	assert_int_equal(chain.token.length, 1);
 	assert_int_equal(chain.out_count, 2);
 	assert_int_equal(chain.in_count, 1);
 	assert_int_equal(chain.out_bytes, 7);
@@ -326,7 +326,7 @@ static void chains_are_out_then_in(void **state)
 	assert_memory_equal((char *)driver_at(&driver, DATA + 0x206), "xy", 2);
 	assert_int_equal(*((char *)driver_at(&driver, DATA + 0x208)), 0);
 
-	virtqueue_push(driver.queue, chain.head, 8);
+	virtqueue_push(driver.queue, &chain.token, 8);
 	assert_int_equal(driver.used->idx, 0);
 	virtqueue_complete(driver.queue);
 	assert_int_equal(driver.used->idx, 1);
@@ -383,8 +383,8 @@ static void indexes_wrap_around(void **state)
 		}
 		for (uint16_t i = 0; i < batch; i++) {
 			assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-			assert_int_equal(chain.head, i);
-			virtqueue_push(driver.queue, chain.head, round);
+			assert_int_equal(chain.token.head, i);
+			virtqueue_push(driver.queue, &chain.token, round);
 		}
 		assert_int_equal(virtqueue_pop(driver.queue, &chain), 0);
 		virtqueue_publish(driver.queue);
@@ -408,13 +408,13 @@ static void a_successor_goes_on_where_the_ring_stands(void **state)
 		driver_offer(&driver, i);
 	}
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-	virtqueue_push(driver.queue, chain.head, 0);
+	virtqueue_push(driver.queue, &chain.token, 0);
 	virtqueue_complete(driver.queue);
 	virtqueue_free(driver.queue);
 	driver_make_queue(&driver, 0, 1);
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-	assert_int_equal(chain.head, 1);
-	virtqueue_push(driver.queue, chain.head, 0);
+	assert_int_equal(chain.token.head, 1);
+	virtqueue_push(driver.queue, &chain.token, 0);
 	virtqueue_publish(driver.queue);
 	assert_int_equal(driver.used->idx, 2);
 	driver_stop(&driver);
@@ -422,6 +422,7 @@ static void a_successor_goes_on_where_the_ring_stands(void **state)
 
 static void rewound_chains_come_again(void **state)
 {
+	struct virtqueue_token tokens[4];
 	struct driver driver;
 
 	(void)state;
@@ -430,15 +431,18 @@ static void rewound_chains_come_again(void **state)
 		driver_set(&driver, i, DATA, 1, 0, 0);
 		driver_offer(&driver, i);
 	}
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+		tokens[i] = chain.token;
+	}
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 0);
-	virtqueue_rewind(driver.queue, 3);
+	for (int i = 3; i > 0; i--)
+		virtqueue_rewind(driver.queue, &tokens[i]);
 	assert_int_equal(virtqueue_next_available(driver.queue), 65535);
 	assert_true(virtqueue_ready(driver.queue));
 	for (uint16_t i = 1; i < 4; i++) {
 		assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-		assert_int_equal(chain.head, i);
+		assert_int_equal(chain.token.head, i);
 	}
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 0);
 	driver_stop(&driver);
@@ -475,7 +479,7 @@ static void indirect_tables_are_followed(void **state)
 		table_set(&driver, tables[i], 1, DATA + 6, 4, VIRTQ_DESC_F_WRITE, 0);
 		driver_offer(&driver, 3);
 		assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-		assert_int_equal(chain.head, 3);
+		assert_int_equal(chain.token.head, 3);
 		assert_int_equal(chain.out_count, 3);
 		assert_int_equal(chain.in_count, 1);
 		assert_int_equal(chain.out_bytes, 6);
@@ -499,6 +503,179 @@ static void indirect_tables_may_be_longer_than_the_queue(void **state)
 	driver_offer(&driver, 0);
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
 	assert_int_equal(chain.out_count, VIRTQUEUE_IOV_MAX);
+	driver_stop(&driver);
+}
+
+/* --- What is known of a chain that is out --- */
+
+/* Numbers of 64 bits, each once, whichever chains are given back first; a rewound chain has its number again. */
+static void chains_are_counted(void **state)
+{
+	struct virtqueue_token kept;
+	struct driver driver;
+
+	(void)state;
+	driver_start(&driver, 4, 0, 65534);
+	for (uint16_t i = 0; i < 4; i++)
+		driver_set(&driver, i, DATA, 1, 0, 0);
+	assert_true(virtqueue_taken(driver.queue) == 65534);
+	driver_offer(&driver, 3);
+	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+	kept = chain.token;
+	for (uint64_t number = 65535; number < 200000; number++) {
+		driver_offer(&driver, (uint16_t)(number % 3));
+		assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+		assert_true(chain.token.number == number);
+		assert_int_equal(chain.token.head, number % 3);
+		assert_int_equal(chain.token.length, 1);
+		assert_true(chain.token.wrap_counter);
+		assert_true(virtqueue_taken(driver.queue) == number + 1);
+		virtqueue_rewind(driver.queue, &chain.token);
+		assert_true(virtqueue_taken(driver.queue) == number);
+		assert_int_equal(virtqueue_next_available(driver.queue), (uint16_t)number);
+		assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+		assert_true(chain.token.number == number);
+		virtqueue_push(driver.queue, &chain.token, 0);
+		virtqueue_publish(driver.queue);
+	}
+	assert_true(kept.number == 65534);
+	virtqueue_push(driver.queue, &kept, 7);
+	virtqueue_publish(driver.queue);
+	assert_int_equal(driver.used->ring[(uint16_t)(driver.used->idx - 1) % 4].id, 3);
+	driver_stop(&driver);
+}
+
+/* A successor's queue knows 16 bits from the ring, and the rest from what its device kept. */
+static void a_successor_counts_on(void **state)
+{
+	static const struct {
+		uint64_t kept;
+		uint16_t base;
+		uint64_t taken;
+	} cases[] = {
+		{0, 0, 0},
+		{0, 40000, 40000},
+		{1, 0, 0},
+		{5, 65535, 65535}, /* not before the first of all */
+		{65536, 0, 65536},
+		{65536, 65535, 65535},
+		{65535, 0, 65536},
+		{0x123450001, 0, 0x123450000},
+		{0x123450000, 0xffff, 0x12344ffff},
+		{0x12344ffff, 3, 0x123450003},
+		{0x123450000, 0x7fff, 0x123457fff},
+		{0x123450000, 0x8001, 0x123448001},
+		{UINT64_MAX / 2, 0xfffe, UINT64_MAX / 2 - 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct driver driver;
+
+		driver_start(&driver, 4, 0, cases[i].base);
+		virtqueue_count_on(driver.queue, cases[i].kept);
+		if (virtqueue_taken(driver.queue) != cases[i].taken)
+			fail_msg("case %zu: %llu", i, (unsigned long long)virtqueue_taken(driver.queue));
+		assert_int_equal(virtqueue_next_available(driver.queue), cases[i].base);
+		driver_set(&driver, 2, DATA, 1, 0, 0);
+		driver_offer(&driver, 2);
+		assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+		assert_true(chain.token.number == cases[i].taken);
+		assert_int_equal(virtqueue_pop(driver.queue, &chain), 0);
+		driver_stop(&driver);
+	}
+}
+
+static void expect_extent(const struct driver *driver, const struct virtqueue_token *token, uint16_t n,
+			  uint64_t address, uint64_t size)
+{
+	struct virtqueue_extent extent = {0};
+
+	assert_true(virtqueue_writable(driver->queue, token, n, &extent));
+	assert_true(extent.address == address);
+	assert_true(extent.size == size);
+}
+
+static void expect_extents(const struct driver *driver, const struct virtqueue_token *token, uint16_t count)
+{
+	struct virtqueue_extent extent;
+
+	assert_false(virtqueue_writable(driver->queue, token, count, &extent));
+	assert_false(virtqueue_writable(driver->queue, token, UINT16_MAX, &extent));
+}
+
+/* Each piece of guest memory that the device may write, and nothing else, for as long as the chain is out. */
+static void what_may_be_written_is_known(void **state)
+{
+	struct virtqueue_token first, second;
+	struct driver driver;
+
+	(void)state;
+	driver_start(&driver, 16, VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC), 0);
+	/* Out, nothing, across the border of two regions, nothing, in. */
+	driver_set(&driver, 5, DATA, 4, VIRTQ_DESC_F_NEXT, 6);
+	driver_set(&driver, 6, DATA, 0, VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE, 7);
+	driver_set(&driver, 7, REGION - 3, 8, VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE, 8);
+	driver_set(&driver, 8, 0, 0, VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE, 9);
+	driver_set(&driver, 9, DATA + 0x200, 1, VIRTQ_DESC_F_WRITE, 0);
+	driver_offer(&driver, 5);
+	/* Of more pieces than lie together, in a table. */
+	driver_set(&driver, 4, TABLE, 9 * 16, VIRTQ_DESC_F_INDIRECT, 0);
+	for (uint32_t i = 0; i < 9; i++)
+		table_set(&driver, TABLE, i, DATA + 32 * i, 1 + i,
+			  i < 8 ? VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE : VIRTQ_DESC_F_WRITE,
+			  (uint16_t)(i + 1));
+	driver_offer(&driver, 4);
+	driver_set(&driver, 3, DATA, 1, 0, 0);
+	driver_offer(&driver, 3);
+	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+	first = chain.token;
+	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+	second = chain.token;
+	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+	expect_extents(&driver, &chain.token, 0);
+	/* What the driver writes there now is none of ours. */
+	memset(driver.descriptors, 0xff, 16 * sizeof(driver.descriptors[0]));
+	memset(driver_at(&driver, TABLE), 0xff, 9 * 16);
+	expect_extent(&driver, &first, 0, REGION - 3, 8);
+	expect_extent(&driver, &first, 1, DATA + 0x200, 1);
+	expect_extents(&driver, &first, 2);
+	for (uint16_t i = 0; i < 9; i++)
+		expect_extent(&driver, &second, i, DATA + 32 * i, 1 + i);
+	expect_extents(&driver, &second, 9);
+	virtqueue_push(driver.queue, &second, 0);
+	expect_extent(&driver, &first, 1, DATA + 0x200, 1);
+	driver_stop(&driver);
+}
+
+/* The longest chain there is: what is beyond the room for extents lies within the last of them. */
+static void no_extent_is_left_out(void **state)
+{
+	const uint16_t last = VIRTQUEUE_EXTENTS_MAX - 1;
+	struct driver driver;
+
+	(void)state;
+	driver_start(&driver, 4, VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC), 0);
+	for (uint16_t head = 0; head < 4; head++)
+		driver_set(&driver, head, TABLE, VIRTQUEUE_IOV_MAX * 16, VIRTQ_DESC_F_INDIRECT, 0);
+	/* The lowest and the highest of those beyond are in their midst. */
+	for (uint32_t i = 0; i < VIRTQUEUE_IOV_MAX; i++)
+		table_set(&driver, TABLE, i,
+			  i == 600   ? DATA
+			  : i == 601 ? DATA + 0x900
+			  : i < last ? DATA + i
+				     : DATA + 0x400 + i % 16,
+			  2, VIRTQ_DESC_F_WRITE | (i + 1 < VIRTQUEUE_IOV_MAX ? VIRTQ_DESC_F_NEXT : 0),
+			  (uint16_t)(i + 1));
+	for (uint16_t head = 0; head < 4; head++) {
+		driver_offer(&driver, head);
+		assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+		assert_int_equal(chain.in_count, VIRTQUEUE_IOV_MAX);
+		for (uint16_t i = 0; i < last; i++)
+			expect_extent(&driver, &chain.token, i, DATA + i, 2);
+		expect_extent(&driver, &chain.token, last, DATA, 0x902);
+		expect_extents(&driver, &chain.token, VIRTQUEUE_EXTENTS_MAX);
+	}
 	driver_stop(&driver);
 }
 
@@ -750,6 +927,7 @@ static void a_chain_ends_below_4_gib(void **state)
 
 static void what_was_done_before_a_violation_stays_done(void **state)
 {
+	struct virtqueue_token first;
 	struct driver driver;
 
 	(void)state;
@@ -759,13 +937,14 @@ static void what_was_done_before_a_violation_stays_done(void **state)
 		driver_offer(&driver, i);
 	}
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
+	first = chain.token;
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-	virtqueue_push(driver.queue, 0, 1);
+	virtqueue_push(driver.queue, &first, 1);
 	virtqueue_break(driver.queue, "a request is nonsense");
 	virtqueue_break(driver.queue, "something that follows from it");
 	assert_string_equal(virtqueue_broken(driver.queue), "a request is nonsense");
 	/* The second comes too late. */
-	virtqueue_push(driver.queue, 1, 1);
+	virtqueue_push(driver.queue, &chain.token, 1);
 	virtqueue_complete(driver.queue);
 	assert_int_equal(driver.used->idx, 1);
 	driver_stop(&driver);
@@ -782,9 +961,9 @@ static void no_more_chains_are_out_than_descriptors_exist(void **state)
 		driver_offer(&driver, 0);
 		assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
 	}
-	virtqueue_rewind(driver.queue, 1);
+	virtqueue_rewind(driver.queue, &chain.token);
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-	virtqueue_push(driver.queue, 0, 0);
+	virtqueue_push(driver.queue, &chain.token, 0);
 	driver_offer(&driver, 0);
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
 	driver_offer(&driver, 0);
@@ -869,7 +1048,7 @@ static void descriptors_are_read_once(void **state)
 				bytes += chain.iov[i].iov_len;
 			}
 			assert_int_equal(bytes, chain.out_bytes);
-			virtqueue_push(driver.queue, chain.head, 0);
+			virtqueue_push(driver.queue, &chain.token, 0);
 			virtqueue_publish(driver.queue);
 			continue;
 		}
@@ -896,7 +1075,7 @@ static void interrupts_follow_the_flag(void **state)
 	driver.available->flags = VIRTQ_AVAIL_F_NO_INTERRUPT;
 	driver_offer(&driver, 0);
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-	virtqueue_push(driver.queue, 0, 0);
+	virtqueue_push(driver.queue, &chain.token, 0);
 	assert_false(virtqueue_complete(driver.queue));
 	assert_false(driver_was_called(&driver));
 	driver.available->flags = 0;
@@ -905,7 +1084,7 @@ static void interrupts_follow_the_flag(void **state)
 	assert_false(driver_was_called(&driver));
 	driver_offer(&driver, 0);
 	assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-	virtqueue_push(driver.queue, 0, 0);
+	virtqueue_push(driver.queue, &chain.token, 0);
 	assert_true(virtqueue_complete(driver.queue));
 	assert_true(driver_was_called(&driver));
 	virtqueue_interrupt(driver.queue);
@@ -932,7 +1111,7 @@ static void interrupts_follow_the_event_index(void **state)
 					driver_set(&driver, i, DATA, 1, 0, 0);
 					driver_offer(&driver, i);
 					assert_int_equal(virtqueue_pop(driver.queue, &chain), 1);
-					virtqueue_push(driver.queue, i, 0);
+					virtqueue_push(driver.queue, &chain.token, 0);
 					/* Published in two steps, judged as one. */
 					if (i == 0)
 						virtqueue_publish(driver.queue);
@@ -1037,6 +1216,10 @@ int main(void)
 		cmocka_unit_test(indexes_wrap_around),
 		cmocka_unit_test(a_successor_goes_on_where_the_ring_stands),
 		cmocka_unit_test(rewound_chains_come_again),
+		cmocka_unit_test(chains_are_counted),
+		cmocka_unit_test(a_successor_counts_on),
+		cmocka_unit_test(what_may_be_written_is_known),
+		cmocka_unit_test(no_extent_is_left_out),
 		cmocka_unit_test(indirect_tables_are_followed),
 		cmocka_unit_test(indirect_tables_may_be_longer_than_the_queue),
 		cmocka_unit_test(violations_break_the_queue_for_good),

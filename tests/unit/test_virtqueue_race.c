@@ -314,7 +314,7 @@ static void one_chain(uint16_t index)
 static void pop(uint16_t index)
 {
 	assert_int_equal(virtqueue_pop(shared.queue, &chain), 1);
-	assert_int_equal(chain.head, race_head(index));
+	assert_int_equal(chain.token.head, race_head(index));
 }
 
 /* A chain offered while the device goes to sleep is seen by it, or it is kicked. */
@@ -339,7 +339,7 @@ static bool kick_device(uint16_t index)
 static void kick_finish(uint16_t index)
 {
 	pop(index);
-	virtqueue_push(shared.queue, chain.head, 0);
+	virtqueue_push(shared.queue, &chain.token, 0);
 	virtqueue_publish(shared.queue);
 }
 
@@ -357,7 +357,7 @@ static void interrupt_prepare(uint16_t index)
 	driver_disable_interrupts();
 	driver_offer(index, race_head(index));
 	pop(index);
-	virtqueue_push(shared.queue, chain.head, 0);
+	virtqueue_push(shared.queue, &chain.token, 0);
 }
 
 static bool interrupt_driver(uint16_t index)
@@ -402,7 +402,7 @@ static bool used_driver(uint16_t index)
 
 static bool used_device(uint16_t index)
 {
-	virtqueue_push(shared.queue, chain.head, index + 1u);
+	virtqueue_push(shared.queue, &chain.token, index + 1u);
 	virtqueue_publish(shared.queue);
 	return false;
 }
@@ -432,13 +432,13 @@ static bool available_device(uint16_t index)
 
 	for (unsigned looks = 0; (result = virtqueue_pop(shared.queue, &chain)) == 0;)
 		look_again(&looks);
-	return result == 1 && chain.head == race_head(index);
+	return result == 1 && chain.token.head == race_head(index);
 }
 
 static void available_finish(uint16_t index)
 {
 	(void)index;
-	virtqueue_push(shared.queue, chain.head, 0);
+	virtqueue_push(shared.queue, &chain.token, 0);
 	virtqueue_publish(shared.queue);
 }
 
@@ -564,12 +564,12 @@ static void device_work(uint64_t *request)
 	while ((result = virtqueue_pop(shared.queue, &chain)) == 1) {
 		uint64_t word = 0, answer = ~*request;
 
-		if (chain.head != 2 * request_slot(*request))
+		if (chain.token.head != 2 * request_slot(*request))
 			go_wrong("an available entry was read before it was there");
 		if (virtqueue_chain_read(&chain, 0, &word, sizeof(word)) != sizeof(word) || word != *request)
 			go_wrong("a request was read before it was there");
 		virtqueue_chain_write(&chain, 0, &answer, sizeof(answer));
-		virtqueue_push(shared.queue, chain.head, (uint32_t)*request);
+		virtqueue_push(shared.queue, &chain.token, (uint32_t)*request);
 		/* One by one, or in batches. */
 		if (*request % 8 < 5)
 			virtqueue_complete(shared.queue);
