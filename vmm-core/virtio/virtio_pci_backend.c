@@ -115,7 +115,7 @@ int virtio_config_fetch(struct virtio_pci *device)
 
 	if (device->config_size == 0 || state == DEVICE_LINK_FAILED)
 		return 0;
-	if (state == DEVICE_LINK_LOST)
+	if (device_link_waits(state))
 		return -ENOTCONN;
 	if (device->undertaker)
 		return 0;
@@ -152,7 +152,7 @@ int virtio_config_write(struct virtio_pci *device, uint64_t offset, const void *
 
 	if (device->config_size == 0 || offset + size > device->config_size || state == DEVICE_LINK_FAILED)
 		return 0;
-	if (state == DEVICE_LINK_LOST)
+	if (device_link_waits(state))
 		return -ENOTCONN;
 	device->doing = "its configuration cannot be written";
 	/* There is nobody whose setting it could be, nor a character's host. */
@@ -276,7 +276,7 @@ static int link_handshake(void *owner, int wire_fd, const char **doing)
 		close(wire_fd);
 		return result;
 	}
-	successor->undertaker = device->link.undertaker;
+	successor->undertaker = device->link.wire.undertaker;
 	successor->offered = virtio_features_offered(device, successor->frontend);
 	/* Behind those who began before the link was lost. */
 	pthread_mutex_lock(&device->lock);

@@ -127,7 +127,7 @@ static int rings_start(struct virtio_pci *device)
 {
 	int result;
 
-	if (device_link_state(&device->link) == DEVICE_LINK_LOST)
+	if (device_link_waits(device_link_state(&device->link)))
 		return -ENOTCONN;
 	device->touched = true;
 	result = virtio_backend_set_up(device, device->frontend, &device->doing);
@@ -155,7 +155,7 @@ static int rings_stop(struct virtio_pci *device, bool halt)
 			continue;
 		/* Also when nobody is there: what was accepted may still be written into the guest's memory
 		 * by a process that is about to end. A successor comes when it has ended. */
-		if (state == DEVICE_LINK_LOST)
+		if (device_link_waits(state))
 			return -ENOTCONN;
 		device->doing = "the queues cannot be stopped";
 		base = ring_base(device, queue);
@@ -186,7 +186,7 @@ static int rings_go_on(struct virtio_pci *device)
 
 		if (!queue->halted)
 			continue;
-		if (state == DEVICE_LINK_LOST)
+		if (device_link_waits(state))
 			return -ENOTCONN;
 		device->doing = "the queues cannot go on";
 		/* The one that comes after all finds them running. */
@@ -284,7 +284,7 @@ static int reset(struct virtio_pci *device)
 	if (result < 0)
 		return result;
 	/* Even without rings: what the driver had set up may be on its way to a successor, or kept for one. */
-	if (device->touched && state == DEVICE_LINK_LOST)
+	if (device->touched && device_link_waits(state))
 		return -ENOTCONN;
 	device->doing = "it cannot be reset";
 	if (state == DEVICE_LINK_SERVING)
@@ -306,7 +306,7 @@ static int set_status(struct virtio_pci *device, uint8_t status)
 		return reset(device);
 	if ((changed & VIRTIO_STATUS_FEATURES_OK) != 0) {
 		/* A successor's features are held against the driver's as they are when it comes. */
-		if (device_link_state(&device->link) == DEVICE_LINK_LOST)
+		if (device_link_waits(device_link_state(&device->link)))
 			return -ENOTCONN;
 		if (!features_will_do(device))
 			next &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
@@ -395,7 +395,7 @@ static int set_queue_vector(struct virtio_pci *device, struct virtio_pci_queue *
 	int result = 0;
 
 	vector = checked_vector(device, vector);
-	if (queue->started && state == DEVICE_LINK_LOST)
+	if (queue->started && device_link_waits(state))
 		return -ENOTCONN;
 	device->doing = "an interrupt vector cannot be changed";
 	if (queue->started && state == DEVICE_LINK_SERVING)
@@ -415,7 +415,7 @@ static int enable_queue(struct virtio_pci *device, struct virtio_pci_queue *queu
 		return 0;
 	/* Drivers enable queues before DRIVER_OK; one that comes later is started now. */
 	if (virtio_driver_ok(device)) {
-		if (state == DEVICE_LINK_LOST)
+		if (device_link_waits(state))
 			return -ENOTCONN;
 		device->doing = "a queue cannot be started";
 		/* One that was started is back since its back end was replaced. */
