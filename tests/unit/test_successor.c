@@ -28,6 +28,7 @@
 #include "vmm-core/virtio/virtio_pci.h"
 #include "vmm-core/virtio/virtio_pci_device.h"
 #include "vmm-core/virtio/virtio_pci_spec.h"
+#include "vmm-core/wire/backend_vhost_user.h"
 #include "vmm-core/wire/device_link.h"
 
 #define SLOT	      1
@@ -252,6 +253,7 @@ static void begin(struct fake_backend *backend)
 		.device_type = VIRTIO_ID_BLOCK,
 		.queues = QUEUES,
 		.queues_min = 1,
+		.backend_ops = &backend_vhost_user,
 	};
 
 	fake_core_new(&core);

@@ -57,10 +57,10 @@ static uint16_t ring_base(const struct virtio_pci *device, const struct virtio_p
 	return __atomic_load_n((const uint16_t *)(used + offsetof(struct virtq_used, idx)), __ATOMIC_ACQUIRE);
 }
 
-int virtio_ring_start(const struct virtio_pci *device, struct vhost_user_frontend *frontend, uint16_t index,
+int virtio_ring_start(const struct virtio_pci *device, struct backend *backend, uint16_t index,
 		      const struct virtio_pci_queue *queue)
 {
-	struct vhost_user_ring ring = {
+	struct backend_ring ring = {
 		.size = queue->size,
 		.base = ring_base(device, queue),
 		.descriptors = queue->descriptors,
@@ -69,9 +69,9 @@ int virtio_ring_start(const struct virtio_pci *device, struct vhost_user_fronten
 		.kick_fd = queue->kick_fd,
 		.call_fd = msix_eventfd(device->msix, queue->vector),
 	};
-	int result = vhost_user_frontend_set_error(frontend, index, device->error_fd);
+	int result = backend->ops->set_error(backend, index, device->error_fd);
 
-	return result < 0 ? result : vhost_user_frontend_start_ring(frontend, index, &ring);
+	return result < 0 ? result : backend->ops->start_ring(backend, index, &ring);
 }
 
 static int queue_start(struct virtio_pci *device, uint16_t index)
@@ -92,35 +92,33 @@ static int queue_start(struct virtio_pci *device, uint16_t index)
 		queue->halted = true;
 		return 0;
 	}
-	result = virtio_ring_start(device, device->frontend, index, queue);
+	result = virtio_ring_start(device, device->backend, index, queue);
 	queue->halted = false;
 	/* Also if it did not get so far: the ring may have been served before the back end was lost. */
 	queue->started = true;
 	return result;
 }
 
-int virtio_backend_set_up(const struct virtio_pci *device, struct vhost_user_frontend *frontend,
-			  const char **doing)
+int virtio_backend_set_up(const struct virtio_pci *device, struct backend *backend, const char **doing)
 {
 	int result;
 
 	*doing = "the queues cannot be set up";
-	result = vhost_user_frontend_set_features(frontend, device->driver_features);
+	result = backend->ops->set_features(backend, device->driver_features);
 	if (result == 0)
-		result = vhost_user_frontend_set_status(frontend, STATUS_SET_UP);
+		result = backend->ops->set_status(backend, STATUS_SET_UP);
 	if (result == 0)
-		result = vhost_user_frontend_set_memory(frontend, &device->core->ram);
-	if (result == 0 && vhost_user_frontend_has_inflight(frontend))
-		result = vhost_user_frontend_set_inflight(
-			frontend, device->inflight.memfd, device->inflight.size,
-			(uint16_t)device->queue_count, VIRTIO_PCI_QUEUE_SIZE_MAX);
+		result = backend->ops->set_memory(backend, &device->core->ram);
+	if (result == 0 && backend->has_inflight)
+		result = backend->ops->set_inflight(backend, device->inflight.memfd, device->inflight.size,
+						    (uint16_t)device->queue_count, VIRTIO_PCI_QUEUE_SIZE_MAX);
 	return result;
 }
 
-int virtio_backend_started(struct vhost_user_frontend *frontend, const char **doing)
+int virtio_backend_started(struct backend *backend, const char **doing)
 {
 	*doing = "it cannot be told that the driver is ready";
-	return vhost_user_frontend_set_status(frontend, STATUS_SET_UP | VIRTIO_STATUS_DRIVER_OK);
+	return backend->ops->set_status(backend, STATUS_SET_UP | VIRTIO_STATUS_DRIVER_OK);
 }
 
 static int rings_start(struct virtio_pci *device)
@@ -130,7 +128,7 @@ static int rings_start(struct virtio_pci *device)
 	if (device_link_waits(device_link_state(&device->link)))
 		return -ENOTCONN;
 	device->touched = true;
-	result = virtio_backend_set_up(device, device->frontend, &device->doing);
+	result = virtio_backend_set_up(device, device->backend, &device->doing);
 	if (result < 0)
 		return result;
 	device->doing = "the queues cannot be started";
@@ -138,7 +136,7 @@ static int rings_start(struct virtio_pci *device)
 		if (device->queues[i].enabled)
 			result = queue_start(device, i);
 	}
-	return result < 0 ? result : virtio_backend_started(device->frontend, &device->doing);
+	return result < 0 ? result : virtio_backend_started(device->backend, &device->doing);
 }
 
 /* halt: to go on where they are, later. */
@@ -160,7 +158,7 @@ static int rings_stop(struct virtio_pci *device, bool halt)
 		device->doing = "the queues cannot be stopped";
 		base = ring_base(device, queue);
 		if (state == DEVICE_LINK_SERVING)
-			result = vhost_user_frontend_stop_ring(device->frontend, i, &base);
+			result = device->backend->ops->stop_ring(device->backend, i, &base);
 		if (result < 0)
 			return result;
 		queue->started = false;
@@ -288,7 +286,7 @@ static int reset(struct virtio_pci *device)
 		return -ENOTCONN;
 	device->doing = "it cannot be reset";
 	if (state == DEVICE_LINK_SERVING)
-		result = vhost_user_frontend_reset(device->frontend);
+		result = device->backend->ops->reset(device->backend);
 	if (result < 0)
 		return result;
 	transport_reset(device);
@@ -399,8 +397,8 @@ static int set_queue_vector(struct virtio_pci *device, struct virtio_pci_queue *
 		return -ENOTCONN;
 	device->doing = "an interrupt vector cannot be changed";
 	if (queue->started && state == DEVICE_LINK_SERVING)
-		result = vhost_user_frontend_set_call(device->frontend, device->queue_select,
-						      msix_eventfd(device->msix, vector));
+		result = device->backend->ops->set_call(device->backend, device->queue_select,
+							msix_eventfd(device->msix, vector));
 	if (result == 0)
 		queue->vector = vector;
 	return result;
