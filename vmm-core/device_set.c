@@ -16,6 +16,7 @@
 #include "vmm-core/machine/machine_layout.h"
 #include "vmm-core/pci/pci.h"
 #include "vmm-core/virtio/virtio_pci.h"
+#include "vmm-core/wire/backend_vhost_user.h"
 #include "vmm-core/wire/serial_port.h"
 
 /* COM1 to COM4. The first two have the PC's interrupts; the others get free ones, since edges cannot be
@@ -79,7 +80,8 @@ static int attach_serial(struct device_set *set, struct device *device, const ch
 
 int device_set_attach(struct device_set *set, const Atoll__Control__AttachDevice *device, int wire_fd)
 {
-	struct virtio_pci_setup setup = {.core = set->core, .id = device->id};
+	struct virtio_pci_setup setup = {
+		.core = set->core, .id = device->id, .backend_ops = &backend_vhost_user};
 	struct device *new_device = calloc(1, sizeof(*new_device));
 	int result;
 

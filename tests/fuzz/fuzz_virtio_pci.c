@@ -27,6 +27,7 @@
 #include "vmm-core/virtio/virtio_pci.h"
 #include "vmm-core/virtio/virtio_pci_device.h"
 #include "vmm-core/virtio/virtio_pci_spec.h"
+#include "vmm-core/wire/backend_vhost_user.h"
 
 #define SLOT	     1
 #define QUEUES	     4
@@ -314,6 +315,7 @@ static struct virtio_pci *attach(uint8_t type)
 
 	setup.core = &core;
 	setup.id = "fuzz";
+	setup.backend_ops = &backend_vhost_user;
 	memset(&backend, 0, sizeof(backend));
 	fuzz_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	backend.socket_fd = pair[0];

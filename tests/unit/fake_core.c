@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 struct fake_kvm fake_kvm;
 
 static int fake_vm_fd = -1;
+static _Atomic unsigned fake_threads; /* that made accesses */
 static struct kvm_irq_routing_entry fake_routes[8192];
 
 int __real_ioctl(int fd, unsigned long request, ...);
@@ -123,7 +125,7 @@ void fake_core_new(struct core *core)
 	fake_vm_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	*core = (struct core){.vm = "test", .kvm_fd = -1, .vm_fd = fake_vm_fd, .cpus = 1};
 	core->loop = loop_new();
-	core->router = exit_router_new(1);
+	core->router = exit_router_new(FAKE_VCPUS);
 	check(fake_vm_fd >= 0 && core->loop != NULL && core->router != NULL);
 	check(guest_ram_create(16 * MIB, &core->ram) == 0);
 	check(irq_router_new(core->vm_fd, &core->irqs) == 0);
@@ -172,30 +174,40 @@ int fake_irqfd_of(int eventfd)
 	return -1;
 }
 
+/* No two that make accesses at one time are the same vCPU. */
+static unsigned vcpu_index(void)
+{
+	static _Thread_local unsigned number;
+
+	if (number == 0)
+		number = ++fake_threads;
+	return number % FAKE_VCPUS;
+}
+
 uint32_t guest_read(struct core *core, uint64_t address, unsigned size)
 {
 	uint64_t value = 0;
 
-	exit_router_read(core->router, 0, EXIT_SPACE_MMIO, address, &value, size);
+	exit_router_read(core->router, vcpu_index(), EXIT_SPACE_MMIO, address, &value, size);
 	return (uint32_t)value;
 }
 
 void guest_write(struct core *core, uint64_t address, uint64_t value, unsigned size)
 {
-	exit_router_write(core->router, 0, EXIT_SPACE_MMIO, address, &value, size);
+	exit_router_write(core->router, vcpu_index(), EXIT_SPACE_MMIO, address, &value, size);
 }
 
 uint32_t guest_in(struct core *core, uint16_t port, unsigned size)
 {
 	uint32_t value = 0;
 
-	exit_router_read(core->router, 0, EXIT_SPACE_PIO, port, &value, size);
+	exit_router_read(core->router, vcpu_index(), EXIT_SPACE_PIO, port, &value, size);
 	return value;
 }
 
 void guest_out(struct core *core, uint16_t port, uint32_t value, unsigned size)
 {
-	exit_router_write(core->router, 0, EXIT_SPACE_PIO, port, &value, size);
+	exit_router_write(core->router, vcpu_index(), EXIT_SPACE_PIO, port, &value, size);
 }
 
 uint32_t guest_config_read(struct core *core, unsigned slot, unsigned offset, unsigned size)

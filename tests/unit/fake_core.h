@@ -13,6 +13,7 @@
 #include "vmm-core/machine/core.h"
 
 #define FAKE_EVENTFDS_MAX 256
+#define FAKE_VCPUS	  64
 
 struct fake_ioeventfd {
 	uint64_t address;
@@ -37,7 +38,7 @@ struct fake_kvm {
 };
 extern struct fake_kvm fake_kvm;
 
-/* RAM of 16 MiB, an exit router for one vCPU, an interrupt router, a bus. */
+/* RAM of 16 MiB, an exit router for FAKE_VCPUS vCPUs, an interrupt router, a bus. */
 void fake_core_new(struct core *core);
 void fake_core_free(struct core *core);
 
@@ -48,7 +49,7 @@ int fake_ioeventfd_at(uint64_t address);
 /* The GSI that an eventfd raises without us, or -1. */
 int fake_irqfd_of(int eventfd);
 
-/* Accesses as vCPU 0 makes them. */
+/* Accesses as a vCPU makes them; each thread is one of its own. */
 uint32_t guest_read(struct core *core, uint64_t address, unsigned size);
 void guest_write(struct core *core, uint64_t address, uint64_t value, unsigned size);
 uint32_t guest_in(struct core *core, uint16_t port, unsigned size);

@@ -1,5 +1,6 @@
 /*
- * The exit router: who gets an access, what straddles, and readers that look up while ranges come and go.
+ * The exit router: who gets an access, what straddles, readers that look up while ranges come and go, and releases
+ * that wait for the calls in progress.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,8 +10,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm-core/machine/exit_router.h"
@@ -303,12 +307,190 @@ static void readers_while_ranges_move(void **state)
 	exit_router_free(stress.router);
 }
 
+/* --- Releases against calls in progress (5) --- */
+
+/* A range whose reads last until they are let go of. */
+struct gate {
+	struct exit_router *router;
+	uint64_t base;
+	_Atomic unsigned inside;
+	_Atomic bool open;
+	_Atomic unsigned left; /* calls that were to their end when ... */
+	_Atomic bool released;
+	unsigned left_at_release; /* ... the release returned */
+};
+
+static void gate_read(void *owner, uint64_t offset, void *data, unsigned size)
+{
+	struct gate *gate = owner;
+
+	(void)offset;
+	atomic_fetch_add(&gate->inside, 1);
+	while (!gate->open)
+		poll(NULL, 0, 1);
+	memset(data, 6, size);
+	atomic_fetch_add(&gate->left, 1);
+}
+
+static void *gate_release(void *argument)
+{
+	struct gate *gate = argument;
+
+	assert_int_equal(exit_router_release(gate->router, EXIT_SPACE_MMIO, gate->base), 0);
+	gate->left_at_release = gate->left;
+	gate->released = true;
+	return NULL;
+}
+
+/* A release from within a call of the range itself. */
+static void gate_write(void *owner, uint64_t offset, const void *data, unsigned size)
+{
+	(void)offset, (void)data, (void)size;
+	gate_release(owner);
+}
+
+static const struct exit_ops gate_ops = {.read = gate_read, .write = gate_write};
+
+static void gate_new(struct gate *gate, unsigned readers)
+{
+	struct exit_range range = {EXIT_SPACE_MMIO, 0x1000, 0x1000, &gate_ops, gate, "gate"};
+
+	*gate = (struct gate){.router = exit_router_new(readers), .base = range.base};
+	assert_int_equal(exit_router_claim(gate->router, &range), 0);
+}
+
+static void *gate_reader(void *argument)
+{
+	struct gate *gate = argument;
+	uint8_t value = 0;
+
+	exit_router_read(gate->router, 0, EXIT_SPACE_MMIO, gate->base, &value, 1);
+	assert_int_equal(value, 6);
+	return NULL;
+}
+
+static void *gate_writer(void *argument)
+{
+	struct gate *gate = argument;
+	uint8_t value = 0;
+
+	exit_router_write(gate->router, 1, EXIT_SPACE_MMIO, gate->base, &value, 1);
+	return NULL;
+}
+
+/* `release` is begun while reader 0 is in a call, and returns when that call is over. */
+static void release_during_a_call(void *(*release)(void *argument))
+{
+	static struct gate gate;
+	pthread_t reader, releaser;
+	struct place other = {.fill = 3};
+	uint8_t value = 0;
+
+	gate_new(&gate, 3);
+	assert_int_equal(pthread_create(&reader, NULL, gate_reader, &gate), 0);
+	while (gate.inside == 0)
+		poll(NULL, 0, 1);
+	assert_int_equal(pthread_create(&releaser, NULL, release, &gate), 0);
+	/* Nobody else is held up: other ranges come, are used, and go. */
+	assert_int_equal(claim(gate.router, EXIT_SPACE_MMIO, 0x8000, 0x1000, &other, "other"), 0);
+	exit_router_read(gate.router, 2, EXIT_SPACE_MMIO, 0x8000, &value, 1);
+	assert_int_equal(value, 3);
+	assert_int_equal(exit_router_release(gate.router, EXIT_SPACE_MMIO, 0x8000), 0);
+	/* One that does not wait has time to show it. */
+	for (unsigned i = 0; i < 50 && !gate.released; i++)
+		poll(NULL, 0, 1);
+	gate.open = true;
+	pthread_join(releaser, NULL);
+	pthread_join(reader, NULL);
+	assert_true(gate.released);
+	assert_int_equal(gate.left_at_release, 1);
+	exit_router_free(gate.router);
+}
+
+static void a_release_waits_for_calls(void **state)
+{
+	(void)state;
+	release_during_a_call(gate_release);
+}
+
+static void a_release_from_within_waits_for_the_others(void **state)
+{
+	(void)state;
+	release_during_a_call(gate_writer);
+}
+
+#define OWNER_MAGIC 0x6f776e65
+#define OWNERS	    200
+
+struct owner {
+	_Atomic uint64_t *bad;
+	uint32_t magic; /* as long as it is there */
+};
+
+static void owner_read(void *argument, uint64_t offset, void *data, unsigned size)
+{
+	const struct owner *owner = argument;
+	_Atomic uint64_t *bad = owner->bad;
+
+	(void)offset;
+	for (unsigned i = 0; i < 4; i++) {
+		if (owner->magic != OWNER_MAGIC)
+			atomic_fetch_add(bad, 1);
+		sched_yield();
+	}
+	memset(data, 2, size);
+}
+
+static void owner_write(void *argument, uint64_t offset, const void *data, unsigned size)
+{
+	uint64_t ignored;
+
+	(void)data;
+	owner_read(argument, offset, &ignored, size);
+}
+
+/* Owners that are gone as soon as the release returns, under readers that never stop. */
+static void owners_go(void **state)
+{
+	static const struct exit_ops ops = {.read = owner_read, .write = owner_write};
+	static struct stress stress = {.still = {.fill = 1}};
+	pthread_t threads[STRESS_READERS];
+
+	(void)state;
+	stress.router = exit_router_new(STRESS_READERS);
+	assert_int_equal(stress_claim(stress.router, STILL_BASE, &stress.still, "still"), 0);
+	for (unsigned i = 0; i < STRESS_READERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, stress_reader, &stress), 0);
+	for (unsigned i = 0; i < OWNERS; i++) {
+		struct owner *owner = malloc(sizeof(*owner));
+		struct exit_range range = {EXIT_SPACE_MMIO, 0x1000, 0x10000, &ops, owner, "owner"};
+
+		*owner = (struct owner){.bad = &stress.bad, .magic = OWNER_MAGIC};
+		assert_int_equal(exit_router_claim(stress.router, &range), 0);
+		sched_yield();
+		assert_int_equal(exit_router_release(stress.router, EXIT_SPACE_MMIO, range.base), 0);
+		owner->magic = 0;
+		free(owner);
+	}
+	atomic_store(&stress.stop, true);
+	for (unsigned i = 0; i < STRESS_READERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(stress.bad, 0);
+	exit_router_free(stress.router);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(routes_to_the_claimant),     cmocka_unit_test(straddling_belongs_to_nobody),
-		cmocka_unit_test(the_last_byte_of_the_space), cmocka_unit_test(overlaps_are_refused),
-		cmocka_unit_test(a_range_moves_itself),	      cmocka_unit_test(readers_while_ranges_move),
+		cmocka_unit_test(routes_to_the_claimant),
+		cmocka_unit_test(straddling_belongs_to_nobody),
+		cmocka_unit_test(the_last_byte_of_the_space),
+		cmocka_unit_test(overlaps_are_refused),
+		cmocka_unit_test(a_range_moves_itself),
+		cmocka_unit_test(readers_while_ranges_move),
+		cmocka_unit_test(a_release_waits_for_calls),
+		cmocka_unit_test(a_release_from_within_waits_for_the_others),
+		cmocka_unit_test(owners_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,7 @@
 #include "vmm-core/virtio/virtio_pci.h"
 #include "vmm-core/virtio/virtio_pci_device.h"
 #include "vmm-core/virtio/virtio_pci_spec.h"
+#include "vmm-core/wire/backend_vhost_user.h"
 #include "vmm-core/wire/device_link.h"
 
 #define SLOT	      1
@@ -252,6 +253,7 @@ static void begin(struct fake_backend *backend)
 		.device_type = VIRTIO_ID_BLOCK,
 		.queues = QUEUES,
 		.queues_min = 1,
+		.backend_ops = &backend_vhost_user,
 	};
 
 	fake_core_new(&core);
@@ -714,6 +716,52 @@ static void c3_bus_mastering_and_successors(void **state)
 	fake_backend_join(&second);
 }
 
+static void *bar_move(void *done)
+{
+	guest_config_write(&core, SLOT, PCI_BASE_ADDRESS_0 + 4, 1, 4);
+	*(_Atomic bool *)done = true;
+	return NULL;
+}
+
+/* 5: a vCPU that moves the BAR waits for the one that is in it, which waits for a process, or for the end of the run. */
+static void a_bar_that_moves_during_an_access(void **state)
+{
+	static struct fake_backend first, second;
+	static _Atomic bool moved;
+	pthread_t mover;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		fake_backend_init(&first);
+		begin(&first);
+		driver_start();
+		die(&first);
+		expect_report(GONE, 0, "");
+		vcpu_begin(config_look);
+		vcpu_parks(1);
+		moved = false;
+		assert_int_equal(pthread_create(&mover, NULL, bar_move, &moved), 0);
+		/* From here on no other access finds the BAR. */
+		RUN_UNTIL(get(COMMON(num_queues), 2) == 0xffff);
+		assert_false(moved);
+		if (i == 0) {
+			fake_backend_init(&second);
+			attach(&second, 1);
+			expect_report(SERVING, 1, "");
+		} else {
+			device_link_cancel(link_, false);
+		}
+		vcpu_end();
+		RUN_UNTIL(moved);
+		pthread_join(mover, NULL);
+		bar |= UINT64_C(1) << 32;
+		assert_int_equal(guest_read(&core, bar + COMMON(num_queues), 2), QUEUES);
+		end();
+		if (i == 0)
+			fake_backend_join(&second);
+	}
+}
+
 /* --- Without a successor --- */
 
 static void a_failed_device_needs_a_reset(void **state)
@@ -917,6 +965,7 @@ int main(void)
 		cmocka_unit_test(a_successor_for_one_that_still_serves),
 		cmocka_unit_test(before_the_driver_came),
 		cmocka_unit_test(c3_bus_mastering_and_successors),
+		cmocka_unit_test(a_bar_that_moves_during_an_access),
 		cmocka_unit_test(a_failed_device_needs_a_reset),
 		cmocka_unit_test(a_failed_device_comes_back),
 		cmocka_unit_test(an_undertaker_answers_for_a_failed_device),

@@ -24,6 +24,7 @@
 #include "vmm-core/virtio/virtio_pci.h"
 #include "vmm-core/virtio/virtio_pci_device.h"
 #include "vmm-core/virtio/virtio_pci_spec.h"
+#include "vmm-core/wire/backend_vhost_user.h"
 
 #define SLOT	      1
 #define QUEUES	      2
@@ -97,6 +98,7 @@ static int attach(void)
 		.device_type = VIRTIO_ID_BLOCK,
 		.queues = QUEUES,
 		.queues_min = 1,
+		.backend_ops = &backend_vhost_user,
 	};
 
 	return virtio_pci_new(&setup, fake_backend_start(&f.backend), &f.device);

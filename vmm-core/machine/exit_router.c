@@ -1,13 +1,17 @@
 /*
  * The exit router.
  *
- * A table is an array sorted by space and base, found through one atomic pointer. A reader marks itself
- * inside with an odd sequence number, loads the pointer, searches, copies the entry, and leaves; all of that
- * is some dozens of instructions on memory that nobody writes. A writer fills the other of two tables, swaps the
- * pointer, and waits for each reader that was inside to have left before the old one becomes the other. Both are
- * as large as the machine can need: a writer may be a vCPU, which allocates nothing. Marking before loading,
- * and swapping before looking at the marks, are sequentially consistent, so one of the two sides always sees
- * the other.
+ * A table is an array sorted by space and base, found through one atomic pointer. A reader has a mark, a word that nobody
+ * else writes. It marks itself as inside a look-up, loads the pointer, searches, copies the entry, and marks itself
+ * as in a call of that claim, which it takes back after the call: three stores, and some dozens of instructions
+ * on memory that nobody writes. A writer fills the other of two tables, swaps the pointer, and waits for each reader that
+ * was inside to have left before the old one becomes the other. Both are as large as the machine can need: a writer may be
+ * a vCPU, which allocates nothing. Marking before loading, and swapping before looking at the marks, are sequentially
+ * consistent, so one of the two sides always sees the other.
+ *
+ * Each claim has a number of its own. When the readers that could hold the old table have left it, one that found the
+ * range there is in its call or through with it, and a release waits for those who are in it. It leaves the reader out that
+ * it is itself, if any: a reader notes its thread, once.
  */
 #include "vmm-core/machine/exit_router.h"
 
@@ -35,6 +39,7 @@ enum {
 
 struct exit_entry {
 	struct exit_range range;
+	uint32_t claim; /* its number; never 0 */
 	unsigned counter;
 };
 
@@ -45,7 +50,8 @@ struct exit_table {
 
 /* What one vCPU thread writes; nobody else does. */
 struct exit_reader {
-	_Alignas(CACHE_LINE) _Atomic uint64_t sequence; /* odd: inside a look-up */
+	_Alignas(CACHE_LINE) _Atomic uint64_t mark; /* below */
+	_Atomic(const char *) thread;		    /* exit_thread's address in the thread that it is */
 	_Atomic uint64_t counters[EXIT_COUNTERS_MAX];
 };
 
@@ -53,11 +59,29 @@ struct exit_router {
 	_Atomic(struct exit_table *) table; /* one of the two */
 	struct exit_table tables[2];
 	pthread_mutex_t writers;
+	uint32_t last_claim;
 	unsigned reader_count;
 	struct exit_reader *readers;
 	char counter_names[EXIT_COUNTERS_MAX][EXIT_NAME_MAX];
 	unsigned counter_count;
 };
+
+/* Nothing but an address of each thread's own. */
+static _Thread_local char exit_thread;
+
+/*
+ * A mark: bit 0 while the reader is inside a look-up, bits 1 to 32 the claim that it calls, or 0, above them the look-up's
+ * number, so that two look-ups have different marks. Numbers come again, after hours: a writer does not look away so
+ * long, and two claims of one number are waited for both.
+ */
+#define MARK_INSIDE	 UINT64_C(1)
+#define MARK_CLAIM_SHIFT 1
+#define MARK_NUMBER	 (UINT64_C(1) << 33)
+
+static uint32_t mark_claim(uint64_t mark)
+{
+	return (uint32_t)(mark >> MARK_CLAIM_SHIFT);
+}
 
 struct exit_router *exit_router_new(unsigned readers)
 {
@@ -114,18 +138,40 @@ static struct exit_table *exit_table_other(struct exit_router *router, const str
 	return table == &router->tables[0] ? &router->tables[1] : &router->tables[0];
 }
 
+/* Between two looks at a mark. By poll(2), which a vCPU calls anyway. */
+static void exit_look_away(unsigned *looks)
+{
+	if (++*looks > EXIT_LOOKS_MAX)
+		poll(NULL, 0, 1);
+}
+
 /* Puts the new table in place, and returns when no reader can hold the old one. */
 static void exit_table_swap(struct exit_router *router, struct exit_table *table)
 {
 	atomic_store(&router->table, table);
 	for (unsigned i = 0; i < router->reader_count; i++) {
-		uint64_t sequence = atomic_load(&router->readers[i].sequence);
+		uint64_t mark = atomic_load(&router->readers[i].mark);
 		unsigned looks = 0;
 
-		/* By poll(2), which a vCPU calls anyway. */
-		while (sequence % 2 != 0 && atomic_load(&router->readers[i].sequence) == sequence)
-			if (++looks > EXIT_LOOKS_MAX)
-				poll(NULL, 0, 1);
+		while ((mark & MARK_INSIDE) != 0 && atomic_load(&router->readers[i].mark) == mark)
+			exit_look_away(&looks);
+	}
+}
+
+/*
+ * Returns when nobody else is in a call of a claim that the table has no more. Without the lock: those who are in one
+ * may claim and release in it.
+ */
+static void exit_calls_end(struct exit_router *router, uint32_t claim)
+{
+	for (unsigned i = 0; i < router->reader_count; i++) {
+		struct exit_reader *reader = &router->readers[i];
+		unsigned looks = 0;
+
+		if (atomic_load_explicit(&reader->thread, memory_order_relaxed) == &exit_thread)
+			continue;
+		while (mark_claim(atomic_load(&reader->mark)) == claim)
+			exit_look_away(&looks);
 	}
 }
 
@@ -159,7 +205,10 @@ int exit_router_claim(struct exit_router *router, const struct exit_range *range
 	table = exit_table_other(router, old);
 	table->count = old->count + 1;
 	memcpy(table->entries, old->entries, at * sizeof(table->entries[0]));
-	table->entries[at] = (struct exit_entry){.range = *range, .counter = counter};
+	if (++router->last_claim == 0)
+		router->last_claim = 1;
+	table->entries[at] =
+		(struct exit_entry){.range = *range, .claim = router->last_claim, .counter = counter};
 	memcpy(table->entries + at + 1, old->entries + at, (old->count - at) * sizeof(table->entries[0]));
 	exit_table_swap(router, table);
 	result = 0;
@@ -171,6 +220,7 @@ unlock:
 int exit_router_release(struct exit_router *router, enum exit_space space, uint64_t base)
 {
 	struct exit_table *old, *table;
+	uint32_t claim = 0;
 	size_t at = 0;
 	int result = -ENOENT;
 
@@ -181,6 +231,7 @@ int exit_router_release(struct exit_router *router, enum exit_space space, uint6
 		at++;
 	if (at == old->count)
 		goto unlock;
+	claim = old->entries[at].claim;
 	table = exit_table_other(router, old);
 	table->count = old->count - 1;
 	memcpy(table->entries, old->entries, at * sizeof(table->entries[0]));
@@ -189,6 +240,8 @@ int exit_router_release(struct exit_router *router, enum exit_space space, uint6
 	result = 0;
 unlock:
 	pthread_mutex_unlock(&router->writers);
+	if (result == 0)
+		exit_calls_end(router, claim);
 	return result;
 }
 
@@ -210,49 +263,66 @@ static const struct exit_entry *exit_search(const struct exit_table *table, enum
 	return low < table->count ? &table->entries[low] : NULL;
 }
 
-/* Finds who has [address, +size) as a whole, and counts the access. */
-static bool exit_look_up(struct exit_router *router, unsigned reader, enum exit_space space, uint64_t address,
-			 unsigned size, struct exit_range *range)
+/* Finds who has [address, +size) as a whole, and counts the access. When found, the call has begun, and goes on until
+ * *mark is the reader's. */
+static bool exit_call_begin(struct exit_router *router, unsigned reader, enum exit_space space,
+			    uint64_t address, unsigned size, struct exit_range *range, uint64_t *mark)
 {
 	struct exit_reader *self = &router->readers[reader];
-	uint64_t sequence = atomic_load_explicit(&self->sequence, memory_order_relaxed);
+	uint64_t number = atomic_load_explicit(&self->mark, memory_order_relaxed) + MARK_NUMBER;
 	unsigned counter = space == EXIT_SPACE_PIO ? COUNTER_UNCLAIMED_PIO : COUNTER_UNCLAIMED_MMIO;
 	const struct exit_entry *entry;
+	uint64_t claim = 0;
 	bool found;
 
-	atomic_store(&self->sequence, sequence + 1);
+	if (atomic_load_explicit(&self->thread, memory_order_relaxed) != &exit_thread)
+		atomic_store_explicit(&self->thread, &exit_thread, memory_order_relaxed);
+	atomic_store(&self->mark, number | MARK_INSIDE);
 	entry = exit_search(atomic_load(&router->table), space, address);
 	found = entry != NULL && entry->range.space == space && address >= entry->range.base &&
 		size <= entry->range.size && address - entry->range.base <= entry->range.size - size;
 	if (found) {
 		*range = entry->range;
 		counter = entry->counter;
+		claim = entry->claim;
 	}
-	atomic_store_explicit(&self->sequence, sequence + 2, memory_order_release);
+	atomic_store_explicit(&self->mark, number | claim << MARK_CLAIM_SHIFT, memory_order_release);
+	*mark = number;
 	atomic_store_explicit(&self->counters[counter],
 			      atomic_load_explicit(&self->counters[counter], memory_order_relaxed) + 1,
 			      memory_order_relaxed);
 	return found;
 }
 
+static void exit_call_end(struct exit_router *router, unsigned reader, uint64_t mark)
+{
+	atomic_store_explicit(&router->readers[reader].mark, mark, memory_order_release);
+}
+
 void exit_router_read(struct exit_router *router, unsigned reader, enum exit_space space, uint64_t address,
 		      void *data, unsigned size)
 {
 	struct exit_range range;
+	uint64_t mark;
 
-	if (exit_look_up(router, reader, space, address, size, &range))
-		range.ops->read(range.owner, address - range.base, data, size);
-	else
+	if (!exit_call_begin(router, reader, space, address, size, &range, &mark)) {
 		memset(data, 0xff, size);
+		return;
+	}
+	range.ops->read(range.owner, address - range.base, data, size);
+	exit_call_end(router, reader, mark);
 }
 
 void exit_router_write(struct exit_router *router, unsigned reader, enum exit_space space, uint64_t address,
 		       const void *data, unsigned size)
 {
 	struct exit_range range;
+	uint64_t mark;
 
-	if (exit_look_up(router, reader, space, address, size, &range))
-		range.ops->write(range.owner, address - range.base, data, size);
+	if (!exit_call_begin(router, reader, space, address, size, &range, &mark))
+		return;
+	range.ops->write(range.owner, address - range.base, data, size);
+	exit_call_end(router, reader, mark);
 }
 
 void exit_router_counters(struct exit_router *router,

@@ -28,13 +28,11 @@
 
 #include "common/base/eventfd_wire.h"
 #include "common/base/log.h"
-#include "common/spec/vhost_user_spec.h"
 #include "common/spec/virtio_spec.h"
 #include "vmm-core/pci/msix.h"
 #include "vmm-core/pci/pci.h"
 #include "vmm-core/virtio/virtio_pci_device.h"
 #include "vmm-core/virtio/virtio_pci_spec.h"
-#include "vmm-core/wire/vhost_user_frontend.h"
 
 #define PAGE_SHIFT	  12
 #define PAGE_COMMON	  0
@@ -346,7 +344,7 @@ static uint32_t config_size_of(uint16_t device_type)
 	case VIRTIO_ID_CONSOLE:
 		return 12;
 	default:
-		return VHOST_USER_MAX_CONFIG_SIZE;
+		return BACKEND_CONFIG_MAX;
 	}
 }
 
@@ -366,8 +364,8 @@ static uint32_t class_of(uint16_t device_type)
 
 static int make_queues(struct virtio_pci *device, const struct virtio_pci_setup *setup)
 {
-	unsigned offered = vhost_user_frontend_queues(device->frontend);
-	unsigned count = virtio_queues_offered(device, device->frontend, setup->queues);
+	unsigned offered = device->backend->queues;
+	unsigned count = virtio_queues_offered(device, device->backend, setup->queues);
 
 	if (count < setup->queues_min)
 		count = setup->queues_min;
@@ -406,21 +404,20 @@ static int connect_backend(struct virtio_pci *device, int wire_fd)
 
 	if (result < 0)
 		return result;
-	result = vhost_user_frontend_new(wire_fd, &device->link.cancelled, &virtio_frontend_ops, device,
-					 &device->frontend);
+	result = device->backend_ops->connect(wire_fd, &device->link.cancelled, &virtio_backend_notices,
+					      device, &device->backend);
 	if (result < 0)
 		return result;
-	device->offered = virtio_features_offered(device, device->frontend);
+	device->offered = virtio_features_offered(device, device->backend);
 	if ((device->offered & VIRTIO_BIT(VIRTIO_F_VERSION_1)) == 0) {
 		log_error("device %s: its process does not offer VIRTIO_F_VERSION_1", device->id);
 		return -EPROTO;
 	}
-	device->config_size =
-		vhost_user_frontend_has_config(device->frontend) ? config_size_of(device->device_type) : 0;
+	device->config_size = device->backend->has_config ? config_size_of(device->device_type) : 0;
 	result = virtio_config_fetch(device);
 	if (result < 0)
 		return result;
-	result = vhost_user_frontend_watch(device->frontend, device->core->loop);
+	result = device->backend->ops->watch(device->backend, device->core->loop);
 	return result < 0 ? result : device_link_start(&device->link, wire_fd);
 }
 
@@ -435,6 +432,7 @@ int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct vir
 	}
 	new_device->core = setup->core;
 	new_device->device_type = setup->device_type;
+	new_device->backend_ops = setup->backend_ops;
 	new_device->config_vector = VIRTIO_MSI_NO_VECTOR;
 	new_device->error_fd = -1;
 	pthread_mutex_init(&new_device->lock, NULL);
@@ -459,7 +457,7 @@ int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct vir
 
 free_device:
 	log_error("device %s: cannot be attached: %s", setup->id, strerror(-result));
-	if (new_device->frontend == NULL)
+	if (new_device->backend == NULL)
 		close(wire_fd);
 	virtio_pci_free(new_device);
 	return result;
@@ -489,7 +487,7 @@ void virtio_pci_free(struct virtio_pci *device)
 	if (device->function.bus != NULL)
 		pci_bus_remove(device->core->pci, &device->function);
 	device_link_destroy(&device->link);
-	vhost_user_frontend_free(device->frontend);
+	backend_free(device->backend);
 	loop_unwatch(device->error_watch);
 	if (device->error_fd >= 0)
 		close(device->error_fd);

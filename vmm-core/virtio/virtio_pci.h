@@ -1,5 +1,6 @@
 /*
- * The modern virtio-pci transport of one device: a PCI function in front, a vhost-user front end behind.
+ * The modern virtio-pci transport of one device: a PCI function in front, a back end behind
+ * (vmm-core/wire/backend.h).
  *
  * All transport state is here: features, status, queue addresses, vectors, the copy of the device's config
  * space, the kick eventfds, the inflight region. The device process behind the wire is told what it needs when
@@ -14,6 +15,7 @@
 #include <stdint.h>
 
 #include "vmm-core/machine/core.h"
+#include "vmm-core/wire/backend.h"
 #include "vmm-core/wire/device_link.h"
 
 struct virtio_pci;
@@ -24,6 +26,8 @@ struct virtio_pci_setup {
 	uint16_t device_type; /* VIRTIO_ID_* */
 	unsigned queues;      /* 0: as the back end says */
 	unsigned queues_min;  /* what the device type cannot do without */
+	/* The kind of back end that is at the wire, and at each that a successor brings. */
+	const struct backend_ops *backend_ops;
 };
 
 /*

@@ -45,24 +45,22 @@
 #define VIRTIO_NET_CONFIG_STATUS 6
 #define VIRTIO_NET_S_LINK_UP	 1
 
-uint64_t virtio_features_offered(const struct virtio_pci *device, const struct vhost_user_frontend *frontend)
+uint64_t virtio_features_offered(const struct virtio_pci *device, const struct backend *backend)
 {
-	uint64_t features =
-		vhost_user_frontend_features(frontend) & (FEATURES_OF_DEVICES | FEATURES_OF_RINGS);
+	uint64_t features = backend->features & (FEATURES_OF_DEVICES | FEATURES_OF_RINGS);
 
 	if (device->device_type == VIRTIO_ID_NET)
 		features &= ~VIRTIO_BIT(VIRTIO_NET_F_MQ);
 	return features;
 }
 
-unsigned virtio_queues_offered(const struct virtio_pci *device, const struct vhost_user_frontend *frontend,
+unsigned virtio_queues_offered(const struct virtio_pci *device, const struct backend *backend,
 			       unsigned wanted)
 {
 	/* There is one pair of queues (5.1.2). */
 	if (device->device_type == VIRTIO_ID_NET)
-		return (vhost_user_frontend_features(frontend) & VIRTIO_BIT(VIRTIO_NET_F_CTRL_VQ)) != 0 ? 3
-													: 2;
-	return wanted != 0 ? wanted : vhost_user_frontend_queues(frontend);
+		return (backend->features & VIRTIO_BIT(VIRTIO_NET_F_CTRL_VQ)) != 0 ? 3 : 2;
+	return wanted != 0 ? wanted : backend->queues;
 }
 
 /* --- The lock, and the wait for a successor --- */
@@ -110,17 +108,17 @@ bool virtio_device_recover(struct virtio_pci *device, int result)
 int virtio_config_fetch(struct virtio_pci *device)
 {
 	enum device_link_state state = device_link_state(&device->link);
-	uint8_t config[VHOST_USER_MAX_CONFIG_SIZE];
+	uint8_t config[BACKEND_CONFIG_MAX];
 	int result;
 
 	if (device->config_size == 0 || state == DEVICE_LINK_FAILED)
 		return 0;
-	if (state == DEVICE_LINK_LOST)
+	if (device_link_waits(state))
 		return -ENOTCONN;
 	if (device->undertaker)
 		return 0;
 	device->doing = "its configuration cannot be read";
-	result = vhost_user_frontend_get_config(device->frontend, 0, config, device->config_size);
+	result = device->backend->ops->get_config(device->backend, 0, config, device->config_size);
 	if (result == 0 && memcmp(config, device->config, device->config_size) != 0) {
 		memcpy(device->config, config, device->config_size);
 		device->config_generation++;
@@ -152,14 +150,14 @@ int virtio_config_write(struct virtio_pci *device, uint64_t offset, const void *
 
 	if (device->config_size == 0 || offset + size > device->config_size || state == DEVICE_LINK_FAILED)
 		return 0;
-	if (state == DEVICE_LINK_LOST)
+	if (device_link_waits(state))
 		return -ENOTCONN;
 	device->doing = "its configuration cannot be written";
 	/* There is nobody whose setting it could be, nor a character's host. */
 	if (device->undertaker)
 		return 0;
 	device->touched = true;
-	result = vhost_user_frontend_set_config(device->frontend, (uint32_t)offset, data, size);
+	result = device->backend->ops->set_config(device->backend, (uint32_t)offset, data, size);
 	/* A console's field is no setting: each write to it is a character (5.3.4). */
 	if (result == 0 && device->device_type != VIRTIO_ID_CONSOLE)
 		config_remember(device, (uint32_t)offset, data, size);
@@ -211,7 +209,7 @@ static void backend_gone(void *owner, int error)
 			 error == 0 ? -EPIPE : error);
 }
 
-const struct vhost_user_frontend_ops virtio_frontend_ops = {
+const struct backend_notices virtio_backend_notices = {
 	.config_changed = backend_config_changed,
 	.gone = backend_gone,
 };
@@ -222,8 +220,8 @@ const struct vhost_user_frontend_ops virtio_frontend_ops = {
 static int successor_check(const struct virtio_pci *device, const struct virtio_pci_successor *successor,
 			   const char **doing)
 {
-	const struct vhost_user_frontend *frontend = successor->frontend;
-	unsigned queues = vhost_user_frontend_queues(frontend);
+	const struct backend *backend = successor->backend;
+	unsigned queues = backend->queues;
 	bool negotiated = (device->status & VIRTIO_STATUS_FEATURES_OK) != 0;
 	uint64_t needed = VIRTIO_BIT(VIRTIO_F_VERSION_1) | (negotiated ? device->driver_features : 0);
 
@@ -233,32 +231,31 @@ static int successor_check(const struct virtio_pci *device, const struct virtio_
 	if (successor->undertaker)
 		return 0;
 	*doing = "its successor has another number of queues";
-	if (virtio_queues_offered(device, frontend, device->queue_count) != device->queue_count ||
+	if (virtio_queues_offered(device, backend, device->queue_count) != device->queue_count ||
 	    (queues != 0 && queues < device->queue_count && device->device_type != VIRTIO_ID_NET))
 		return -EPROTO;
 	*doing = "its successor has another configuration space";
-	return vhost_user_frontend_has_config(frontend) == (device->config_size != 0) ? 0 : -EPROTO;
+	return backend->has_config == (device->config_size != 0) ? 0 : -EPROTO;
 }
 
 /* What the driver had set up is set up again. */
-static int successor_set_up(const struct virtio_pci *device, struct vhost_user_frontend *frontend,
-			    const char **doing)
+static int successor_set_up(const struct virtio_pci *device, struct backend *backend, const char **doing)
 {
-	int result = virtio_backend_set_up(device, frontend, doing);
+	int result = virtio_backend_set_up(device, backend, doing);
 
 	for (unsigned i = 0; result == 0 && i < device->config_write_count && !device->successor.undertaker;
 	     i++) {
 		const struct virtio_pci_config_write *write = &device->config_writes[i];
 
 		*doing = "its configuration cannot be written";
-		result = vhost_user_frontend_set_config(frontend, write->offset, write->data, write->size);
+		result = backend->ops->set_config(backend, write->offset, write->data, write->size);
 	}
 	for (uint16_t i = 0; result == 0 && i < device->queue_count; i++) {
 		*doing = "the queues cannot be started";
 		if (device->queues[i].started)
-			result = virtio_ring_start(device, frontend, i, &device->queues[i]);
+			result = virtio_ring_start(device, backend, i, &device->queues[i]);
 	}
-	return result < 0 ? result : virtio_backend_started(frontend, doing);
+	return result < 0 ? result : virtio_backend_started(backend, doing);
 }
 
 static int link_handshake(void *owner, int wire_fd, const char **doing)
@@ -269,15 +266,15 @@ static int link_handshake(void *owner, int wire_fd, const char **doing)
 	int result;
 
 	*doing = "its successor cannot be connected";
-	result = vhost_user_frontend_new(wire_fd, &device->link.cancelled, &virtio_frontend_ops, device,
-					 &successor->frontend);
+	result = device->backend_ops->connect(wire_fd, &device->link.cancelled, &virtio_backend_notices,
+					      device, &successor->backend);
 	if (result < 0) {
-		successor->frontend = NULL;
+		successor->backend = NULL;
 		close(wire_fd);
 		return result;
 	}
-	successor->undertaker = device->link.undertaker;
-	successor->offered = virtio_features_offered(device, successor->frontend);
+	successor->undertaker = device->link.wire.undertaker;
+	successor->offered = virtio_features_offered(device, successor->backend);
 	/* Behind those who began before the link was lost. */
 	pthread_mutex_lock(&device->lock);
 	driver_ok = virtio_driver_ok(device);
@@ -285,20 +282,20 @@ static int link_handshake(void *owner, int wire_fd, const char **doing)
 	result = successor_check(device, successor, doing);
 	virtio_device_unlock(device);
 	if (result == 0 && driver_ok) {
-		result = successor_set_up(device, successor->frontend, doing);
+		result = successor_set_up(device, successor->backend, doing);
 	} else if (result == 0 && !touched) {
 		/* What it may know from its predecessor, a driver has reset while there was none. */
 		*doing = "its successor cannot be reset";
-		result = vhost_user_frontend_reset(successor->frontend);
+		result = successor->backend->ops->reset(successor->backend);
 	}
 	if (result == 0 && device->config_size > 0 && !successor->undertaker) {
 		*doing = "its configuration cannot be read";
-		result = vhost_user_frontend_get_config(successor->frontend, 0, successor->config,
-							device->config_size);
+		result = successor->backend->ops->get_config(successor->backend, 0, successor->config,
+							     device->config_size);
 	}
 	if (result < 0) {
-		vhost_user_frontend_free(successor->frontend);
-		successor->frontend = NULL;
+		backend_free(successor->backend);
+		successor->backend = NULL;
 	}
 	return result;
 }
@@ -307,8 +304,8 @@ static void link_discard(void *owner)
 {
 	struct virtio_pci *device = owner;
 
-	vhost_user_frontend_free(device->successor.frontend);
-	device->successor.frontend = NULL;
+	backend_free(device->successor.backend);
+	device->successor.backend = NULL;
 }
 
 /* --- The main thread's part --- */
@@ -338,12 +335,12 @@ static void link_adopt(void *owner)
 {
 	struct virtio_pci *device = owner;
 	struct virtio_pci_successor *successor = &device->successor;
-	struct vhost_user_frontend *frontend = successor->frontend;
+	struct backend *backend = successor->backend;
 	bool changed, revived;
 	int result;
 
 	pthread_mutex_lock(&device->lock);
-	device->frontend = frontend;
+	device->backend = backend;
 	device->undertaker = successor->undertaker;
 	if (device->undertaker)
 		undertaker_config(device, successor);
@@ -361,8 +358,8 @@ static void link_adopt(void *owner)
 		virtio_config_tell(device);
 	device_link_serve(&device->link);
 	virtio_device_unlock(device);
-	successor->frontend = NULL;
-	result = vhost_user_frontend_watch(frontend, device->core->loop);
+	successor->backend = NULL;
+	result = backend->ops->watch(backend, device->core->loop);
 	if (result < 0)
 		device_link_lost(&device->link, "its notices cannot be heard", result);
 }
@@ -370,13 +367,13 @@ static void link_adopt(void *owner)
 static void link_retire(void *owner)
 {
 	struct virtio_pci *device = owner;
-	struct vhost_user_frontend *frontend;
+	struct backend *backend;
 
 	pthread_mutex_lock(&device->lock);
-	frontend = device->frontend;
-	device->frontend = NULL;
+	backend = device->backend;
+	device->backend = NULL;
 	virtio_device_unlock(device);
-	vhost_user_frontend_free(frontend);
+	backend_free(backend);
 }
 
 static void link_fail(void *owner)

@@ -57,10 +57,10 @@ static uint16_t ring_base(const struct virtio_pci *device, const struct virtio_p
 	return __atomic_load_n((const uint16_t *)(used + offsetof(struct virtq_used, idx)), __ATOMIC_ACQUIRE);
 }
 
-int virtio_ring_start(const struct virtio_pci *device, struct vhost_user_frontend *frontend, uint16_t index,
+int virtio_ring_start(const struct virtio_pci *device, struct backend *backend, uint16_t index,
 		      const struct virtio_pci_queue *queue)
 {
-	struct vhost_user_ring ring = {
+	struct backend_ring ring = {
 		.size = queue->size,
 		.base = ring_base(device, queue),
 		.descriptors = queue->descriptors,
@@ -69,9 +69,9 @@ int virtio_ring_start(const struct virtio_pci *device, struct vhost_user_fronten
 		.kick_fd = queue->kick_fd,
 		.call_fd = msix_eventfd(device->msix, queue->vector),
 	};
-	int result = vhost_user_frontend_set_error(frontend, index, device->error_fd);
+	int result = backend->ops->set_error(backend, index, device->error_fd);
 
-	return result < 0 ? result : vhost_user_frontend_start_ring(frontend, index, &ring);
+	return result < 0 ? result : backend->ops->start_ring(backend, index, &ring);
 }
 
 static int queue_start(struct virtio_pci *device, uint16_t index)
@@ -92,45 +92,43 @@ static int queue_start(struct virtio_pci *device, uint16_t index)
 		queue->halted = true;
 		return 0;
 	}
-	result = virtio_ring_start(device, device->frontend, index, queue);
+	result = virtio_ring_start(device, device->backend, index, queue);
 	queue->halted = false;
 	/* Also if it did not get so far: the ring may have been served before the back end was lost. */
 	queue->started = true;
 	return result;
 }
 
-int virtio_backend_set_up(const struct virtio_pci *device, struct vhost_user_frontend *frontend,
-			  const char **doing)
+int virtio_backend_set_up(const struct virtio_pci *device, struct backend *backend, const char **doing)
 {
 	int result;
 
 	*doing = "the queues cannot be set up";
-	result = vhost_user_frontend_set_features(frontend, device->driver_features);
+	result = backend->ops->set_features(backend, device->driver_features);
 	if (result == 0)
-		result = vhost_user_frontend_set_status(frontend, STATUS_SET_UP);
+		result = backend->ops->set_status(backend, STATUS_SET_UP);
 	if (result == 0)
-		result = vhost_user_frontend_set_memory(frontend, &device->core->ram);
-	if (result == 0 && vhost_user_frontend_has_inflight(frontend))
-		result = vhost_user_frontend_set_inflight(
-			frontend, device->inflight.memfd, device->inflight.size,
-			(uint16_t)device->queue_count, VIRTIO_PCI_QUEUE_SIZE_MAX);
+		result = backend->ops->set_memory(backend, &device->core->ram);
+	if (result == 0 && backend->has_inflight)
+		result = backend->ops->set_inflight(backend, device->inflight.memfd, device->inflight.size,
+						    (uint16_t)device->queue_count, VIRTIO_PCI_QUEUE_SIZE_MAX);
 	return result;
 }
 
-int virtio_backend_started(struct vhost_user_frontend *frontend, const char **doing)
+int virtio_backend_started(struct backend *backend, const char **doing)
 {
 	*doing = "it cannot be told that the driver is ready";
-	return vhost_user_frontend_set_status(frontend, STATUS_SET_UP | VIRTIO_STATUS_DRIVER_OK);
+	return backend->ops->set_status(backend, STATUS_SET_UP | VIRTIO_STATUS_DRIVER_OK);
 }
 
 static int rings_start(struct virtio_pci *device)
 {
 	int result;
 
-	if (device_link_state(&device->link) == DEVICE_LINK_LOST)
+	if (device_link_waits(device_link_state(&device->link)))
 		return -ENOTCONN;
 	device->touched = true;
-	result = virtio_backend_set_up(device, device->frontend, &device->doing);
+	result = virtio_backend_set_up(device, device->backend, &device->doing);
 	if (result < 0)
 		return result;
 	device->doing = "the queues cannot be started";
@@ -138,7 +136,7 @@ static int rings_start(struct virtio_pci *device)
 		if (device->queues[i].enabled)
 			result = queue_start(device, i);
 	}
-	return result < 0 ? result : virtio_backend_started(device->frontend, &device->doing);
+	return result < 0 ? result : virtio_backend_started(device->backend, &device->doing);
 }
 
 /* halt: to go on where they are, later. */
@@ -155,12 +153,12 @@ static int rings_stop(struct virtio_pci *device, bool halt)
 			continue;
 		/* Also when nobody is there: what was accepted may still be written into the guest's memory
 		 * by a process that is about to end. A successor comes when it has ended. */
-		if (state == DEVICE_LINK_LOST)
+		if (device_link_waits(state))
 			return -ENOTCONN;
 		device->doing = "the queues cannot be stopped";
 		base = ring_base(device, queue);
 		if (state == DEVICE_LINK_SERVING)
-			result = vhost_user_frontend_stop_ring(device->frontend, i, &base);
+			result = device->backend->ops->stop_ring(device->backend, i, &base);
 		if (result < 0)
 			return result;
 		queue->started = false;
@@ -186,7 +184,7 @@ static int rings_go_on(struct virtio_pci *device)
 
 		if (!queue->halted)
 			continue;
-		if (state == DEVICE_LINK_LOST)
+		if (device_link_waits(state))
 			return -ENOTCONN;
 		device->doing = "the queues cannot go on";
 		/* The one that comes after all finds them running. */
@@ -284,11 +282,11 @@ static int reset(struct virtio_pci *device)
 	if (result < 0)
 		return result;
 	/* Even without rings: what the driver had set up may be on its way to a successor, or kept for one. */
-	if (device->touched && state == DEVICE_LINK_LOST)
+	if (device->touched && device_link_waits(state))
 		return -ENOTCONN;
 	device->doing = "it cannot be reset";
 	if (state == DEVICE_LINK_SERVING)
-		result = vhost_user_frontend_reset(device->frontend);
+		result = device->backend->ops->reset(device->backend);
 	if (result < 0)
 		return result;
 	transport_reset(device);
@@ -306,7 +304,7 @@ static int set_status(struct virtio_pci *device, uint8_t status)
 		return reset(device);
 	if ((changed & VIRTIO_STATUS_FEATURES_OK) != 0) {
 		/* A successor's features are held against the driver's as they are when it comes. */
-		if (device_link_state(&device->link) == DEVICE_LINK_LOST)
+		if (device_link_waits(device_link_state(&device->link)))
 			return -ENOTCONN;
 		if (!features_will_do(device))
 			next &= (uint8_t)~VIRTIO_STATUS_FEATURES_OK;
@@ -395,12 +393,12 @@ static int set_queue_vector(struct virtio_pci *device, struct virtio_pci_queue *
 	int result = 0;
 
 	vector = checked_vector(device, vector);
-	if (queue->started && state == DEVICE_LINK_LOST)
+	if (queue->started && device_link_waits(state))
 		return -ENOTCONN;
 	device->doing = "an interrupt vector cannot be changed";
 	if (queue->started && state == DEVICE_LINK_SERVING)
-		result = vhost_user_frontend_set_call(device->frontend, device->queue_select,
-						      msix_eventfd(device->msix, vector));
+		result = device->backend->ops->set_call(device->backend, device->queue_select,
+							msix_eventfd(device->msix, vector));
 	if (result == 0)
 		queue->vector = vector;
 	return result;
@@ -415,7 +413,7 @@ static int enable_queue(struct virtio_pci *device, struct virtio_pci_queue *queu
 		return 0;
 	/* Drivers enable queues before DRIVER_OK; one that comes later is started now. */
 	if (virtio_driver_ok(device)) {
-		if (state == DEVICE_LINK_LOST)
+		if (device_link_waits(state))
 			return -ENOTCONN;
 		device->doing = "a queue cannot be started";
 		/* One that was started is back since its back end was replaced. */

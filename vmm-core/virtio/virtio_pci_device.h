@@ -10,13 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/spec/vhost_user_spec.h"
 #include "vmm-core/machine/core.h"
 #include "vmm-core/pci/msix.h"
 #include "vmm-core/pci/pci.h"
+#include "vmm-core/wire/backend.h"
 #include "vmm-core/wire/device_link.h"
 #include "vmm-core/wire/inflight_memory.h"
-#include "vmm-core/wire/vhost_user_frontend.h"
 
 #define VIRTIO_PCI_QUEUES_MAX	  64
 #define VIRTIO_PCI_QUEUE_SIZE_MAX 256
@@ -44,16 +43,17 @@ struct virtio_pci_config_write {
 
 /* A process that was made ready, while vCPUs still wait for one. The attendant's until it is adopted. */
 struct virtio_pci_successor {
-	struct vhost_user_frontend *frontend;
+	struct backend *backend;
 	bool undertaker;
 	uint64_t offered;
-	uint8_t config[VHOST_USER_MAX_CONFIG_SIZE];
+	uint8_t config[BACKEND_CONFIG_MAX];
 };
 
 struct virtio_pci {
 	struct core *core;
 	char *id;
 	uint16_t device_type;
+	const struct backend_ops *backend_ops;
 	struct device_link link;
 	struct virtio_pci_successor successor;
 	struct pci_function function;
@@ -67,8 +67,8 @@ struct virtio_pci {
 
 	/* Of all below. The main thread takes it when nobody talks to the back end, or has been stopped. */
 	pthread_mutex_t lock;
-	struct vhost_user_frontend *frontend; /* NULL: none; to be used while the link serves */
-	const char *doing;		      /* what failed */
+	struct backend *backend; /* NULL: none; to be used while the link serves */
+	const char *doing;	 /* what failed */
 	struct inflight_memory inflight;
 	bool master;  /* the function may reach memory, and send interrupts */
 	bool touched; /* the back end was told something since the driver's last reset */
@@ -86,7 +86,7 @@ struct virtio_pci {
 	uint16_t config_vector;
 	uint16_t queue_select;
 	uint32_t config_size;
-	uint8_t config[VHOST_USER_MAX_CONFIG_SIZE];
+	uint8_t config[BACKEND_CONFIG_MAX];
 
 	unsigned queue_count;
 	struct virtio_pci_queue queues[VIRTIO_PCI_QUEUES_MAX];
@@ -99,7 +99,7 @@ struct virtio_pci {
 /*
  * All with the device's lock held, from any thread, unless said otherwise.
  *
- * Functions that need the back end return 0, -ENOTCONN when there is none at this moment, or what the front
+ * Functions that need the back end return 0, -ENOTCONN when there is none at this moment, or what the back
  * end says, with device->doing set. They change nothing that a second call would not do again: an access is
  * issued again to the successor. When the link has failed they do without a back end, and return 0.
  */
@@ -119,22 +119,21 @@ int virtio_rings_stop(struct virtio_pci *device);
 /* The driver lets the function be a bus master, or no longer: rings go on where they were, or are halted. */
 int virtio_master_set(struct virtio_pci *device, bool master);
 /* Another word of the driver's status to a back end, DRIVER_OK when the rings are started. */
-int virtio_backend_started(struct vhost_user_frontend *frontend, const char **doing);
+int virtio_backend_started(struct backend *backend, const char **doing);
 /* Tell a back end what the driver set up. They read what does not change while the link is lost, and need no
  * lock then; `queue` is the device's or a copy. */
-int virtio_backend_set_up(const struct virtio_pci *device, struct vhost_user_frontend *frontend,
-			  const char **doing);
-int virtio_ring_start(const struct virtio_pci *device, struct vhost_user_frontend *frontend, uint16_t index,
+int virtio_backend_set_up(const struct virtio_pci *device, struct backend *backend, const char **doing);
+int virtio_ring_start(const struct virtio_pci *device, struct backend *backend, uint16_t index,
 		      const struct virtio_pci_queue *queue);
 
 /* --- virtio_pci_backend.c --- */
 
 extern const struct device_link_ops virtio_link_ops;
-extern const struct vhost_user_frontend_ops virtio_frontend_ops;
+extern const struct backend_notices virtio_backend_notices;
 
-/* What a front end offers to the driver, and how many queues that makes. */
-uint64_t virtio_features_offered(const struct virtio_pci *device, const struct vhost_user_frontend *frontend);
-unsigned virtio_queues_offered(const struct virtio_pci *device, const struct vhost_user_frontend *frontend,
+/* What a back end offers to the driver, and how many queues that makes. */
+uint64_t virtio_features_offered(const struct virtio_pci *device, const struct backend *backend);
+unsigned virtio_queues_offered(const struct virtio_pci *device, const struct backend *backend,
 			       unsigned wanted);
 
 /* An access failed with `result`: waits for a successor, with the lock let go of. Whether to try again. */

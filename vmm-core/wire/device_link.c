@@ -7,6 +7,7 @@
  */
 #include "vmm-core/wire/device_link.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,30 +30,185 @@ static uint64_t now_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* --- States --- */
+
+enum link_event {
+	LINK_LOSE,   /* any thread: the wire ended, or the process behind it broke its rules */
+	LINK_CANCEL, /* any thread: the run is over */
+	LINK_LET_GO, /* main thread: whatever leads to a process, or was to lead to one, is not wanted any more */
+	LINK_CALL,    /* main thread: a successor's wire came */
+	LINK_FAIL,    /* main thread: none will come */
+	LINK_ADOPT,   /* main thread: the one that is ready serves from now on */
+	LINK_OVERDUE, /* main thread: the time for a handshake is over */
+	LINK_END,     /* main thread: the attendant is to end */
+	LINK_TAKE_UP, /* attendant: it begins the handshake */
+	LINK_READY,   /* attendant: the handshake is done */
+	LINK_REFUSE,  /* attendant: the handshake failed */
+	LINK_EVENTS,
+};
+
+enum link_action {
+	/* link_step() carries these out. */
+	OUTAGE = 1 << 0, /* from now on accesses wait that would not have */
+	SHUT = 1 << 1,	 /* the wire is shut down: whoever waits on it, does so no longer */
+	DROP = 1 << 2,	 /* the wire that waits for the attendant is closed */
+	WAKE = 1 << 3,	 /* the main thread has something to do */
+	/* And the caller, who knows more, these. */
+	TELL = 1 << 4,	  /* the supervisor is told */
+	DISCARD = 1 << 5, /* what the handshake made ready is discarded */
+};
+
+struct link_transition {
+	enum device_link_state next;
+	unsigned actions; /* of enum link_action */
+};
+
+#define TO(from, to, what) [DEVICE_LINK_##from] = {DEVICE_LINK_##to, what}
+#define STAYS(state)	   TO(state, state, 0)
+
+/* What is not here cannot be. A handshake's end finds any state that the main thread can bring about meanwhile. */
+static const struct link_transition link_transitions[LINK_EVENTS][DEVICE_LINK_STATES] =
+	{
+		[LINK_LOSE] =
+			{
+				TO(SERVING, LOST, OUTAGE | SHUT | TELL),
+				STAYS(LOST),
+				STAYS(CALLED),
+				STAYS(GREETING),
+				STAYS(PREPARED),
+				STAYS(FAILED),
+				STAYS(CALLED_BACK),
+				STAYS(GREETING_BACK),
+				STAYS(ENDED),
+			},
+		[LINK_CANCEL] =
+			{
+				/* Its queues are still to be stopped in order. */
+				STAYS(SERVING),
+				TO(LOST, LOST, SHUT),
+				TO(CALLED, CALLED, SHUT),
+				TO(GREETING, LOST, SHUT),
+				TO(PREPARED, PREPARED, SHUT),
+				TO(FAILED, FAILED, SHUT),
+				TO(CALLED_BACK, CALLED_BACK, SHUT),
+				TO(GREETING_BACK, LOST, SHUT),
+			},
+		[LINK_LET_GO] =
+			{
+				TO(SERVING, LOST, OUTAGE | SHUT),
+				TO(LOST, LOST, SHUT),
+				TO(CALLED, LOST, SHUT | DROP),
+				TO(GREETING, LOST, SHUT),
+				TO(PREPARED, LOST, SHUT | DISCARD),
+				TO(FAILED, FAILED, SHUT),
+				TO(CALLED_BACK, LOST, SHUT | DROP),
+				TO(GREETING_BACK, LOST, SHUT),
+			},
+		[LINK_CALL] =
+			{
+				TO(LOST, CALLED, 0),
+				/* Accesses wait for this one again. */
+				TO(FAILED, CALLED_BACK, 0),
+			},
+		[LINK_FAIL] =
+			{
+				TO(LOST, FAILED, 0),
+				STAYS(FAILED),
+			},
+		[LINK_ADOPT] =
+			{
+				TO(PREPARED, SERVING, 0),
+			},
+		[LINK_OVERDUE] =
+			{
+				STAYS(SERVING),
+				STAYS(LOST),
+				STAYS(CALLED),
+				TO(GREETING, GREETING, SHUT),
+				STAYS(PREPARED),
+				STAYS(FAILED),
+				STAYS(CALLED_BACK),
+				TO(GREETING_BACK, GREETING_BACK, SHUT),
+			},
+		[LINK_END] =
+			{
+				TO(SERVING, ENDED, SHUT),
+				TO(LOST, ENDED, SHUT),
+				TO(CALLED, ENDED, SHUT | DROP),
+				TO(GREETING, ENDED, SHUT),
+				TO(PREPARED, ENDED, SHUT | DISCARD),
+				TO(FAILED, ENDED, SHUT),
+				TO(CALLED_BACK, ENDED, SHUT | DROP),
+				TO(GREETING_BACK, ENDED, SHUT),
+			},
+		[LINK_TAKE_UP] =
+			{
+				TO(CALLED, GREETING, 0),
+				TO(CALLED_BACK, GREETING_BACK, 0),
+			},
+		[LINK_READY] =
+			{
+				TO(GREETING, PREPARED, WAKE),
+				TO(GREETING_BACK, PREPARED, WAKE),
+				TO(LOST, LOST, DISCARD),
+				TO(CALLED, CALLED, DISCARD),
+				TO(FAILED, FAILED, DISCARD),
+				TO(CALLED_BACK, CALLED_BACK, DISCARD),
+				TO(ENDED, ENDED, DISCARD),
+			},
+		[LINK_REFUSE] =
+			{
+				TO(GREETING, LOST, TELL),
+				TO(GREETING_BACK, FAILED, TELL),
+				STAYS(LOST),
+				STAYS(CALLED),
+				STAYS(FAILED),
+				STAYS(CALLED_BACK),
+				STAYS(ENDED),
+			},
+};
+
 /* --- With the link's lock held --- */
 
-static void link_set_state(struct device_link *link, enum device_link_state state)
+static bool link_called(enum device_link_state state)
 {
-	atomic_store_explicit(&link->state, state, memory_order_release);
-	if (state != DEVICE_LINK_LOST)
-		pthread_cond_broadcast(&link->resumed);
+	return state == DEVICE_LINK_CALLED || state == DEVICE_LINK_CALLED_BACK;
 }
 
 static void link_shut_wire(struct device_link *link)
 {
-	if (link->wire_fd >= 0)
-		shutdown(link->wire_fd, SHUT_RDWR);
+	if (link->wire.fd >= 0)
+		shutdown(link->wire.fd, SHUT_RDWR);
 }
 
-/* From serving to lost, without a word. */
-static void link_lose(struct device_link *link)
+static void wire_close(struct device_link_wire *wire)
 {
-	if (device_link_state(link) != DEVICE_LINK_SERVING)
-		return;
-	link->lost_us = now_us();
-	link->fallback = DEVICE_LINK_LOST;
-	link_set_state(link, DEVICE_LINK_LOST);
-	link_shut_wire(link);
+	if (wire->fd >= 0)
+		close(wire->fd);
+	wire->fd = -1;
+}
+
+/* Makes the transition. Returns its actions, of which TELL and DISCARD are left to be done. */
+static unsigned link_step(struct device_link *link, enum link_event event)
+{
+	const struct link_transition *transition = &link_transitions[event][device_link_state(link)];
+
+	assert(transition->next != DEVICE_LINK_NEVER);
+	if ((transition->actions & OUTAGE) != 0)
+		link->lost_us = now_us();
+	if ((transition->actions & SHUT) != 0)
+		link_shut_wire(link);
+	if ((transition->actions & DROP) != 0)
+		wire_close(&link->next);
+	atomic_store_explicit(&link->state, transition->next, memory_order_release);
+	assert(link_called(transition->next) == (link->next.fd >= 0));
+	assert(transition->next != DEVICE_LINK_PREPARED || link->wire.fd >= 0);
+	if ((transition->actions & WAKE) != 0)
+		loop_wake(link->core->loop);
+	if (!device_link_waits(transition->next))
+		pthread_cond_broadcast(&link->resumed);
+	pthread_cond_broadcast(&link->orders);
+	return transition->actions;
 }
 
 /* Of a number that a process sent, too; strerror(3) would allocate for one that there is not. */
@@ -84,7 +240,7 @@ static void link_tell(struct device_link *link, const char *doing, int error)
 		return;
 	link->report.kind = gone ? ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_GONE
 				 : ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_BROKEN;
-	link->report.serial = link->serial;
+	link->report.serial = link->wire.serial;
 	snprintf(link->report.detail, sizeof(link->report.detail), "%s: %s", doing, error_text(error));
 	/* Of a process that is gone the supervisor has more to say. */
 	if (gone)
@@ -99,64 +255,53 @@ static void link_tell(struct device_link *link, const char *doing, int error)
 /* Takes the wire of a successor up. The lock is let go of meanwhile. */
 static void attendant_greet(struct device_link *link)
 {
-	int fd = link->next_fd;
+	int fd = link->next.fd;
 	const char *doing = "its successor cannot be attached";
+	unsigned actions;
 	int result;
 
-	link->next_fd = -1;
-	link->serial = link->next_serial;
-	link->undertaker = link->next_undertaker;
-	link->abandoned = link->overdue = false;
-	link->wire_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (link->wire_fd < 0) {
-		result = -errno;
+	link->wire = link->next;
+	link->next.fd = -1;
+	link->overdue = false;
+	link->wire.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	result = link->wire.fd < 0 ? -errno : 0;
+	link_step(link, LINK_TAKE_UP);
+	if (result == 0) {
+		pthread_mutex_unlock(&link->lock);
+		result = link->ops->handshake(link->device, fd, &doing);
+		pthread_mutex_lock(&link->lock);
+	} else {
 		close(fd);
-		goto failed;
 	}
-	link->greeting = true;
-	pthread_mutex_unlock(&link->lock);
-	result = link->ops->handshake(link->device, fd, &doing);
-	pthread_mutex_lock(&link->lock);
-	link->greeting = false;
-	if (result == 0 && !link->abandoned) {
-		link->prepared = true;
-		loop_wake(link->core->loop);
+	actions = link_step(link, result == 0 ? LINK_READY : LINK_REFUSE);
+	if (device_link_state(link) == DEVICE_LINK_PREPARED)
 		return;
-	}
-	if (result == 0)
+	if ((actions & DISCARD) != 0)
 		link->ops->discard(link->device);
 	link_shut_wire(link);
-	close(link->wire_fd);
-	link->wire_fd = -1;
-failed:
-	if (link->abandoned)
-		return;
-	link_tell(link, doing, link->overdue ? -ETIMEDOUT : result);
-	if (link->fallback == DEVICE_LINK_FAILED)
-		link_set_state(link, DEVICE_LINK_FAILED);
+	wire_close(&link->wire);
+	if ((actions & TELL) != 0)
+		link_tell(link, doing, link->overdue ? -ETIMEDOUT : result);
 }
 
 /* Waits for the end of a wire. */
 static void attendant_watch(struct device_link *link)
 {
-	struct pollfd poll_fd = {.fd = link->wire_fd, .events = POLLRDHUP};
+	struct pollfd poll_fd = {.fd = link->wire.fd, .events = POLLRDHUP};
 
 	pthread_mutex_unlock(&link->lock);
 	while (poll(&poll_fd, 1, -1) < 0 && errno == EINTR)
 		;
 	pthread_mutex_lock(&link->lock);
-	if (device_link_state(link) == DEVICE_LINK_SERVING) {
-		link_lose(link);
+	if ((link_step(link, LINK_LOSE) & TELL) != 0)
 		link_tell(link, "the wire ended", -EPIPE);
-	}
-	close(link->wire_fd);
-	link->wire_fd = -1;
+	wire_close(&link->wire);
 }
 
 /* The lock is let go of meanwhile. */
 static void attendant_wait_for_release(struct device_link *link)
 {
-	while (!link->released && !link->stopping)
+	while (!link->released && device_link_state(link) != DEVICE_LINK_ENDED)
 		pthread_cond_wait(&link->orders, &link->lock);
 	if (link->filter == NULL)
 		return;
@@ -170,18 +315,17 @@ static void attendant_wait_for_release(struct device_link *link)
 static void *attendant_run(void *argument)
 {
 	struct device_link *link = argument;
+	enum device_link_state state;
 
 	jail_name_thread("attendant");
 	pthread_mutex_lock(&link->lock);
 	link->begun = true;
 	pthread_cond_broadcast(&link->resumed);
 	attendant_wait_for_release(link);
-	while (!link->stopping) {
-		if (link->prepared)
-			pthread_cond_wait(&link->orders, &link->lock);
-		else if (link->wire_fd >= 0)
+	while ((state = device_link_state(link)) != DEVICE_LINK_ENDED) {
+		if (state != DEVICE_LINK_PREPARED && link->wire.fd >= 0)
 			attendant_watch(link);
-		else if (link->next_fd >= 0 && !atomic_load(&link->cancelled))
+		else if (link_called(state) && !atomic_load(&link->cancelled))
 			attendant_greet(link);
 		else
 			pthread_cond_wait(&link->orders, &link->lock);
@@ -196,10 +340,8 @@ static void link_overdue(void *argument)
 	struct device_link *link = argument;
 
 	pthread_mutex_lock(&link->lock);
-	if (link->greeting) {
+	if ((link_step(link, LINK_OVERDUE) & SHUT) != 0)
 		link->overdue = true;
-		link_shut_wire(link);
-	}
 	pthread_mutex_unlock(&link->lock);
 }
 
@@ -213,8 +355,9 @@ int device_link_init(struct device_link *link, struct core *core, const char *id
 		.id = id,
 		.ops = ops,
 		.device = device,
-		.wire_fd = -1,
-		.next_fd = -1,
+		.state = DEVICE_LINK_SERVING,
+		.wire.fd = -1,
+		.next.fd = -1,
 	};
 	pthread_mutex_init(&link->lock, NULL);
 	pthread_cond_init(&link->resumed, NULL);
@@ -228,8 +371,8 @@ int device_link_start(struct device_link *link, int wire_fd)
 	pthread_attr_t attributes;
 	int result;
 
-	link->wire_fd = fcntl(wire_fd, F_DUPFD_CLOEXEC, 0);
-	if (link->wire_fd < 0)
+	link->wire.fd = fcntl(wire_fd, F_DUPFD_CLOEXEC, 0);
+	if (link->wire.fd < 0)
 		return -errno;
 	result = -pthread_attr_init(&attributes);
 	if (result < 0)
@@ -265,21 +408,18 @@ int device_link_release(struct device_link *link, const struct seccomp_filter *f
 
 void device_link_destroy(struct device_link *link)
 {
+	unsigned actions;
+
 	if (link->ops == NULL)
 		return;
 	pthread_mutex_lock(&link->lock);
-	link->stopping = link->abandoned = true;
-	link_shut_wire(link);
-	pthread_cond_broadcast(&link->orders);
+	actions = link_step(link, LINK_END);
 	pthread_mutex_unlock(&link->lock);
 	if (link->has_attendant)
 		pthread_join(link->attendant, NULL);
-	if (link->prepared)
+	if ((actions & DISCARD) != 0)
 		link->ops->discard(link->device);
-	if (link->wire_fd >= 0)
-		close(link->wire_fd);
-	if (link->next_fd >= 0)
-		close(link->next_fd);
+	wire_close(&link->wire);
 	loop_unwatch(link->timer);
 	pthread_cond_destroy(&link->orders);
 	pthread_cond_destroy(&link->resumed);
@@ -292,10 +432,8 @@ void device_link_destroy(struct device_link *link)
 void device_link_lost(struct device_link *link, const char *doing, int error)
 {
 	pthread_mutex_lock(&link->lock);
-	if (device_link_state(link) == DEVICE_LINK_SERVING) {
-		link_lose(link);
+	if ((link_step(link, LINK_LOSE) & TELL) != 0)
 		link_tell(link, doing, error);
-	}
 	pthread_mutex_unlock(&link->lock);
 }
 
@@ -304,11 +442,11 @@ bool device_link_park(struct device_link *link)
 	bool again;
 
 	pthread_mutex_lock(&link->lock);
-	if (device_link_state(link) == DEVICE_LINK_LOST)
+	if (device_link_waits(device_link_state(link)))
 		link->parked++;
-	while (device_link_state(link) == DEVICE_LINK_LOST && !atomic_load(&link->cancelled))
+	while (device_link_waits(device_link_state(link)) && !atomic_load(&link->cancelled))
 		pthread_cond_wait(&link->resumed, &link->lock);
-	again = device_link_state(link) != DEVICE_LINK_LOST;
+	again = !device_link_waits(device_link_state(link));
 	pthread_mutex_unlock(&link->lock);
 	return again;
 }
@@ -317,8 +455,8 @@ void device_link_cancel(struct device_link *link, bool cut)
 {
 	atomic_store(&link->cancelled, true);
 	pthread_mutex_lock(&link->lock);
-	link->abandoned = true;
-	if (cut || device_link_state(link) != DEVICE_LINK_SERVING)
+	link_step(link, LINK_CANCEL);
+	if (cut)
 		link_shut_wire(link);
 	pthread_cond_broadcast(&link->resumed);
 	pthread_mutex_unlock(&link->lock);
@@ -326,33 +464,18 @@ void device_link_cancel(struct device_link *link, bool cut)
 
 /* --- Main thread --- */
 
-/* Whatever leads to a process, or was to lead to one, is let go of. True if a successor was ready. */
-static bool link_let_go(struct device_link *link)
-{
-	bool prepared = link->prepared;
-
-	link->report.kind = ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_UNSPECIFIED;
-	link->prepared = false;
-	link->abandoned = true;
-	link_lose(link);
-	link_shut_wire(link);
-	if (link->next_fd >= 0)
-		close(link->next_fd);
-	link->next_fd = -1;
-	pthread_cond_broadcast(&link->orders);
-	return prepared;
-}
-
 /* First of all, so that nobody who talks on the wire holds the device's lock for long. */
 static void link_cut(struct device_link *link)
 {
-	bool prepared;
+	unsigned actions;
 
 	pthread_mutex_lock(&link->lock);
-	prepared = link_let_go(link);
+	/* Of whom is let go, no word is said. */
+	link->report.kind = ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_UNSPECIFIED;
+	actions = link_step(link, LINK_LET_GO);
 	pthread_mutex_unlock(&link->lock);
 	loop_timer_disarm(link->timer);
-	if (prepared)
+	if ((actions & DISCARD) != 0)
 		link->ops->discard(link->device);
 	link->ops->retire(link->device);
 }
@@ -361,13 +484,8 @@ void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial, 
 {
 	link_cut(link);
 	pthread_mutex_lock(&link->lock);
-	link->fallback = device_link_state(link);
-	/* Accesses wait for this one again. */
-	link_set_state(link, DEVICE_LINK_LOST);
-	link->next_fd = wire_fd;
-	link->next_serial = serial;
-	link->next_undertaker = undertaker;
-	pthread_cond_broadcast(&link->orders);
+	link->next = (struct device_link_wire){.fd = wire_fd, .serial = serial, .undertaker = undertaker};
+	link_step(link, LINK_CALL);
 	pthread_mutex_unlock(&link->lock);
 	loop_timer_arm(link->timer, DEVICE_LINK_HANDSHAKE_MS * UINT64_C(1000));
 }
@@ -381,38 +499,35 @@ void device_link_fail(struct device_link *link)
 void device_link_failed(struct device_link *link)
 {
 	pthread_mutex_lock(&link->lock);
-	link_set_state(link, DEVICE_LINK_FAILED);
+	link_step(link, LINK_FAIL);
 	pthread_mutex_unlock(&link->lock);
 }
 
 void device_link_serve(struct device_link *link)
 {
-	uint64_t outage_us = now_us() - link->lost_us;
+	uint64_t outage_us;
 
 	pthread_mutex_lock(&link->lock);
-	link->prepared = false;
+	link_step(link, LINK_ADOPT);
+	outage_us = now_us() - link->lost_us;
 	link->restarts++;
 	if (outage_us > link->longest_outage_us)
 		link->longest_outage_us = outage_us;
 	link->report.kind = ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING;
-	link->report.serial = link->serial;
+	link->report.serial = link->wire.serial;
 	link->report.detail[0] = '\0';
-	link_set_state(link, DEVICE_LINK_SERVING);
-	pthread_cond_broadcast(&link->orders);
 	pthread_mutex_unlock(&link->lock);
 	loop_timer_disarm(link->timer);
 }
 
 void device_link_attend(struct device_link *link)
 {
-	bool prepared;
+	enum device_link_state state = device_link_state(link);
 
-	pthread_mutex_lock(&link->lock);
-	prepared = link->prepared && !atomic_load(&link->cancelled);
-	pthread_mutex_unlock(&link->lock);
-	if (device_link_state(link) != DEVICE_LINK_SERVING)
+	if (state != DEVICE_LINK_SERVING)
 		link->ops->retire(link->device);
-	if (prepared)
+	/* Nobody but this thread, and the end of the run, takes it away again. */
+	if (state == DEVICE_LINK_PREPARED && !atomic_load(&link->cancelled))
 		link->ops->adopt(link->device);
 }
 

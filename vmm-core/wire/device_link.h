@@ -1,13 +1,34 @@
 /*
  * A device's process, seen from the core: there, lost, or failed; and how one process follows another.
  *
- *     SERVING   a wire leads to a process
- *        |   ^
- *        v   |  a successor's handshake is done
- *      LOST -+  the wire ended, or was cut off; accesses that need the process wait ("park")
- *        |   ^
- *        v   |  a successor comes after all
- *     FAILED-+  the supervisor gave up: accesses do without the process
+ *     SERVING       a wire leads to a process
+ *        | lost
+ *        v
+ *      LOST         accesses that need the process wait ("park"), here and in all states below but FAILED
+ *        | called   the supervisor hands over the wire of a successor, or of an undertaker
+ *        v
+ *     CALLED        it waits for the attendant
+ *        | taken up
+ *        v   refused: LOST
+ *     GREETING      the attendant leads the handshake
+ *        | ready
+ *        v
+ *     PREPARED      it waits for the main thread
+ *        | adopted: SERVING
+ *
+ *     FAILED        the supervisor gave up: accesses do without the process
+ *        | called
+ *        v
+ *     CALLED_BACK   as CALLED, of a device that had failed
+ *        | taken up
+ *        v   refused: FAILED
+ *     GREETING_BACK as GREETING
+ *        | ready: PREPARED
+ *
+ * The supervisor calls another one, or gives up, in any of them: what there is is let go of, which leads to LOST (FAILED
+ * stays), and from there to CALLED or FAILED. The end of the run leads from a handshake to LOST; the link's to ENDED. A
+ * handshake whose state has been left so goes on until its wire's end is seen, and its result is not wanted. The table of
+ * all transitions is in device_link.c.
  *
  * Each link has an attendant, a thread that does what may take long and concerns this one device: it leads
  * the handshake with a successor, so that neither vCPUs nor the main thread wait for a process that is silent,
@@ -34,9 +55,17 @@
 #define DEVICE_LINK_DETAIL_MAX	 256
 
 enum device_link_state {
+	DEVICE_LINK_NEVER, /* none: where a transition leads that cannot be */
 	DEVICE_LINK_SERVING,
 	DEVICE_LINK_LOST,
+	DEVICE_LINK_CALLED,
+	DEVICE_LINK_GREETING,
+	DEVICE_LINK_PREPARED,
 	DEVICE_LINK_FAILED,
+	DEVICE_LINK_CALLED_BACK,
+	DEVICE_LINK_GREETING_BACK,
+	DEVICE_LINK_ENDED,
+	DEVICE_LINK_STATES,
 };
 
 struct device_link_ops {
@@ -60,12 +89,19 @@ struct device_report {
 	char detail[DEVICE_LINK_DETAIL_MAX];
 };
 
+/* What leads to a process. */
+struct device_link_wire {
+	int fd;		 /* -1: none */
+	uint64_t serial; /* of the AttachDevice that brought it; 0: it was there from the beginning */
+	bool undertaker; /* it leads to one */
+};
+
 struct device_link {
 	struct core *core;
 	const char *id;
 	const struct device_link_ops *ops;
 	void *device;
-	_Atomic int state;
+	_Atomic int state;	/* enum device_link_state; changes under the lock */
 	_Atomic bool cancelled; /* no access waits any more */
 
 	pthread_mutex_t lock; /* of all below */
@@ -77,19 +113,13 @@ struct device_link {
 	bool released; /* it may go about its work */
 	const struct seccomp_filter *filter;
 	int seal_error;
-	bool stopping;
-	int wire_fd; /* a duplicate, to watch and to cut the wire off by; the attendant closes it */
-	int next_fd; /* of a successor that waits for the attendant, or -1 */
-	uint64_t serial;
-	uint64_t next_serial;
-	bool greeting;	/* a handshake runs */
-	bool prepared;	/* a successor is ready to be adopted */
-	bool abandoned; /* what the attendant does is not wanted any more */
-	bool overdue;
-	bool undertaker;		 /* the wire that is taken up, or was, leads to one */
-	bool next_undertaker;		 /* ... or that of next_fd does */
-	enum device_link_state fallback; /* if the successor is none */
-	struct loop_watch *timer;	 /* main thread */
+	/* The last one that was taken up. fd is a duplicate, to watch and to cut the wire off by; the attendant
+	 * closes it. The rest stays. */
+	struct device_link_wire wire;
+	/* A successor's that waits for the attendant. */
+	struct device_link_wire next;
+	bool overdue;		  /* the handshake was cut off because it took too long */
+	struct loop_watch *timer; /* main thread */
 	struct device_report report;
 	uint64_t lost_us;
 	uint64_t restarts;
@@ -113,6 +143,12 @@ static inline enum device_link_state device_link_state(const struct device_link 
 							    memory_order_acquire);
 }
 
+/* Whether an access that needs the process waits for one in this state. */
+static inline bool device_link_waits(enum device_link_state state)
+{
+	return state != DEVICE_LINK_SERVING && state != DEVICE_LINK_FAILED;
+}
+
 /*
  * The wire ended (-EPIPE) or the process broke its rules (another -errno) while `doing`: cuts it off and lets
  * the supervisor know. Nothing happens if it is lost already. Any thread.
@@ -120,7 +156,7 @@ static inline enum device_link_state device_link_state(const struct device_link 
 void device_link_lost(struct device_link *link, const char *doing, int error);
 
 /*
- * Waits while the link is lost. true: try again, with a successor or without any; false: the run is over. The
+ * Waits as long as the link's state waits. true: try again, with a successor or without any; false: the run is over. The
  * caller holds no lock that others than this device's vCPUs need.
  */
 bool device_link_park(struct device_link *link);
@@ -134,7 +170,7 @@ void device_link_cancel(struct device_link *link, bool cut);
 void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial, bool undertaker);
 /* No successor will come; a process that is still there is let go. */
 void device_link_fail(struct device_link *link);
-/* From adopt() and fail(), under the device's lock. */
+/* From adopt(), and from fail(), under the device's lock. */
 void device_link_serve(struct device_link *link);
 void device_link_failed(struct device_link *link);
 /* What other threads left to be done; the loop was woken for it. */

@@ -1,5 +1,7 @@
-# The wires to devices' processes: links, front ends, serial ports.
+# The wires to devices' processes: links, back ends and their kinds, serial ports.
 vmm_core_libcore_la_SOURCES += \
+	vmm-core/wire/backend.h \
+	vmm-core/wire/backend_vhost_user.c vmm-core/wire/backend_vhost_user.h \
 	vmm-core/wire/device_link.c vmm-core/wire/device_link.h \
 	vmm-core/wire/inflight_memory.c vmm-core/wire/inflight_memory.h \
 	vmm-core/wire/serial_port.c vmm-core/wire/serial_port.h \
