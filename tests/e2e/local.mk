@@ -77,5 +77,23 @@ tests_e2e_helpers_crash_blk_SOURCES = dev-blk/main.c
 tests_e2e_helpers_crash_blk_CPPFLAGS = $(AM_CPPFLAGS) -DENABLE_CRASH_POINTS
 tests_e2e_helpers_crash_blk_LDADD = dev-blk/libblk_crash.la $(dev_blk_atoll_blk_LDADD)
 
+# Ones whose queue's thread aborts: at an assertion, by its heap; or calls what it may not.
+EXTRA_DIST += tests/e2e/helpers/aborting_queue.c
+E2E_HELPERS += tests/e2e/helpers/aborting_blk tests/e2e/helpers/aborting_heap_blk tests/e2e/helpers/violating_blk
+ABORTING_SOURCES = dev-blk/main.c tests/e2e/helpers/aborting_queue.c
+ABORTING_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=virtqueue_pop
+tests_e2e_helpers_aborting_blk_SOURCES = $(ABORTING_SOURCES)
+tests_e2e_helpers_aborting_blk_CPPFLAGS = $(AM_CPPFLAGS) -UNDEBUG
+tests_e2e_helpers_aborting_blk_LDFLAGS = $(ABORTING_LDFLAGS)
+tests_e2e_helpers_aborting_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
+tests_e2e_helpers_aborting_heap_blk_SOURCES = $(ABORTING_SOURCES)
+tests_e2e_helpers_aborting_heap_blk_CPPFLAGS = $(AM_CPPFLAGS) -DABORT_BY_HEAP
+tests_e2e_helpers_aborting_heap_blk_LDFLAGS = $(ABORTING_LDFLAGS)
+tests_e2e_helpers_aborting_heap_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
+tests_e2e_helpers_violating_blk_SOURCES = $(ABORTING_SOURCES)
+tests_e2e_helpers_violating_blk_CPPFLAGS = $(AM_CPPFLAGS) -DVIOLATE
+tests_e2e_helpers_violating_blk_LDFLAGS = $(ABORTING_LDFLAGS)
+tests_e2e_helpers_violating_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
+
 # make bench, in slices too short to mean anything.
 EXTRA_DIST += tests/e2e/bench.bats
