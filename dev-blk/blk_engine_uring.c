@@ -24,12 +24,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/eventfd_wire.h"
 #include "common/log.h"
 #include "dev-blk/blk_engine.h"
 
@@ -198,7 +198,6 @@ static void uring_finish(struct uring_engine *uring, struct blk_io *io, int resu
 static unsigned uring_event(struct uring_engine *uring, enum uring_tag tag, const struct io_uring_cqe *cqe)
 {
 	bool ended = (cqe->flags & IORING_CQE_F_MORE) == 0;
-	eventfd_t count;
 
 	switch (tag) {
 	case TAG_KICK:
@@ -214,7 +213,7 @@ static unsigned uring_event(struct uring_engine *uring, enum uring_tag tag, cons
 	case TAG_WAKE:
 		if (ended)
 			uring_poll(uring, uring->base.wake_fd, TAG_WAKE);
-		eventfd_read(uring->base.wake_fd, &count);
+		(void)eventfd_drain(uring->base.wake_fd);
 		return BLK_EVENT_WAKE;
 	case TAG_REMOVED:
 		uring->removing = false;

@@ -64,6 +64,9 @@ EXTRA_DIST += tests/e2e/restart.bats tests/e2e/runner.bats tests/e2e/undertaker.
 EXTRA_DIST += tests/e2e/restart-console.bats
 EXTRA_DIST += tests/e2e/violation.bats
 
+# Another allocator in every process.
+EXTRA_DIST += tests/e2e/allocator.bats
+
 # Hosts that lack something.
 EXTRA_DIST += tests/e2e/host.bats
 E2E_HELPERS += tests/e2e/helpers/without
