@@ -170,6 +170,10 @@ static void uring_start(struct blk_engine *engine, struct blk_io *io)
 		uring_count(uring, BLK_RING_FSYNC);
 		io_uring_prep_fsync(sqe, engine->image_fd, IORING_FSYNC_DATASYNC);
 		break;
+	case BLK_IO_WITNESS:
+		uring_count(uring, BLK_RING_FSYNC);
+		io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC);
+		break;
 	case BLK_IO_ALLOCATE:
 		uring_count(uring, BLK_RING_FALLOCATE);
 		io_uring_prep_fallocate(sqe, engine->image_fd, io->mode, (off_t)io->offset,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/disk_image.h"
 #include "common/jail_user.h"
 #include "policy/filters.h"
 
@@ -95,7 +96,10 @@ static const struct audit_fd_rule core_fds[] = {
 };
 
 static const struct audit_fd_rule blk_fds[] = {
-	{AUDIT_FD_FILE, 1, 1}, {AUDIT_FD_URING, 0, AUDIT_MANY}, {AUDIT_FD_OTHER, 0, 0}};
+	/* The image, and its witnesses until a successor has asked them. */
+	{AUDIT_FD_FILE, 1, 1 + DISK_WITNESSES},
+	{AUDIT_FD_URING, 0, AUDIT_MANY},
+	{AUDIT_FD_OTHER, 0, 0}};
 
 static const struct audit_fd_rule net_fds[] = {{AUDIT_FD_TAP, 1, 1}, {AUDIT_FD_OTHER, 0, 0}};
 

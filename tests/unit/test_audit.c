@@ -764,8 +764,21 @@ static void test_descriptors(void **state)
 	(void)state;
 	/* A second image, although the supervisor has it too. */
 	vm_make(&audit);
-	fd_make(&audit.processes[BLK], 20, "/srv/root.img", 7);
-	deviates(&audit, BLK, "descriptors", "2 file /srv/root.img /srv/root.img (written: 1)");
+	fd_make(&audit.processes[SUPERVISOR], 20, "/srv/data.img", 17);
+	fd_make(&audit.processes[BLK], 20, "/srv/data.img", 17);
+	deviates(&audit, BLK, "descriptors", "1 other /srv/data.img (a second image) (written: none)");
+	/* Its own once more: a witness. There are two. */
+	vm_make(&audit);
+	for (int fd = 20; fd < 22; fd++)
+		fd_make(&audit.processes[BLK], fd, "/srv/root.img", 7);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	for (int fd = 20; fd < 23; fd++)
+		fd_make(&audit.processes[BLK], fd, "/srv/root.img", 7);
+	deviates(&audit, BLK, "descriptors",
+		 "4 file /srv/root.img /srv/root.img /srv/root.img /srv/root.img (written: 1 to 3)");
 	/* A file of the same name that is another. */
 	vm_make(&audit);
 	fd_make(&audit.processes[BLK], 20, "/srv/root.img", 8);
@@ -1112,7 +1125,27 @@ static void test_supervisor_descriptors(void **state)
 		supervisor_fd(&audit, fd)->flags = O_RDONLY;
 	}
 	deviates(&audit, SUPERVISOR, "descriptors", "3 read-only files are no device's (written: at most 2)");
-	/* What a device had that has failed, and no second one. */
+	/* What a device had that has failed, an image with its witnesses, and no second one. */
+	vm_make(&audit);
+	audit.without = 1;
+	for (int fd = 30; fd < 33; fd++)
+		fd_make(&audit.processes[SUPERVISOR], fd, "/srv/data.img", 600);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.without = 1;
+	for (int fd = 30; fd < 34; fd++)
+		fd_make(&audit.processes[SUPERVISOR], fd, "/srv/data.img", 600);
+	deviates(&audit, SUPERVISOR, "descriptors", "1 other /srv/data.img (no device's) (written: none)");
+	/* Two taps have one name. */
+	vm_make(&audit);
+	audit.without = 1;
+	fd_make(&audit.processes[SUPERVISOR], 30, "/dev/net/tun", 600);
+	strcpy(supervisor_fd(&audit, 30)->interface, "t8");
+	fd_make(&audit.processes[SUPERVISOR], 31, "/dev/net/tun", 600);
+	strcpy(supervisor_fd(&audit, 31)->interface, "t9");
+	deviates(&audit, SUPERVISOR, "descriptors", "1 other /dev/net/tun (no device's: t9) (written: none)");
 	vm_make(&audit);
 	audit.without = 1;
 	fd_make(&audit.processes[SUPERVISOR], 30, "/srv/data.img", 600);
