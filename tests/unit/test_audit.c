@@ -14,9 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -922,6 +924,54 @@ static void test_shared(void **state)
 	audit_clear(&audit);
 }
 
+/* Two processes that are both this one. */
+static size_t shares_of(int fd, const char *name, unsigned flags, int other_fd, const char *other_name)
+{
+	struct stat status;
+	struct proc_fd fds[2] = {{.fd = fd, .eventfd = -1, .flags = flags}, {.fd = other_fd, .eventfd = -1}};
+	struct audit_process processes[2] = {{.pid = getpid()}, {.pid = getpid()}};
+	struct audit audit = {.processes = processes, .process_count = 2};
+	size_t count;
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fstat(fds[i].fd, &status), 0);
+		fds[i].inode = status.st_ino;
+		strcpy(fds[i].target, i == 0 ? name : other_name);
+		processes[i].fds = (struct proc_fds){&fds[i], 1};
+	}
+	audit_gather_shares(&audit);
+	if (audit.shares_error == -ENODATA || audit.shares_error == -EACCES)
+		skip();
+	assert_int_equal(audit.shares_error, 0);
+	count = audit.share_count;
+	free(audit.shares);
+	return count;
+}
+
+/* By the kernel's word on identities: a name may change between two looks, as a console's file's does, and so may flags. */
+static void test_shares_are_found_whatever_the_names(void **state)
+{
+	int file = memfd_create("file", MFD_CLOEXEC), same = dup(file),
+	    other = memfd_create("file", MFD_CLOEXEC);
+	char path[32];
+	int again;
+
+	(void)state;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(file >= 0 && same >= 0 && other >= 0 && again >= 0);
+	assert_int_equal(shares_of(file, "/srv/out", 0, same, "/srv/out"), 1);
+	assert_int_equal(shares_of(file, "/srv/out", 0, same, "/srv/out.1"), 1);
+	assert_int_equal(shares_of(file, "/srv/out", O_NONBLOCK, same, "/srv/out"), 1);
+	/* Opened once more, and another of the same name, they are none. */
+	assert_int_equal(shares_of(file, "/srv/out", 0, again, "/srv/out"), 0);
+	assert_int_equal(shares_of(file, "/srv/out", 0, other, "/srv/out"), 0);
+	close(file);
+	close(same);
+	close(other);
+	close(again);
+}
+
 /* --- what was not seen --- */
 
 static struct proc_fd *fd_of(struct audit *audit, unsigned process, int number)
@@ -1358,6 +1408,7 @@ int main(void)
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_standard_descriptors),
 		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_shares_are_found_whatever_the_names),
 		cmocka_unit_test(test_in_flight),
 		cmocka_unit_test(test_mappings),
 		cmocka_unit_test(test_access),
