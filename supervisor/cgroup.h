@@ -49,6 +49,10 @@ struct cgroups *cgroups_make(const struct config_file *file, const struct resour
 /* The directory of a process's cgroup, which stays ours; id: of its device. -1: it has none (also for NULL). */
 int cgroups_fd(const struct cgroups *cgroups, enum child_role role, const char *id);
 
+/* What it is held to there; NULL: nothing, or there is no such cgroup. The config's. */
+const struct config_limits *cgroups_limits(const struct cgroups *cgroups, enum child_role role,
+					   const char *id);
+
 /* When no process of the VM is left. NULL: nothing. What cannot be removed is warned of. */
 void cgroups_remove(struct cgroups *cgroups);
 
