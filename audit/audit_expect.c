@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "common/host/disk_image.h"
 #include "common/jail/jail_user.h"
 #include "policy/filters.h"
 
@@ -99,7 +100,10 @@ static const struct audit_fd_rule core_fds[] = {
 };
 
 static const struct audit_fd_rule blk_fds[] = {
-	{AUDIT_FD_FILE, 1, 1}, {AUDIT_FD_URING, 0, AUDIT_MANY}, {AUDIT_FD_OTHER, 0, 0}};
+	/* The image, and its witnesses until a successor has asked them. */
+	{AUDIT_FD_FILE, 1, 1 + DISK_WITNESSES},
+	{AUDIT_FD_URING, 0, AUDIT_MANY},
+	{AUDIT_FD_OTHER, 0, 0}};
 
 static const struct audit_fd_rule net_fds[] = {{AUDIT_FD_TAP, 1, 1}, {AUDIT_FD_OTHER, 0, 0}};
 

@@ -11,6 +11,7 @@
 
 #include "audit/audit.h"
 #include "audit/audit_proc_text.h"
+#include "common/host/disk_image.h"
 #include "common/ring/state_page.h"
 
 const char *audit_fd_kind_name(enum audit_fd_kind kind)
@@ -376,18 +377,46 @@ static bool is_next_part(const struct audit *audit, const struct audit_process *
 	return false;
 }
 
-/* Whether this is among the first, as many as there are devices without what they serve, that no process has. */
+/* Something that a device could serve, and that no process has. */
+static bool is_unserved(const struct audit *audit, const struct audit_process *supervisor,
+			const struct proc_fd *fd)
+{
+	return fd->target[0] == '/' && fd->fd > 2 && access_mode(fd) != O_RDONLY &&
+	       fd->inode != audit->lock_inode && strcmp(fd->target, "/dev/kvm") != 0 &&
+	       strcmp(fd->target, "/dev/null") != 0 && !starts_with(fd->target, "/memfd:") &&
+	       find_server(audit, fd) == NULL && former_part_of(supervisor, fd) == NULL;
+}
+
+/* Taps are all one file, and so are pseudo-terminals. */
+static bool same_image(const struct proc_fd *a, const struct proc_fd *b)
+{
+	return same_file(a, b) && a->interface[0] == '\0' && strstr(a->target, "/ptmx") == NULL;
+}
+
+/* Of those before it in the list, how many are the same image. */
+static unsigned alike_before(const struct audit *audit, const struct audit_process *supervisor,
+			     const struct proc_fd *own)
+{
+	unsigned alike = 0;
+
+	for (const struct proc_fd *fd = supervisor->fds.fds; fd < own; fd++)
+		alike += is_unserved(audit, supervisor, fd) && same_image(fd, own);
+	return alike;
+}
+
+/*
+ * Whether this is among the first, as many as there are devices without what they serve, that no process has. An image is
+ * there with its witnesses.
+ */
 static bool is_kept(const struct audit *audit, const struct audit_process *supervisor,
 		    const struct proc_fd *own)
 {
 	unsigned before = 0;
 
 	for (const struct proc_fd *fd = supervisor->fds.fds; fd < own; fd++)
-		before += (fd->target[0] == '/' && fd->fd > 2 && access_mode(fd) != O_RDONLY &&
-			   fd->inode != audit->lock_inode && strcmp(fd->target, "/dev/kvm") != 0 &&
-			   strcmp(fd->target, "/dev/null") != 0 && !starts_with(fd->target, "/memfd:") &&
-			   find_server(audit, fd) == NULL && former_part_of(supervisor, fd) == NULL);
-	return before < audit->without;
+		before += is_unserved(audit, supervisor, fd) && !same_image(fd, own) &&
+			  alike_before(audit, supervisor, fd) == 0;
+	return before < audit->without && alike_before(audit, supervisor, own) <= DISK_WITNESSES;
 }
 
 /*
@@ -430,6 +459,17 @@ static void name_supervisor_file(const struct audit *audit, const struct audit_p
 	}
 }
 
+/* A disk's process has one image; its witnesses are the same one. */
+static bool is_second_image(const struct audit_process *process, const struct proc_fd *own)
+{
+	if (!is_role(process, "blk"))
+		return false;
+	for (size_t i = 0; &process->fds.fds[i] < own; i++)
+		if (process->fd_roles[i].kind == AUDIT_FD_FILE && !same_file(&process->fds.fds[i], own))
+			return true;
+	return false;
+}
+
 /* Something that the supervisor opens and hands out. */
 static void name_resource(const struct audit *audit, const struct audit_process *process,
 			  const struct proc_fd *own, enum audit_fd_kind kind, struct audit_fd *fd)
@@ -441,11 +481,13 @@ static void name_resource(const struct audit *audit, const struct audit_process 
 		return;
 	}
 	snprintf(fd->role, sizeof(fd->role), "%s", own->interface);
-	if (supervisor != NULL && process_has_file(supervisor, own))
-		fd->kind = kind;
-	else
+	if (supervisor == NULL || !process_has_file(supervisor, own))
 		snprintf(fd->role, sizeof(fd->role), "not the supervisor's%s%s",
 			 own->interface[0] != '\0' ? ": " : "", own->interface);
+	else if (kind == AUDIT_FD_FILE && is_second_image(process, own))
+		snprintf(fd->role, sizeof(fd->role), "a second image");
+	else
+		fd->kind = kind;
 }
 
 /*

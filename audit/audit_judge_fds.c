@@ -104,7 +104,9 @@ static bool is_role(const struct audit_process *process, const char *role)
 
 static bool same_file(const struct proc_fd *a, const struct proc_fd *b)
 {
-	return a->inode == b->inode && a->mount == b->mount && strcmp(a->target, b->target) == 0;
+	/* A file may get another name between two looks; where the kernel tells no inode, its name is all there is. */
+	return a->inode == b->inode && a->mount == b->mount &&
+	       (a->inode != 0 || strcmp(a->target, b->target) == 0);
 }
 
 /* O_RDONLY, O_WRONLY, O_RDWR; -1: any. */

@@ -1,5 +1,5 @@
 /*
- * Which open file descriptions two processes of the VM have in common. What is behind a descriptor says whether
+ * Which open file descriptions two processes of the VM have in common. The inode behind a descriptor says whether
  * two can be the same; whether they are, the kernel tells by kcmp(2). Two that opened the same file are none.
  *
  * Source: kcmp(2), KCMP_FILE.
@@ -25,10 +25,14 @@ static int shares_add(struct audit *audit, const struct audit_share *share)
 	return 0;
 }
 
+/*
+ * By what cannot change between two looks: a file may be renamed meanwhile, and flags be set. What has no file of its own
+ * (anon_inode) shares an inode with all of that, and is told apart by a name that nobody can change.
+ */
 static bool may_be_same(const struct proc_fd *a, const struct proc_fd *b)
 {
-	return a->inode == b->inode && a->mount == b->mount && a->flags == b->flags &&
-	       a->eventfd == b->eventfd && strcmp(a->target, b->target) == 0;
+	return a->inode == b->inode && a->mount == b->mount && a->eventfd == b->eventfd &&
+	       (a->target[0] == '/' ? b->target[0] == '/' : strcmp(a->target, b->target) == 0);
 }
 
 /* 0 if they are the same, 1 if not, or -errno. */

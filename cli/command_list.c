@@ -86,6 +86,30 @@ static json_t *list_json_text(const char *text)
 	return string;
 }
 
+static void list_limit(json_t *object, const char *key, uint64_t value)
+{
+	if (value != 0)
+		json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+/* null: no cgroup; only what is limited is in there. */
+static json_t *list_limits_json(const Atoll__Control__Limits *limits)
+{
+	json_t *object;
+
+	if (limits == NULL)
+		return json_null();
+	object = json_object();
+	list_limit(object, "memory", limits->memory);
+	list_limit(object, "cpu", limits->cpu);
+	list_limit(object, "pids", limits->pids);
+	list_limit(object, "read-bps", limits->read_bps);
+	list_limit(object, "write-bps", limits->write_bps);
+	list_limit(object, "read-iops", limits->read_iops);
+	list_limit(object, "write-iops", limits->write_iops);
+	return object;
+}
+
 static json_t *list_process_json(const Atoll__Control__ProcessState *process)
 {
 	json_t *counters = json_object();
@@ -93,11 +117,12 @@ static json_t *list_process_json(const Atoll__Control__ProcessState *process)
 	for (size_t i = 0; i < process->n_counters; i++)
 		json_object_set_new(counters, process->counters[i]->name,
 				    json_integer((json_int_t)process->counters[i]->value));
-	return json_pack("{s:s, s:s, s:i, s:s, s:b, s:b, s:o, s:I, s:o, s:o}", "role", process->role, "id",
-			 process->id, "pid", (int)process->pid, "state", process->state, "sandbox",
+	return json_pack("{s:s, s:s, s:i, s:s, s:b, s:b, s:o, s:I, s:o, s:o, s:o}", "role", process->role,
+			 "id", process->id, "pid", (int)process->pid, "state", process->state, "sandbox",
 			 !process->no_sandbox, "recorded", process->recorded, "violation",
 			 list_json_text(process->violation), "restarts", (json_int_t)process->restarts,
-			 "trouble", list_json_text(process->trouble), "counters", counters);
+			 "trouble", list_json_text(process->trouble), "limits",
+			 list_limits_json(process->limits), "counters", counters);
 }
 
 static json_t *list_vm_json(const Reply *reply, pid_t pid)
@@ -106,9 +131,10 @@ static json_t *list_vm_json(const Reply *reply, pid_t pid)
 
 	for (size_t i = 0; i < reply->n_processes; i++)
 		json_array_append_new(processes, list_process_json(reply->processes[i]));
-	return json_pack("{s:s, s:i, s:i, s:s, s:I, s:o}", "name", reply->vm, "pid", (int)pid, "starter",
+	return json_pack("{s:s, s:i, s:i, s:s, s:I, s:o, s:o}", "name", reply->vm, "pid", (int)pid, "starter",
 			 (int)reply->starter, "state", reply->state, "uptime",
-			 (json_int_t)(reply->uptime_us / 1000000), "processes", processes);
+			 (json_int_t)(reply->uptime_us / 1000000), "limits", list_limits_json(reply->limits),
+			 "processes", processes);
 }
 
 /* One VM; a supervisor that ends or does not answer is left out, with a word about the latter. */

@@ -65,6 +65,15 @@ static void device_queue_settled(void *argument)
 		loop_wake(device->loop);
 }
 
+/* A queue's thread. All that may be woken are there: none runs before, or when one of them is freed. */
+static void device_witnessed(void *argument)
+{
+	struct blk_device *device = argument;
+
+	for (uint16_t i = 0; i < device->disk.queues; i++)
+		blk_queue_wake(device->queues[i]);
+}
+
 static void device_woken(void *argument)
 {
 	struct blk_device *device = argument;
@@ -161,6 +170,11 @@ void blk_device_set_state(struct blk_device *device, int state_fd, bool resume)
 	device->resume = resume;
 }
 
+void blk_device_set_witnesses(struct blk_device *device, const int fds[DISK_WITNESSES])
+{
+	blk_disk_set_witnesses(&device->disk, fds);
+}
+
 static void device_close_state_fd(struct blk_device *device)
 {
 	if (device->state_fd >= 0)
@@ -187,6 +201,7 @@ int blk_device_prepare(struct blk_device *device)
 		}
 		blk_queue_on_broken(device->queues[i], device_queue_broken, device);
 		blk_queue_on_settled(device->queues[i], device_queue_settled, device);
+		blk_queue_on_witnessed(device->queues[i], device_witnessed, device);
 	}
 	log_info("%llu bytes%s, %u queues, engine %s", (unsigned long long)device->disk.image.size,
 		 device->disk.readonly ? " read-only" : "", device->disk.queues,

@@ -50,6 +50,9 @@ void blk_device_set_discard(struct blk_device *device, const struct disk_discard
  */
 void blk_device_set_state(struct blk_device *device, int state_fd, bool resume);
 
+/* Witnesses of the image (blk_disk.h), which become the device's. Before blk_device_prepare(). */
+void blk_device_set_witnesses(struct blk_device *device, const int fds[DISK_WITNESSES]);
+
 /* Takes over what a predecessor left, makes threads, engines and memory. After it nothing is opened or created. 0 or -errno. */
 int blk_device_prepare(struct blk_device *device);
 /* The process has its filter: the queues' threads put on theirs. 0 or -errno (logged). */

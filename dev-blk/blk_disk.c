@@ -20,6 +20,9 @@ int blk_disk_init(struct blk_disk *disk, int fd, bool readonly, uint16_t queues,
 	if (result < 0)
 		return result;
 	*disk = (struct blk_disk){.fd = fd, .readonly = readonly, .queues = queues, .image = image};
+	for (size_t i = 0; i < DISK_WITNESSES; i++)
+		disk->witness_fds[i] = -1;
+	atomic_store(&disk->witnessed, true);
 	pthread_mutex_init(&disk->state_lock, NULL);
 	if (length > sizeof(disk->serial))
 		length = sizeof(disk->serial);
@@ -50,8 +53,26 @@ void blk_disk_set_discard(struct blk_disk *disk, const struct disk_discard *disc
 		(uint32_t)((most - most % image->logical_block_size) / VIRTIO_BLK_SECTOR_SIZE);
 }
 
+void blk_disk_set_witnesses(struct blk_disk *disk, const int fds[DISK_WITNESSES])
+{
+	memcpy(disk->witness_fds, fds, sizeof(disk->witness_fds));
+	atomic_store(&disk->witnessed, false);
+}
+
+/* No flush waits for them any more. */
+static void disk_dismiss_witnesses(struct blk_disk *disk)
+{
+	for (size_t i = 0; i < DISK_WITNESSES; i++) {
+		if (disk->witness_fds[i] >= 0)
+			close(disk->witness_fds[i]);
+		disk->witness_fds[i] = -1;
+	}
+	atomic_store_explicit(&disk->witnessed, true, memory_order_release);
+}
+
 void blk_disk_close(struct blk_disk *disk)
 {
+	disk_dismiss_witnesses(disk);
 	if (disk->fd >= 0)
 		close(disk->fd);
 	disk->fd = -1;
@@ -103,6 +124,7 @@ static struct blk_record disk_record(const struct blk_disk *disk)
 		.features = atomic_load(&disk->features),
 		.lost = atomic_load(&disk->lost),
 		.writeback = atomic_load(&disk->writeback),
+		.asked = disk->asked,
 	};
 }
 
@@ -124,9 +146,19 @@ static void disk_take_over(struct blk_disk *disk, const struct blk_record *recor
 		disk_update_writethrough(disk);
 	}
 	atomic_store(&disk->lost, record->lost);
-	if (record->lost != 0)
+	disk->asked = record->asked;
+	/* Each died with the answer. */
+	if (record->lost == 0 && record->asked == DISK_WITNESSES && !blk_disk_witnessed(disk)) {
+		atomic_store(&disk->lost, -EIO);
+		log_error("%d processes ended while they asked the kernel whether data was lost: it is taken "
+			  "to be lost",
+			  DISK_WITNESSES);
+	}
+	if (atomic_load(&disk->lost) != 0) {
 		log_error("data was lost before this process served (%s): no flush will succeed",
-			  strerror(-record->lost));
+			  strerror(-atomic_load(&disk->lost)));
+		disk_dismiss_witnesses(disk);
+	}
 	/* Without the driver that was before, if it is gone. */
 	disk_commit(disk);
 }
@@ -139,7 +171,9 @@ int blk_disk_open_state(struct blk_disk *disk, uint64_t offered, int fd, bool re
 
 	if (result < 0)
 		return result;
+	/* Nobody was there who could have been told. */
 	if (device_state_empty(&disk->state) && !resume) {
+		disk_dismiss_witnesses(disk);
 		device_state_begin(&disk->state, &record);
 		return 0;
 	}
@@ -233,6 +267,32 @@ void blk_disk_lost(struct blk_disk *disk, int error)
 		log_error("writing the image back failed: %s; data may be lost: no flush will succeed from "
 			  "now on",
 			  strerror(-error));
+}
+
+int blk_disk_ask_witness(struct blk_disk *disk)
+{
+	int fd;
+
+	if (atomic_exchange(&disk->witness_taken, true))
+		return -1;
+	pthread_mutex_lock(&disk->state_lock);
+	fd = disk->witness_fds[disk->asked < DISK_WITNESSES ? disk->asked : DISK_WITNESSES - 1];
+	disk->asked++;
+	pthread_mutex_unlock(&disk->state_lock);
+	/* Before the kernel is asked: it may be the last thing that we do. */
+	disk_commit(disk);
+	return fd;
+}
+
+void blk_disk_witness_told(struct blk_disk *disk, int result)
+{
+	if (result < 0)
+		blk_disk_lost(disk, result);
+	pthread_mutex_lock(&disk->state_lock);
+	disk->asked = 0;
+	pthread_mutex_unlock(&disk->state_lock);
+	disk_commit(disk);
+	disk_dismiss_witnesses(disk);
 }
 
 void blk_disk_cut(struct blk_disk *disk)

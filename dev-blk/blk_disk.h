@@ -43,7 +43,17 @@ struct blk_disk {
 	 * flush may succeed.
 	 */
 	atomic_int lost;
-	atomic_bool cut; /* the image was found to end before its capacity */
+	/*
+	 * What the kernel told a predecessor that died before it could note it. The kernel tells each open file description
+	 * once that data could not be written back, and the image's own was asked by that process. So there are witnesses:
+	 * descriptions of the same image from before the guest ran, that no process asks but one that takes another's
+	 * place, before the first flush that it completes. Who dies between question and note leaves the next witness.
+	 */
+	int witness_fds[DISK_WITNESSES]; /* owned; -1: none, or no more */
+	uint8_t asked;			 /* as in the record; under state_lock */
+	atomic_bool witness_taken;	 /* one of the queues asks */
+	atomic_bool witnessed;		 /* it is known what they have to say, or there is nothing to ask */
+	atomic_bool cut;		 /* the image was found to end before its capacity */
 	/* What a successor is to know of the above: committed before it can be seen from outside of this process, by one
 	 * thread at a time. */
 	pthread_mutex_t state_lock;
@@ -53,6 +63,8 @@ struct blk_disk {
 /* Takes fd over on success. serial is cut to what fits. 0, or disk_image_probe()'s error and *problem. */
 int blk_disk_init(struct blk_disk *disk, int fd, bool readonly, uint16_t queues, const char *serial,
 		  const char **problem);
+/* Descriptors of the witnesses, which become the disk's. Before blk_disk_open_state(). */
+void blk_disk_set_witnesses(struct blk_disk *disk, const int fds[DISK_WITNESSES]);
 /* Of a block device, which discards nothing before it is told. Before the driver is there. */
 void blk_disk_set_discard(struct blk_disk *disk, const struct disk_discard *discard);
 void blk_disk_close(struct blk_disk *disk);
@@ -84,6 +96,21 @@ bool blk_disk_has(const struct blk_disk *disk, unsigned feature_bit);
 /* An fdatasync or a synchronous write failed with this error: nothing is certain any more. Logged the first
  * time. */
 void blk_disk_lost(struct blk_disk *disk, int error);
+
+/* Whether a flush may complete. Any thread. */
+static inline bool blk_disk_witnessed(const struct blk_disk *disk)
+{
+	return atomic_load_explicit(&disk->witnessed, memory_order_acquire);
+}
+
+/*
+ * Returns the descriptor of the witness for whoever calls first, who makes an fdatasync of it and then calls
+ * blk_disk_witness_told(); for all others -1. Any thread.
+ */
+int blk_disk_ask_witness(struct blk_disk *disk);
+/* result: of the fdatasync. Closes the witnesses. */
+void blk_disk_witness_told(struct blk_disk *disk, int result);
+
 /* A request was for what lies behind the end of the image, which has become shorter. Logged the first time. */
 void blk_disk_cut(struct blk_disk *disk);
 

@@ -26,6 +26,9 @@ void blk_io_execute(int image_fd, struct blk_io *io)
 		case BLK_IO_SYNC:
 			io->result = fdatasync(image_fd);
 			break;
+		case BLK_IO_WITNESS:
+			io->result = fdatasync(io->fd);
+			break;
 		case BLK_IO_ALLOCATE:
 			io->result = fallocate(image_fd, io->mode, (off_t)io->offset, (off_t)io->length);
 			break;

@@ -22,6 +22,7 @@ enum blk_io_kind {
 	BLK_IO_READ,
 	BLK_IO_WRITE,
 	BLK_IO_SYNC,	 /* fdatasync */
+	BLK_IO_WITNESS,	 /* the same of `fd` instead of the image */
 	BLK_IO_ALLOCATE, /* fallocate with `mode` */
 	BLK_IO_DISCARD,	 /* BLKDISCARD, of a block device */
 };
@@ -30,6 +31,7 @@ enum blk_io_kind {
 struct blk_io {
 	enum blk_io_kind kind;
 	int mode;	    /* FALLOC_FL_* */
+	int fd;		    /* of WITNESS */
 	bool stable;	    /* of a write: on the medium when it finishes (RWF_DSYNC) */
 	unsigned iov_count; /* at most IOV_MAX */
 	struct iovec *iov;

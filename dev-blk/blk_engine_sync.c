@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/base/eventfd_wire.h"
@@ -39,15 +38,16 @@ static unsigned sync_wait(struct blk_engine *engine, int64_t timeout_ns)
 	};
 	struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
 	unsigned events = 0;
-	eventfd_t count;
 
 	if (!STAILQ_EMPTY(&engine->finished) || timeout_ns == 0)
 		return 0;
 	/* poll(2) skips negative descriptors. EINTR is a wait that ended early. */
 	if (ppoll(watched, 2, timeout_ns < 0 ? NULL : &timeout, NULL) <= 0)
 		return 0;
-	if (watched[0].revents != 0 && eventfd_read(engine->wake_fd, &count) == 0)
+	if (watched[0].revents != 0) {
+		(void)eventfd_drain(engine->wake_fd);
 		events |= BLK_EVENT_WAKE;
+	}
 	if (watched[1].revents != 0) {
 		/* poll(2) tells a level: without reading, it would tell the same kick again. The front end could
 		 * have emptied it in between. */

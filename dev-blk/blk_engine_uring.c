@@ -26,13 +26,14 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/eventfd_wire.h"
 #include "common/base/log.h"
+#include "dev-blk/blk_engine.h"
 
 /* An operation in this thread that took this long may have waited for something; how long we then look closer; how long
  * we leave it to workers, if it had. */
@@ -171,6 +172,10 @@ static void uring_start(struct blk_engine *engine, struct blk_io *io)
 		uring_count(uring, BLK_RING_FSYNC);
 		io_uring_prep_fsync(sqe, engine->image_fd, IORING_FSYNC_DATASYNC);
 		break;
+	case BLK_IO_WITNESS:
+		uring_count(uring, BLK_RING_FSYNC);
+		io_uring_prep_fsync(sqe, io->fd, IORING_FSYNC_DATASYNC);
+		break;
 	case BLK_IO_ALLOCATE:
 		uring_count(uring, BLK_RING_FALLOCATE);
 		io_uring_prep_fallocate(sqe, engine->image_fd, io->mode, (off_t)io->offset,
@@ -199,7 +204,6 @@ static void uring_finish(struct uring_engine *uring, struct blk_io *io, int resu
 static unsigned uring_event(struct uring_engine *uring, enum uring_tag tag, const struct io_uring_cqe *cqe)
 {
 	bool ended = (cqe->flags & IORING_CQE_F_MORE) == 0;
-	eventfd_t count;
 
 	switch (tag) {
 	case TAG_KICK:
@@ -215,7 +219,7 @@ static unsigned uring_event(struct uring_engine *uring, enum uring_tag tag, cons
 	case TAG_WAKE:
 		if (ended)
 			uring_poll(uring, uring->base.wake_fd, TAG_WAKE);
-		eventfd_read(uring->base.wake_fd, &count);
+		(void)eventfd_drain(uring->base.wake_fd);
 		return BLK_EVENT_WAKE;
 	case TAG_REMOVED:
 		uring->removing = false;

@@ -88,6 +88,8 @@ struct blk_queue {
 	void *on_broken_argument;
 	void (*on_settled)(void *argument);
 	void *on_settled_argument;
+	void (*on_witnessed)(void *argument);
+	void *on_witnessed_argument;
 	/* fdatasyncs of blk_queue_sync(): how many were asked for, and how many of those are done. */
 	_Atomic uint64_t syncs_asked, syncs_done;
 	_Atomic uint64_t counters[BLK_COUNTERS];
@@ -101,11 +103,13 @@ struct blk_queue {
 	struct virtqueue_chain *chain; /* the one being parsed */
 	struct blk_io sync;	       /* of blk_queue_sync() */
 	uint64_t syncs_begun;
+	struct blk_io witness;	      /* the question to the disk's witness, if it is ours to ask */
 	struct blk_request *requests; /* QUEUE_REQUESTS of them */
 	struct iovec *large_iovs;     /* VIRTQUEUE_IOV_MAX for each request */
 	unsigned requests_used;	      /* how many of them were ever taken */
 	struct blk_request_list free;
 	struct blk_request_list batch; /* popped, or with a next operation; to be submitted */
+	struct blk_request_list held;  /* until the disk's witness has told */
 	struct blk_request_list done;  /* to be pushed */
 	bool broken;
 	bool woken; /* the last round took a wake up: what is wanted is looked at once more before a sleep */
@@ -237,6 +241,49 @@ static void queue_sync_end(struct blk_queue *queue)
 	queue_settled(queue);
 }
 
+/* --- The witness, which one queue asks for all --- */
+
+static void queue_witness_begin(struct blk_queue *queue)
+{
+	int fd = blk_disk_ask_witness(queue->disk);
+
+	if (fd < 0)
+		return;
+	queue->witness = (struct blk_io){.kind = BLK_IO_WITNESS, .fd = fd};
+	blk_engine_start(queue->engine, &queue->witness);
+}
+
+static void queue_witness_end(struct blk_queue *queue)
+{
+	blk_disk_witness_told(queue->disk, (int)queue->witness.result);
+	if (queue->on_witnessed != NULL)
+		queue->on_witnessed(queue->on_witnessed_argument);
+}
+
+static void queue_hold(struct blk_queue *queue, struct blk_request *request)
+{
+	STAILQ_INSERT_TAIL(&queue->held, request, link);
+	queue_witness_begin(queue);
+}
+
+static bool queue_may_release(const struct blk_queue *queue)
+{
+	return !STAILQ_EMPTY(&queue->held) && blk_disk_witnessed(queue->disk);
+}
+
+static void queue_release(struct blk_queue *queue)
+{
+	struct blk_request *request;
+
+	if (!queue_may_release(queue))
+		return;
+	while ((request = STAILQ_FIRST(&queue->held)) != NULL) {
+		STAILQ_REMOVE_HEAD(&queue->held, link);
+		blk_request_advance(request, queue->disk);
+		STAILQ_INSERT_TAIL(&queue->done, request, link);
+	}
+}
+
 /* --- Submit --- */
 
 /*
@@ -302,13 +349,27 @@ static void queue_collect(struct blk_queue *queue)
 	while ((io = blk_engine_finished(queue->engine)) != NULL) {
 		struct blk_request *request = request_of(io);
 
-		if (io == &queue->sync)
+		if (io == &queue->sync) {
 			queue_sync_end(queue);
-		else if (blk_request_advance(request, queue->disk) == BLK_STEP_DONE)
+			continue;
+		}
+		if (io == &queue->witness) {
+			queue_witness_end(queue);
+			continue;
+		}
+		switch (blk_request_advance(request, queue->disk)) {
+		case BLK_STEP_DONE:
 			STAILQ_INSERT_TAIL(&queue->done, request, link);
-		else
+			break;
+		case BLK_STEP_IO:
 			STAILQ_INSERT_TAIL(&queue->batch, request, link);
+			break;
+		case BLK_STEP_HELD:
+			queue_hold(queue, request);
+			break;
+		}
 	}
+	queue_release(queue);
 }
 
 /* --- Push --- */
@@ -446,7 +507,8 @@ static void queue_rest(struct blk_queue *queue)
 /* Whether the host carries something out for us, or has the next piece of it to come. */
 static bool queue_under_way(const struct blk_queue *queue)
 {
-	return blk_engine_in_flight(queue->engine) != 0 || !STAILQ_EMPTY(&queue->batch);
+	return blk_engine_in_flight(queue->engine) != 0 || !STAILQ_EMPTY(&queue->batch) ||
+	       !STAILQ_EMPTY(&queue->held);
 }
 
 /* A round from the submission on. Whether anything was completed. */
@@ -501,7 +563,8 @@ static void queue_run(struct blk_queue *queue)
 	}
 	/* What waits in the ring stays there; chains of a predecessor that were not taken yet stay in its log. */
 	while (queue_under_way(queue)) {
-		if (STAILQ_EMPTY(&queue->batch))
+		/* The wake that told of the witness may be the one that ended the loop above. */
+		if (STAILQ_EMPTY(&queue->batch) && !queue_may_release(queue))
 			blk_engine_wait(queue->engine, -1);
 		queue_process(queue);
 	}
@@ -631,6 +694,7 @@ static int queue_make_memory(struct blk_queue *queue)
 		return -ENOMEM;
 	STAILQ_INIT(&queue->free);
 	STAILQ_INIT(&queue->batch);
+	STAILQ_INIT(&queue->held);
 	STAILQ_INIT(&queue->done);
 	return 0;
 }
@@ -758,6 +822,17 @@ void blk_queue_on_settled(struct blk_queue *queue, void (*settled)(void *argumen
 {
 	queue->on_settled = settled;
 	queue->on_settled_argument = argument;
+}
+
+void blk_queue_on_witnessed(struct blk_queue *queue, void (*witnessed)(void *argument), void *argument)
+{
+	queue->on_witnessed = witnessed;
+	queue->on_witnessed_argument = argument;
+}
+
+void blk_queue_wake(struct blk_queue *queue)
+{
+	eventfd_write(queue->wake_fd, 1);
 }
 
 void blk_queue_count(const struct blk_queue *queue, uint64_t *totals)

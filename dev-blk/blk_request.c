@@ -7,7 +7,8 @@
  * (blk_queue.c), for it would make the file grow again;
  * - in write-through mode a write finishes on the medium: by RWF_DSYNC, or by an fdatasync after it when the
  * mode changed on its way or the file system does not know the flag;
- * - a flush is an fdatasync begun after the flush was popped, so it covers every write that completed before;
+ * - a flush is an fdatasync begun after the flush was popped, so it covers every write that completed before; the
+ * first ones of a successor are held until the witness has told whether data was lost before (blk_disk.h);
  * - DISCARD is a hint: a file that cannot punch holes keeps the data, and a block device is told (BLKDISCARD). WRITE_ZEROES is not: what the file
  * cannot do by itself is done by writing zeroes.
  *
@@ -291,6 +292,9 @@ static enum blk_step advance_sync(struct blk_request *request, struct blk_disk *
 
 	if (request->io.result < 0)
 		blk_disk_lost(disk, (int)request->io.result);
+	/* What a predecessor was told, this fdatasync was not. */
+	if (!blk_disk_witnessed(disk))
+		return BLK_STEP_HELD;
 	/* Looked at after our own fdatasync: an error of an earlier one was told to that one alone. */
 	lost = atomic_load(&disk->lost);
 	if (lost != 0)

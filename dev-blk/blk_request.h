@@ -26,6 +26,7 @@
 enum blk_step {
 	BLK_STEP_DONE,
 	BLK_STEP_IO,
+	BLK_STEP_HELD, /* blk_request_advance() once more when blk_disk_witnessed() */
 };
 
 struct blk_request {

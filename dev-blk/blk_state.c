@@ -29,6 +29,8 @@ static const char *record_problem(const struct blk_record *record, uint64_t offe
 		return "data was lost for no reason that there is";
 	if (record->writeback > 1 || (record->writeback == 0 && !chooses))
 		return "its write cache is in a mode that it cannot be in";
+	if (record->asked > DISK_WITNESSES)
+		return "more witnesses were asked than there are";
 	if (memcmp(record->reserved, zero, sizeof(zero)) != 0)
 		return "it has something where there is nothing";
 	return NULL;

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "common/host/disk_image.h"
 #include "common/ring/device_state.h"
 
 #define BLK_STATE_VERSION 1u
@@ -18,7 +19,8 @@ struct blk_record {
 	uint64_t features; /* as the driver acknowledged them; 0: there is no driver */
 	int32_t lost; /* negative errno: data that was written is not on the medium; 0: none that we know of */
 	uint8_t writeback;   /* the config field of that name: 0 or 1 */
-	uint8_t reserved[3]; /* 0 */
+	uint8_t asked;	     /* witnesses (blk_disk.h) that were asked, and whose answer is not noted yet */
+	uint8_t reserved[2]; /* 0 */
 };
 
 _Static_assert(sizeof(struct blk_record) == 16, "a record has no padding");

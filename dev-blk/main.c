@@ -167,6 +167,9 @@ static int blk_open_by_hand(void *argument)
 
 /* --- Supervised --- */
 
+/* The image, the wire, the state page; and witnesses, of an image that is written. */
+#define BLK_FDS 3
+
 static int blk_configure(void *argument, struct control_message *message, int *wire_fd)
 {
 	struct blk_program *blk = argument;
@@ -175,8 +178,8 @@ static int blk_configure(void *argument, struct control_message *message, int *w
 	int result;
 
 	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE ||
-	    message->fd_count != 3) {
-		log_error("the first message is not a disk's configuration with its three descriptors");
+	    (message->fd_count != BLK_FDS && message->fd_count != BLK_FDS + DISK_WITNESSES)) {
+		log_error("the first message is not a disk's configuration with its descriptors");
 		return -EPROTO;
 	}
 	result = blk_device_configure(&blk->device, message->fds[0], configure->readonly,
@@ -194,6 +197,11 @@ static int blk_configure(void *argument, struct control_message *message, int *w
 	message->fds[1] = -1;
 	blk_device_set_state(&blk->device, message->fds[2], configure->resume);
 	message->fds[2] = -1;
+	if (message->fd_count != BLK_FDS) {
+		blk_device_set_witnesses(&blk->device, message->fds + BLK_FDS);
+		for (int i = 0; i < DISK_WITNESSES; i++)
+			message->fds[BLK_FDS + i] = -1;
+	}
 	return 0;
 }
 

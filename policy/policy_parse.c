@@ -435,7 +435,11 @@ static void rule_parse(struct parser *parser, char *text, char *comment)
 	if (strcmp(name, "uring") == 0) {
 		good = uring_parse(parser, &rule, body);
 	} else if ((rule.call = syscall_number(name)) < 0) {
-		FAIL(parser, "\"%s\" is not a system call of x86-64", name);
+		FAIL(parser,
+		     "\"%s\" is not a system call of x86-64 that %s has, with whose headers this was built; "
+		     "correct "
+		     "the name, or build it where the headers are those of a kernel that has it",
+		     name, syscall_headers());
 		good = false;
 	} else if (*body == '\0') {
 		FAIL(parser, "nothing stands behind \"%s:\"; write 1, or conditions", name);

@@ -84,7 +84,8 @@ static const char *record_fill(struct policy_record *record, const json_t *json)
 	} else {
 		record->call = syscall_number(call);
 		if (record->call < 0)
-			return "\"call\" is not a system call of x86-64";
+			return "\"call\" is not a system call of x86-64 that the headers have with which "
+			       "this was built";
 		for (size_t i = 0; i < json_array_size(arguments); i++)
 			if (!argument_read(json_array_get(arguments, i), &record->arguments[i]))
 				return "\"args\" has something else than numbers";

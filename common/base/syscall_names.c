@@ -4,6 +4,7 @@
 #include "common/base/syscall_names.h"
 
 #include <errno.h>
+#include <linux/version.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -24,6 +25,14 @@ int syscall_number(const char *name)
 		if (syscall_table[i] != NULL && strcmp(syscall_table[i], name) == 0)
 			return (int)i;
 	return -ENOENT;
+}
+
+#define TEXT(number)	TEXT_OF(number)
+#define TEXT_OF(number) #number
+
+const char *syscall_headers(void)
+{
+	return "Linux " TEXT(LINUX_VERSION_MAJOR) "." TEXT(LINUX_VERSION_PATCHLEVEL);
 }
 
 unsigned syscall_limit(void)

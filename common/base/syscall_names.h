@@ -12,6 +12,9 @@ const char *syscall_name(unsigned number);
 /* The number of a call, or -ENOENT. */
 int syscall_number(const char *name);
 
+/* "Linux 6.1": the kernel whose headers the table was made from. */
+const char *syscall_headers(void);
+
 /* One more than the highest number that the table knows. */
 unsigned syscall_limit(void);
 

@@ -60,6 +60,15 @@ int disk_image_open(const char *path, bool readonly, int *fd)
 	return 0;
 }
 
+int disk_image_witness(int image_fd, int *fd)
+{
+	char self[32];
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", image_fd);
+	*fd = open(self, O_RDWR | O_CLOEXEC);
+	return *fd < 0 ? -errno : 0;
+}
+
 static bool is_power_of_two(uint32_t value)
 {
 	return value != 0 && (value & (value - 1)) == 0;

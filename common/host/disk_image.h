@@ -38,6 +38,14 @@ struct disk_discard {
  */
 int disk_image_open(const char *path, bool readonly, int *fd);
 
+/* Witnesses of an image that is written (dev-blk/blk_disk.h): how many the supervisor makes. */
+#define DISK_WITNESSES 2
+/*
+ * Opens the image once more, as a description of its own, without a lock and without a claim; before anything is written.
+ * The kernel tells each description once that data could not be written back to the medium. 0 or -errno.
+ */
+int disk_image_witness(int image_fd, int *fd);
+
 /*
  * Probes an open image. Returns 0, or -errno with *problem a static "WHY; REMEDY" for the operator: -EINVAL
  * when it is neither a regular file nor a block device, -ENODATA when it is empty, -ERANGE when its size is

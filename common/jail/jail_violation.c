@@ -7,15 +7,22 @@
  * line to standard error; then the process ends, in any case. It is not a way to survive: nothing here returns.
  *
  * The packet is packed by generated code that computes in a buffer on the stack: no allocation, no lock.
+ *
+ * A step of abort(3) is no violation but a crash: a failed assertion, or what the C library finds wrong with its stack or
+ * heap. The process ends without the packet then, with the status that abort(3) has. No filter need allow these calls for
+ * that, and none is carried out. An attacker who makes one of them instead of another call gains what _exit(2), which is
+ * allowed, gives as well: a process that has ended and is restarted within its budget.
  */
 #include "common/jail/jail_violation.h"
 
 #include <errno.h>
+#include <linux/audit.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <ucontext.h>
 #include <unistd.h>
 #ifdef __GLIBC__
@@ -45,6 +52,7 @@
 #endif
 
 static int violation_control_fd = -1;
+static pid_t violation_pid;
 /* The C library that carries this process out, as far as it tells. */
 static char violation_runs_with[32] = "another library";
 /* What a process does before it serves is its own doing and its library's, no guest's. */
@@ -66,6 +74,14 @@ static void text_add(struct text *text, const char *more)
 {
 	while (*more != '\0' && text->used + 1 < text->size)
 		text->bytes[text->used++] = *more++;
+	text->bytes[text->used] = '\0';
+}
+
+/* What somebody else wrote: as many bytes, each a character of ASCII or a question mark. */
+static void text_add_bytes(struct text *text, const char *bytes, size_t count)
+{
+	for (size_t i = 0; i < count && text->used + 1 < text->size; i++)
+		text->bytes[text->used++] = bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '?';
 	text->bytes[text->used] = '\0';
 }
 
@@ -127,6 +143,68 @@ size_t violation_describe_misfit(const char *filter, const char *built_with, con
 	return text.used;
 }
 
+/* --- abort(3) --- */
+
+#define ABORT_PARTS_MAX 8
+
+bool violation_aborts(const struct violation *violation, pid_t process)
+{
+	const uint64_t *arguments = violation->arguments;
+
+	if (violation->arch != AUDIT_ARCH_X86_64)
+		return false;
+	switch (violation->call) {
+	case SYS_writev:
+		/* What glibc has found, as "malloc(): corrupted top size". */
+		return (int)arguments[0] == STDERR_FILENO;
+	case SYS_rt_sigprocmask:
+		return (int)arguments[0] == SIG_BLOCK || (int)arguments[0] == SIG_UNBLOCK;
+	case SYS_gettid:
+	case SYS_getpid:
+		return true;
+	case SYS_tgkill:
+		return (pid_t)arguments[0] == process && (int)arguments[2] == SIGABRT;
+	default:
+		return false;
+	}
+}
+
+/*
+ * The words of the C library are read where it says that they are. Where there is nothing, that is a fault while SIGSEGV is
+ * blocked: the kernel ends the process, which was to end.
+ */
+static void abort_add_words(struct text *text, const struct violation *violation)
+{
+	const struct iovec *parts = (const struct iovec *)(uintptr_t)violation->arguments[1];
+
+	for (uint64_t i = 0; i < violation->arguments[2] && i < ABORT_PARTS_MAX; i++) {
+		const char *words = parts[i].iov_base;
+		size_t length = parts[i].iov_len;
+
+		if (length > 0 && words[length - 1] == '\n')
+			length--;
+		text_add_bytes(text, words, length);
+	}
+}
+
+static void abort_print(const struct violation *violation)
+{
+	char line[VIOLATION_TEXT_MAX];
+	struct text text = {.bytes = line, .size = sizeof(line) - 1};
+
+	text_add(&text, "atoll: ");
+	text_add(&text, violation->thread);
+	text_add(&text, " aborted (it called ");
+	text_add_call(&text, violation);
+	text_add(&text, ")");
+	if (violation->call == SYS_writev) {
+		text_add(&text, ": ");
+		abort_add_words(&text, violation);
+	}
+	line[text.used++] = '\n';
+	syscall(SYS_write, STDERR_FILENO, line, text.used);
+}
+
 /* --- The report --- */
 
 static void violation_send(const struct violation *violation)
@@ -182,7 +260,14 @@ static void violation_take(int number, siginfo_t *info, void *context)
 	};
 
 	(void)number;
-	/* One that somebody sent has nothing to tell. */
+	/* One that somebody sent has nothing to tell. Before it serves, that its policy and the library do not fit is what
+	 * there is to tell. */
+	if (info->si_code == SYS_SECCOMP && violation_serving &&
+	    violation_aborts(&violation, violation_pid)) {
+		abort_print(&violation);
+		for (;;)
+			syscall(SYS_exit_group, JAIL_EXIT_ABORTED);
+	}
 	if (info->si_code == SYS_SECCOMP) {
 		violation_send(&violation);
 		violation_print(&violation);
@@ -228,6 +313,7 @@ int jail_watch_violations(int control_fd)
 #endif
 
 	violation_control_fd = control_fd;
+	violation_pid = getpid();
 	sigfillset(&action.sa_mask);
 	sigdelset(&action.sa_mask, SIGSYS);
 	return sigaction(SIGSYS, &action, NULL) < 0 ? -errno : 0;

@@ -5,8 +5,10 @@
 #ifndef ATOLL_COMMON_JAIL_JAIL_VIOLATION_H
 #define ATOLL_COMMON_JAIL_JAIL_VIOLATION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define VIOLATION_ARGUMENTS 6
 
@@ -31,6 +33,12 @@ size_t violation_describe(const struct violation *violation, char *text, size_t 
  */
 size_t violation_describe_misfit(const char *filter, const char *built_with, const char *runs_with,
 				 char *text, size_t size);
+
+/*
+ * Whether the call is one that abort(3) makes on its way, as glibc has it: of a process that serves it is a crash, which is
+ * told as such and ends with JAIL_EXIT_ABORTED. process: its id, as it sees it itself. Async-signal-safe.
+ */
+bool violation_aborts(const struct violation *violation, pid_t process);
 
 /* Where violations are reported: the control wire, or -1. */
 int violation_control(void);

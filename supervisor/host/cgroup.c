@@ -804,17 +804,30 @@ struct cgroups *cgroups_make(const struct config_file *file, const struct resour
 	return NULL;
 }
 
-int cgroups_fd(const struct cgroups *cgroups, enum child_role role, const char *id)
+static const struct child_group *group_of(const struct cgroups *cgroups, enum child_role role, const char *id)
 {
 	char name[NAME_SIZE];
 
-	if (cgroups == NULL)
-		return -1;
 	child_name(role, id, name);
-	for (unsigned i = 0; i < cgroups->child_count; i++)
+	for (unsigned i = 0; cgroups != NULL && i < cgroups->child_count; i++)
 		if (strcmp(cgroups->children[i].name, name) == 0)
-			return cgroups->children[i].fd;
-	return -1;
+			return &cgroups->children[i];
+	return NULL;
+}
+
+int cgroups_fd(const struct cgroups *cgroups, enum child_role role, const char *id)
+{
+	const struct child_group *group = group_of(cgroups, role, id);
+
+	return group != NULL ? group->fd : -1;
+}
+
+const struct config_limits *cgroups_limits(const struct cgroups *cgroups, enum child_role role,
+					   const char *id)
+{
+	const struct child_group *group = group_of(cgroups, role, id);
+
+	return group != NULL ? group->limits : NULL;
 }
 
 void cgroups_reach(const struct cgroups *cgroups, struct reach *reach)

@@ -52,6 +52,10 @@ int cgroups_fd(const struct cgroups *cgroups, enum child_role role, const char *
 
 /* What cgroups_remove() needs (reach.h). NULL: nothing. */
 void cgroups_reach(const struct cgroups *cgroups, struct reach *reach);
+/* What it is held to there; NULL: nothing, or there is no such cgroup. The config's. */
+const struct config_limits *cgroups_limits(const struct cgroups *cgroups, enum child_role role,
+					   const char *id);
+
 /* When no process of the VM is left. NULL: nothing. What cannot be removed is warned of. */
 void cgroups_remove(struct cgroups *cgroups);
 

@@ -220,6 +220,19 @@ static void open_boot(struct opening *opening)
 
 /* --- disks --- */
 
+static void open_witnesses(struct opening *opening, unsigned index, const char *key, const char *path)
+{
+	for (int i = 0; i < DISK_WITNESSES && !opening->config->disks[index].readonly; i++) {
+		int result = disk_image_witness(opening->resources->disk_fds[index],
+						&opening->resources->disk_witnesses[index][i]);
+
+		if (result < 0) {
+			opening_fault(opening, key, path, -result);
+			return;
+		}
+	}
+}
+
 static void open_disk(struct opening *opening, unsigned index)
 {
 	const struct config_disk *disk = &opening->config->disks[index];
@@ -270,6 +283,7 @@ static void open_disk(struct opening *opening, unsigned index)
 			    strerror(-result));
 	} else {
 		opening->resources->disk_fds[index] = fd;
+		open_witnesses(opening, index, key, path);
 		disk_image_discard(fd, &opening->resources->disk_discards[index]);
 		goto free_path;
 	}
@@ -565,6 +579,7 @@ static bool resources_allocate(struct resources *resources, const struct config 
 {
 	*resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
 	resources->disk_fds = malloc((config->disks_count + 1) * sizeof(*resources->disk_fds));
+	resources->disk_witnesses = malloc((config->disks_count + 1) * sizeof(*resources->disk_witnesses));
 	resources->disk_states = malloc((config->disks_count + 1) * sizeof(*resources->disk_states));
 	resources->disk_discards = calloc(config->disks_count + 1, sizeof(*resources->disk_discards));
 	resources->networks = calloc(config->networks_count + 1, sizeof(*resources->networks));
@@ -572,16 +587,18 @@ static bool resources_allocate(struct resources *resources, const struct config 
 	resources->console_states = malloc((config->consoles_count + 1) * sizeof(*resources->console_states));
 	resources->console_paths = calloc(config->consoles_count + 1, sizeof(*resources->console_paths));
 	resources->console_files = calloc(config->consoles_count + 1, sizeof(*resources->console_files));
-	if (resources->disk_fds == NULL || resources->disk_states == NULL ||
-	    resources->disk_discards == NULL || resources->networks == NULL ||
-	    resources->console_fds == NULL || resources->console_states == NULL ||
-	    resources->console_paths == NULL || resources->console_files == NULL)
+	if (resources->disk_fds == NULL || resources->disk_witnesses == NULL ||
+	    resources->disk_states == NULL || resources->disk_discards == NULL ||
+	    resources->networks == NULL || resources->console_fds == NULL ||
+	    resources->console_states == NULL || resources->console_paths == NULL ||
+	    resources->console_files == NULL)
 		return false;
 	resources->disk_count = config->disks_count;
 	resources->network_count = config->networks_count;
 	resources->console_count = config->consoles_count;
 	for (unsigned i = 0; i < config->disks_count; i++)
-		resources->disk_fds[i] = resources->disk_states[i] = -1;
+		resources->disk_fds[i] = resources->disk_states[i] = resources->disk_witnesses[i][0] =
+			resources->disk_witnesses[i][1] = -1;
 	for (unsigned i = 0; i < config->networks_count; i++)
 		resources->networks[i].fd = resources->networks[i].state_fd = -1;
 	for (unsigned i = 0; i < config->consoles_count; i++) {
@@ -651,6 +668,8 @@ void resources_close(struct resources *resources)
 	fd_close(resources->initrd_fd);
 	for (unsigned i = 0; i < resources->disk_count; i++) {
 		fd_close(resources->disk_fds[i]);
+		for (int k = 0; k < DISK_WITNESSES; k++)
+			fd_close(resources->disk_witnesses[i][k]);
 		fd_close(resources->disk_states[i]);
 	}
 	for (unsigned i = 0; i < resources->network_count; i++) {
@@ -666,6 +685,7 @@ void resources_close(struct resources *resources)
 		free(resources->console_paths[i]);
 	}
 	free(resources->disk_fds);
+	free(resources->disk_witnesses);
 	free(resources->disk_states);
 	free(resources->disk_discards);
 	free(resources->networks);

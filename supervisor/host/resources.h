@@ -32,6 +32,7 @@ struct resources {
 	int kernel_fd;
 	int initrd_fd; /* -1: none */
 	int *disk_fds;
+	int (*disk_witnesses)[DISK_WITNESSES];
 	struct disk_discard *disk_discards;
 	int *disk_states; /* state pages (common/ring/state_page.h); -1 for `check`, as each */
 	struct network_resource *networks;

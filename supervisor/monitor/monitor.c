@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/report.h"
 #include "config/nearest.h"
+#include "supervisor/host/cgroup.h"
 #include "supervisor/vm/starter.h"
 #include "supervisor/vm/vm_device.h"
 
@@ -80,11 +81,34 @@ static void client_reply_error(struct monitor_client *client, const char *error)
 
 /* --- the state of everything --- */
 
+/* A cgroup's. NULL: there is no memory. */
+static Atoll__Control__Limits *limits_new(const struct config_limits *limits)
+{
+	Atoll__Control__Limits *message = malloc(sizeof(*message));
+
+	if (message == NULL)
+		return NULL;
+	atoll__control__limits__init(message);
+	if (limits == NULL)
+		return message;
+	message->memory = limits->memory_bytes;
+	message->cpu = limits->cpu_percent;
+	message->pids = limits->pids;
+	if (limits->io != NULL) {
+		message->read_bps = limits->io->read_bytes;
+		message->write_bps = limits->io->write_bytes;
+		message->read_iops = limits->io->read_iops;
+		message->write_iops = limits->io->write_iops;
+	}
+	return message;
+}
+
 static void process_state_free(Atoll__Control__ProcessState *process)
 {
 	for (size_t i = 0; i < process->n_counters; i++)
 		free(process->counters[i]);
 	free(process->counters);
+	free(process->limits);
 	free(process);
 }
 
@@ -113,6 +137,8 @@ static Atoll__Control__ProcessState *process_state_new(const struct vm *vm, cons
 	process->read_only =
 		device != NULL && child->role == CHILD_ROLE_BLK && vm->config->disks[device->index].readonly;
 	process->violation = (char *)child->violation;
+	if (vm->cgroups != NULL)
+		process->limits = limits_new(cgroups_limits(vm->cgroups, child->role, child->id));
 	process->counters = calloc(child->counter_count + 1, sizeof(Atoll__Control__Counter *));
 	for (size_t i = 0; process->counters != NULL && i < child->counter_count; i++) {
 		Atoll__Control__Counter *counter = malloc(sizeof(*counter));
@@ -176,6 +202,8 @@ static void client_reply_state(struct monitor_client *client)
 	reply.state = (char *)vm_state_name(vm);
 	reply.uptime_us = vm_uptime(vm);
 	reply.starter = (uint32_t)starter_pid(vm->starter);
+	if (vm->cgroups != NULL)
+		reply.limits = limits_new(vm->config->limits);
 	reply.processes = calloc(count + 1, sizeof(Atoll__Control__ProcessState *));
 	if (reply.processes != NULL)
 		reply_add_processes(&reply, vm, client->first);
@@ -183,6 +211,7 @@ static void client_reply_state(struct monitor_client *client)
 	for (size_t i = 0; i < reply.n_processes; i++)
 		process_state_free(reply.processes[i]);
 	free(reply.processes);
+	free(reply.limits);
 }
 
 static void monitor_round_end(void *argument)

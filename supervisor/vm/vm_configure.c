@@ -173,8 +173,9 @@ static int blk_configure(struct vm *vm, const struct vm_device *device, int wire
 {
 	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__BlkConfigure configure = ATOLL__CONTROL__BLK_CONFIGURE__INIT;
+	const int *witnesses = vm->resources->disk_witnesses[device->index];
 	int fds[] = {vm->resources->disk_fds[device->index], wire_fd,
-		     vm->resources->disk_states[device->index]};
+		     vm->resources->disk_states[device->index], witnesses[0], witnesses[1]};
 
 	configure.vm = vm->config->name;
 	configure.id = (char *)device->id;
@@ -187,7 +188,7 @@ static int blk_configure(struct vm *vm, const struct vm_device *device, int wire
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;
 	configure.resume = device_resumes(device);
 	envelope.blk_configure = &configure;
-	return child_process_send(device->child, &envelope, fds, 3);
+	return child_process_send(device->child, &envelope, fds, configure.readonly ? 3 : 3 + DISK_WITNESSES);
 }
 
 static int net_configure(struct vm *vm, const struct vm_device *device, int wire_fd)

@@ -87,6 +87,43 @@ teardown() {
 	guest_steady
 }
 
+# with_blk HELPER: that program is atoll-blk.
+with_blk() {
+	mkdir libexec
+	ln -s "${ATOLL_LIBEXEC_DIR:?}"/atoll-* libexec
+	ln -sf "$ATOLL_HELPER_DIR/$1" libexec/atoll-blk
+	export ATOLL_LIBEXEC_DIR=$PWD/libexec
+}
+
+# A failed assertion, or what the C library finds wrong with its heap, is a crash: not a call that the process may not make.
+@test "a queue's thread that aborts has crashed: it is restarted, and no request is lost" {
+	with_blk aborting_blk
+	guest_config guest-blk 'numbered=1000 killed=1' 'restart: {backoff: 1ms, limit: 1000}' "${disks[@]}"
+	guest_run
+	guest_passed
+	! grep -q 'does not allow' atoll.err
+	[ "$(grep -c 'guest/root was killed by signal 6 (Aborted); its successor starts' atoll.err)" -ge 3 ]
+	grep -qE 'guest/root: stderr: atoll: queue-0 aborted \(it called [a-z_]+\)$' atoll.err
+}
+
+@test "so has one whose heap is broken, and the C library's words are told" {
+	with_blk aborting_heap_blk
+	guest_config guest-blk 'numbered=1000 killed=1' 'restart: {backoff: 1ms, limit: 1000}' "${disks[@]}"
+	guest_run
+	guest_passed
+	! grep -q 'does not allow' atoll.err
+	[ "$(grep -c 'guest/root was killed by signal 6 (Aborted); its successor starts' atoll.err)" -ge 3 ]
+	grep -qF 'guest/root: stderr: atoll: queue-0 aborted (it called writev): free(): invalid pointer' atoll.err
+}
+
+@test "one that calls what it may not has not crashed: the device is failed at once" {
+	with_blk violating_blk
+	guest_config guest-blk 'numbered=1000' 'restart: {backoff: 1ms, limit: 1000}' "${disks[@]}"
+	guest_run
+	grep -q 'guest/root was ended by its filter: queue-0 called openat(.*; the device is failed, for its process called what it may not' atoll.err
+	! grep -q 'guest/root .*its successor starts' atoll.err
+}
+
 # qemu_is STATE: QEMU's monitor, on descriptors 8 and 9, says so within 10 s.
 qemu_is() {
 	local line

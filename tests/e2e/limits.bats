@@ -54,6 +54,8 @@ each_in_its_own() {
 	inside "$base" "$atoll" run --detach --log-file=log web.yaml
 	[ "$(below "$base")" = "$every_group" ]
 	each_in_its_own "$base"
+	# The list tells limits, of which there are none.
+	"$atoll" list --json | jq -e '.[0] | .limits == {} and all(.processes[]; .limits == {})'
 	# Nothing had to be divided.
 	[ "$(cgroup_of "$(cat run/web/pid)")" = "${base#"$top"}" ]
 	"$atoll" restart web root
@@ -166,5 +168,6 @@ each_in_its_own() {
 	sed -i '/^limits/d' web.yaml
 	inside "$base/below" "$atoll" run --detach web.yaml
 	[ "$(below "$base/below")" = '' ]
+	"$atoll" list --json | jq -e '.[0] | .limits == null and all(.processes[]; .limits == null)'
 	"$atoll" kill web
 }

@@ -71,6 +71,9 @@ EXTRA_DIST += tests/e2e/restart.bats tests/e2e/runner.bats tests/e2e/undertaker.
 EXTRA_DIST += tests/e2e/restart-console.bats
 EXTRA_DIST += tests/e2e/violation.bats
 
+# Another allocator in every process.
+EXTRA_DIST += tests/e2e/allocator.bats
+
 # Hosts that lack something.
 EXTRA_DIST += tests/e2e/host.bats
 E2E_HELPERS += tests/e2e/helpers/without
@@ -83,6 +86,31 @@ E2E_HELPERS += tests/e2e/helpers/crash_blk
 tests_e2e_helpers_crash_blk_SOURCES = dev-blk/main.c
 tests_e2e_helpers_crash_blk_CPPFLAGS = $(AM_CPPFLAGS) -DENABLE_CRASH_POINTS
 tests_e2e_helpers_crash_blk_LDADD = dev-blk/libblk_crash.la $(dev_blk_atoll_blk_LDADD)
+
+# Ones whose queue's thread aborts: at an assertion, by its heap; or calls what it may not.
+EXTRA_DIST += tests/e2e/helpers/aborting_queue.c
+E2E_HELPERS += tests/e2e/helpers/aborting_blk tests/e2e/helpers/aborting_heap_blk tests/e2e/helpers/violating_blk
+ABORTING_FILES = dev-blk/main.c tests/e2e/helpers/aborting_queue.c
+ABORTING_WRAP = $(AM_LDFLAGS) -Wl,--wrap=virtqueue_pop
+tests_e2e_helpers_aborting_blk_SOURCES = $(ABORTING_FILES)
+tests_e2e_helpers_aborting_blk_CPPFLAGS = $(AM_CPPFLAGS) -UNDEBUG
+tests_e2e_helpers_aborting_blk_LDFLAGS = $(ABORTING_WRAP)
+tests_e2e_helpers_aborting_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
+tests_e2e_helpers_aborting_heap_blk_SOURCES = $(ABORTING_FILES)
+tests_e2e_helpers_aborting_heap_blk_CPPFLAGS = $(AM_CPPFLAGS) -DABORT_BY_HEAP
+tests_e2e_helpers_aborting_heap_blk_LDFLAGS = $(ABORTING_WRAP)
+tests_e2e_helpers_aborting_heap_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
+tests_e2e_helpers_violating_blk_SOURCES = $(ABORTING_FILES)
+tests_e2e_helpers_violating_blk_CPPFLAGS = $(AM_CPPFLAGS) -DVIOLATE
+tests_e2e_helpers_violating_blk_LDFLAGS = $(ABORTING_WRAP)
+tests_e2e_helpers_violating_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
+
+# One that dies before it has noted that data was lost.
+E2E_HELPERS += tests/e2e/helpers/forgetful_blk
+tests_e2e_helpers_forgetful_blk_SOURCES = dev-blk/main.c tests/e2e/helpers/forgetful_disk.c
+tests_e2e_helpers_forgetful_blk_CPPFLAGS = $(AM_CPPFLAGS)
+tests_e2e_helpers_forgetful_blk_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=blk_disk_lost
+tests_e2e_helpers_forgetful_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
 
 # make bench, in slices too short to mean anything.
 EXTRA_DIST += tests/e2e/bench.bats

@@ -140,7 +140,16 @@ call() {
 @test "what the parser refuses" {
 	line=$(($(wc -l <net.main.policy) + 1))
 	wrong_with() { cp "$ATOLL_POLICY_DIR/net.main.policy" . && echo "$1" >>net.main.policy && wrong net.main.policy "$line" "$2"; }
-	wrong_with 'raed: 1 # serve: x' '"raed" is not a system call'
+	wrong_with 'raed: 1 # serve: x' '"raed" is not a system call of x86-64 that Linux '
+	# In a group too, whose calls are those of several libraries: with the file and the line.
+	cp "$ATOLL_POLICY_DIR/net.main.policy" .
+	group=$(($(wc -l <groups.policy) + 1))
+	echo 'or no_such_call: 1 # a library to come' >>groups.policy
+	run "$atoll" policy check net.main.policy
+	echo "$output"
+	[ "$status" = 1 ]
+	grep -qE "^\./groups\.policy:$group: \"no_such_call\" is not a system call of x86-64 that Linux [0-9.]+ has, with whose headers this was built; correct" <<<"$output"
+	cp "$ATOLL_POLICY_DIR/groups.policy" .
 	wrong_with 'lseek: arg2 < 3 # serve: x' 'ordered comparisons'
 	wrong_with 'ioctl: arg1 == KVM_RUNN # serve: x' '"KVM_RUNN" is not a known constant'
 	wrong_with 'read: return EPERM # serve: x' 'contradicts'

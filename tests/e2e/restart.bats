@@ -9,6 +9,7 @@ bats_require_minimum_version 1.5.0
 setup() { vm_setup; }
 teardown() {
 	vm_teardown
+	[ -z "${loop-}" ] || losetup -d "$loop" 2>/dev/null || :
 	! mountpoint -q "$BATS_TEST_TMPDIR/full" || umount -l "$BATS_TEST_TMPDIR/full"
 }
 
@@ -338,6 +339,43 @@ replaced() {
 	vm_type guest x
 	guest_finished
 	[ "$(grep -c 'data was lost before this process served (No space left on device): no flush will succeed' guest.err)" = 2 ]
+}
+
+# The kernel tells each open file description once that data could not be written back. Here it tells a process that dies of it.
+@test "C1: a disk's successor learns of a loss that was told to a process which did not live to note it" {
+	. "$BATS_TEST_DIRNAME/guest.bash"
+	guest_setup
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	mkdir full libexec
+	ln -s "${ATOLL_LIBEXEC_DIR:?}"/atoll-* libexec
+	ln -sf "$ATOLL_HELPER_DIR/forgetful_blk" libexec/atoll-blk
+	export ATOLL_LIBEXEC_DIR=$PWD/libexec
+	modprobe loop 2>/dev/null || :
+	for without in "" io_uring_setup=ENOSYS; do
+		mount -t tmpfs -o size=64k none full || skip "no right to mount"
+		truncate -s 8M full/disk.img
+		loop=$(losetup --show -f full/disk.img) || skip "no loop devices"
+		dd if=/dev/zero of=full/filler bs=4k 2>/dev/null || :
+		guest_config guest-blk forgotten 'disks:' "  - {id: root, path: $loop}"
+		real=$ATOLL
+		printf '#!/bin/sh\nexec %s"%s" "$@"\n' "${without:+$ATOLL_HELPER_DIR/without $without -- }" "$real" >atoll
+		chmod +x atoll
+		ATOLL=$PWD/atoll
+		vm_start guest vm.yaml
+		ATOLL=$real
+		vm_expect guest 20 '^# begin'
+		vm_type guest x
+		vm_expect guest 20 '^# lost'
+		[ "$(grep -c 'guest/root was killed by signal 4' guest.err)" = 1 ]
+		grep -q 'guest/root: writing the image back failed: Input/output error; data may be lost' guest.err
+		rm full/filler
+		within 20 "$ATOLL" restart guest root
+		vm_type guest x
+		guest_finished
+		losetup -d "$loop"
+		loop=
+		umount full
+	done
 }
 
 @test "C1: a network keeps its VLANs, addresses, modes and offloads, whoever serves it" {

@@ -14,6 +14,7 @@
  *   lost=1        instead of the tests, on a disk that has no room left: what is lost stays lost when, between "# lost"
  *                 and a key, the device's process is replaced; 2: with a hold "# through" between the choice of
  *                 write-through and the first write, which is lost if the mode still is
+ *   forgotten     instead of the tests, on a disk whose host cannot write back, with a hold "# begin" before it has to
  *   killed=1      the device's process is replaced meanwhile: there may be more interrupts than requests
  */
 #include "tests/guest/lib/blk.h"
@@ -557,6 +558,21 @@ static void test_lost(void)
 	     "also after the driver's reset");
 }
 
+/* C1: what is written back fails, and the process that the host tells so dies before it can note it. */
+static void test_forgotten(void)
+{
+	unsigned i;
+
+	test(blk_start(&disk, ALL_FEATURES, 64, false), "the disk starts");
+	test(blk_do(&disk, BLK_T_FLUSH, 0, NULL, 0) == BLK_S_OK, "a flush succeeds");
+	guest_hold("# begin");
+	test(blk_do(&disk, BLK_T_OUT, SCRATCH, buffer, 65536) == BLK_S_OK, "a write succeeds");
+	test(blk_do(&disk, BLK_T_FLUSH, 0, NULL, 0) == BLK_S_IOERR, "the flush behind it fails");
+	guest_hold("# lost");
+	for (i = 0; i < 3; i++)
+		test(blk_do(&disk, BLK_T_FLUSH, 0, NULL, 0) == BLK_S_IOERR, "flushes go on failing");
+}
+
 void guest_main(void)
 {
 	static const struct {
@@ -585,6 +601,10 @@ void guest_main(void)
 	}
 	if (option("lost")) {
 		test_lost();
+		return;
+	}
+	if (option("forgotten")) {
+		test_forgotten();
 		return;
 	}
 	if (option("abuse"))

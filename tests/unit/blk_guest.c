@@ -49,6 +49,7 @@ static void guest_make_queue(struct guest *guest)
 }
 
 int guest_state_fd = -1;
+int guest_witnesses[DISK_WITNESSES] = {-1, -1};
 bool guest_resume;
 
 void guest_start(struct guest *guest, int image_fd, bool readonly, uint64_t features,
@@ -76,6 +77,13 @@ void guest_start(struct guest *guest, int image_fd, bool readonly, uint64_t feat
 	      0);
 	if (guest_state_fd >= 0)
 		blk_device_set_state(&guest->device, dup(guest_state_fd), guest_resume);
+	if (guest_witnesses[0] >= 0) {
+		int fds[DISK_WITNESSES];
+
+		for (int i = 0; i < DISK_WITNESSES; i++)
+			fds[i] = dup(guest_witnesses[i]);
+		blk_device_set_witnesses(&guest->device, fds);
+	}
 	CHECK(blk_device_prepare(&guest->device) == 0);
 	CHECK(guest->device.ops.set_features(&guest->device, guest->features) == 0);
 	guest_make_queue(guest);

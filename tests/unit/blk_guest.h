@@ -40,6 +40,8 @@ struct guest {
 
 /* Of the devices that are made from now on: the state page, borrowed (-1: none), and whether what stands there counts. */
 extern int guest_state_fd;
+/* What the device is given duplicates of; none at first. */
+extern int guest_witnesses[DISK_WITNESSES];
 extern bool guest_resume;
 
 /* Makes a device over image_fd (which it takes), and starts its first queue. Ends the test program on

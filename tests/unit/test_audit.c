@@ -14,9 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -799,8 +801,21 @@ static void test_descriptors(void **state)
 	(void)state;
 	/* A second image, although the supervisor has it too. */
 	vm_make(&audit);
-	fd_make(&audit.processes[BLK], 20, "/srv/root.img", 7);
-	deviates(&audit, BLK, "descriptors", "2 file /srv/root.img /srv/root.img (written: 1)");
+	fd_make(&audit.processes[SUPERVISOR], 20, "/srv/data.img", 17);
+	fd_make(&audit.processes[BLK], 20, "/srv/data.img", 17);
+	deviates(&audit, BLK, "descriptors", "1 other /srv/data.img (a second image) (written: none)");
+	/* Its own once more: a witness. There are two. */
+	vm_make(&audit);
+	for (int fd = 20; fd < 22; fd++)
+		fd_make(&audit.processes[BLK], fd, "/srv/root.img", 7);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	for (int fd = 20; fd < 23; fd++)
+		fd_make(&audit.processes[BLK], fd, "/srv/root.img", 7);
+	deviates(&audit, BLK, "descriptors",
+		 "4 file /srv/root.img /srv/root.img /srv/root.img /srv/root.img (written: 1 to 3)");
 	/* A file of the same name that is another. */
 	vm_make(&audit);
 	fd_make(&audit.processes[BLK], 20, "/srv/root.img", 8);
@@ -942,6 +957,54 @@ static void test_shared(void **state)
 	assert_int_equal(audit.verdict, AUDIT_UNREAD);
 	assert_int_equal(check_find(&audit, BLK, "shared", 0)->verdict, AUDIT_UNREAD);
 	audit_clear(&audit);
+}
+
+/* Two processes that are both this one. */
+static size_t shares_of(int fd, const char *name, unsigned flags, int other_fd, const char *other_name)
+{
+	struct stat status;
+	struct proc_fd fds[2] = {{.fd = fd, .eventfd = -1, .flags = flags}, {.fd = other_fd, .eventfd = -1}};
+	struct audit_process processes[2] = {{.pid = getpid()}, {.pid = getpid()}};
+	struct audit audit = {.processes = processes, .process_count = 2};
+	size_t count;
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fstat(fds[i].fd, &status), 0);
+		fds[i].inode = status.st_ino;
+		strcpy(fds[i].target, i == 0 ? name : other_name);
+		processes[i].fds = (struct proc_fds){&fds[i], 1};
+	}
+	audit_gather_shares(&audit);
+	if (audit.shares_error == -ENODATA || audit.shares_error == -EACCES)
+		skip();
+	assert_int_equal(audit.shares_error, 0);
+	count = audit.share_count;
+	free(audit.shares);
+	return count;
+}
+
+/* By the kernel's word on identities: a name may change between two looks, as a console's file's does, and so may flags. */
+static void test_shares_are_found_whatever_the_names(void **state)
+{
+	int file = memfd_create("file", MFD_CLOEXEC), same = dup(file),
+	    other = memfd_create("file", MFD_CLOEXEC);
+	char path[32];
+	int again;
+
+	(void)state;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	again = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(file >= 0 && same >= 0 && other >= 0 && again >= 0);
+	assert_int_equal(shares_of(file, "/srv/out", 0, same, "/srv/out"), 1);
+	assert_int_equal(shares_of(file, "/srv/out", 0, same, "/srv/out.1"), 1);
+	assert_int_equal(shares_of(file, "/srv/out", O_NONBLOCK, same, "/srv/out"), 1);
+	/* Opened once more, and another of the same name, they are none. */
+	assert_int_equal(shares_of(file, "/srv/out", 0, again, "/srv/out"), 0);
+	assert_int_equal(shares_of(file, "/srv/out", 0, other, "/srv/out"), 0);
+	close(file);
+	close(same);
+	close(other);
+	close(again);
 }
 
 /* --- what was not seen --- */
@@ -1147,7 +1210,27 @@ static void test_supervisor_descriptors(void **state)
 		supervisor_fd(&audit, fd)->flags = O_RDONLY;
 	}
 	deviates(&audit, SUPERVISOR, "descriptors", "3 read-only files are no device's (written: at most 2)");
-	/* What a device had that has failed, and no second one. */
+	/* What a device had that has failed, an image with its witnesses, and no second one. */
+	vm_make(&audit);
+	audit.without = 1;
+	for (int fd = 30; fd < 33; fd++)
+		fd_make(&audit.processes[SUPERVISOR], fd, "/srv/data.img", 600);
+	vm_judge(&audit);
+	assert_int_equal(audit.verdict, AUDIT_AS_WRITTEN);
+	audit_clear(&audit);
+	vm_make(&audit);
+	audit.without = 1;
+	for (int fd = 30; fd < 34; fd++)
+		fd_make(&audit.processes[SUPERVISOR], fd, "/srv/data.img", 600);
+	deviates(&audit, SUPERVISOR, "descriptors", "1 other /srv/data.img (no device's) (written: none)");
+	/* Two taps have one name. */
+	vm_make(&audit);
+	audit.without = 1;
+	fd_make(&audit.processes[SUPERVISOR], 30, "/dev/net/tun", 600);
+	strcpy(supervisor_fd(&audit, 30)->interface, "t8");
+	fd_make(&audit.processes[SUPERVISOR], 31, "/dev/net/tun", 600);
+	strcpy(supervisor_fd(&audit, 31)->interface, "t9");
+	deviates(&audit, SUPERVISOR, "descriptors", "1 other /dev/net/tun (no device's: t9) (written: none)");
 	vm_make(&audit);
 	audit.without = 1;
 	fd_make(&audit.processes[SUPERVISOR], 30, "/srv/data.img", 600);
@@ -1360,6 +1443,7 @@ int main(void)
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_standard_descriptors),
 		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_shares_are_found_whatever_the_names),
 		cmocka_unit_test(test_in_flight),
 		cmocka_unit_test(test_mappings),
 		cmocka_unit_test(test_access),

@@ -65,10 +65,39 @@ ssize_t __wrap_pwritev2(int fd, const struct iovec *iov, int count, off_t offset
 ssize_t __real_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
 ssize_t __wrap_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags);
 
+/* Witnesses are told once each, by their inodes: each is another file here. */
+static atomic_int witness_syncs, witness_errors[DISK_WITNESSES];
+
+static int witness_of(int fd)
+{
+	struct stat own, other;
+
+	for (int i = 0; i < DISK_WITNESSES && guest_witnesses[i] >= 0; i++)
+		if (fstat(fd, &own) == 0 && fstat(guest_witnesses[i], &other) == 0 &&
+		    own.st_ino == other.st_ino)
+			return i;
+	return -1;
+}
+
+static bool is_witness(int fd)
+{
+	return witness_of(fd) >= 0;
+}
+
+static int witness_sync(int fd)
+{
+	atomic_fetch_add(&witness_syncs, 1);
+	/* The kernel has told it. */
+	errno = atomic_exchange(&witness_errors[witness_of(fd)], 0);
+	return errno != 0 ? -1 : 0;
+}
+
 int __wrap_fdatasync(int fd)
 {
 	int error = atomic_exchange(&host_sync_error, 0);
 
+	if (is_witness(fd))
+		return witness_sync(fd);
 	atomic_fetch_add(&host_syncs, 1);
 	while (atomic_load(&host_sync_held))
 		usleep(1000);
@@ -1029,6 +1058,144 @@ static void a_successor_knows_that_data_was_lost(void **state)
 	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
 }
 
+static int setup_witnesses(void **state)
+{
+	for (int i = 0; i < DISK_WITNESSES; i++)
+		assert_true((guest_witnesses[i] = memfd_create("witness", MFD_CLOEXEC)) >= 0);
+	witness_syncs = 0;
+	for (int i = 0; i < DISK_WITNESSES; i++)
+		witness_errors[i] = 0;
+	return setup_state(state);
+}
+
+static int teardown_witnesses(void **state)
+{
+	int result = teardown(state);
+
+	for (int i = 0; i < DISK_WITNESSES; i++) {
+		close(guest_witnesses[i]);
+		guest_witnesses[i] = -1;
+	}
+	return result;
+}
+
+/* The kernel told a process that died before it could note it. */
+static void lose(void)
+{
+	for (int i = 0; i < DISK_WITNESSES; i++)
+		witness_errors[i] = EIO;
+}
+
+static void a_successor_asks_the_witness_before_its_first_flush(void **state)
+{
+	(void)state;
+	/* The first process is told itself. */
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_OK);
+	assert_int_equal(witness_syncs, 0);
+	succeed(true);
+	assert_int_equal(do_write(0, 4096), VIRTIO_BLK_S_OK);
+	assert_int_equal(witness_syncs, 0);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_OK);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_OK);
+	assert_int_equal(witness_syncs, 1);
+	lose();
+	succeed(true);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(witness_syncs, 2);
+	/* It is noted: nobody has to be asked again. */
+	succeed(true);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+	succeed(false);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(witness_syncs, 2);
+}
+
+static void a_loss_is_found_whatever_is_in_the_page(void **state)
+{
+	void *mapping;
+
+	(void)state;
+	succeed(true);
+	lose();
+	assert_int_equal(state_page_map(guest_state_fd, &mapping), 0);
+	memset(mapping, 0xff, sizeof(struct device_state_page));
+	state_page_unmap(mapping);
+	succeed(true);
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+}
+
+/* What a process that is killed while it asks leaves. */
+static void killed_while_it_asks(void)
+{
+	blk_disk_ask_witness(&guest.device.disk);
+	for (unsigned i = 0; i < DISK_WITNESSES; i++)
+		if (atomic_exchange(&witness_errors[i], 0) != 0)
+			break;
+	/* It has no time for more: its queue would still ask when it is stopped. */
+	atomic_store(&guest.device.disk.witnessed, true);
+	succeed(true);
+}
+
+static void one_that_dies_while_it_asks_leaves_another_witness(void **state)
+{
+	(void)state;
+	succeed(true);
+	lose();
+	killed_while_it_asks();
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+	assert_int_equal(witness_syncs, 1);
+}
+
+static void nothing_is_lost_because_one_dies_while_it_asks(void **state)
+{
+	(void)state;
+	succeed(true);
+	for (unsigned i = 0; i < 3; i++) {
+		killed_while_it_asks();
+		assert_int_equal(do_flush(), VIRTIO_BLK_S_OK);
+		succeed(true);
+	}
+	/* With no witness left, it is taken to be. */
+	killed_while_it_asks();
+	killed_while_it_asks();
+	assert_int_equal(do_flush(), VIRTIO_BLK_S_IOERR);
+}
+
+/* Another queue asks: flushes wait for the answer, nothing else does, and it is no hang. */
+static void flushes_wait_for_the_witness(void **state)
+{
+	uint32_t id, length;
+
+	(void)state;
+	for (int lost = 0; lost < 2; lost++) {
+		succeed(true);
+		assert_true(blk_disk_ask_witness(&guest.device.disk) >= 0);
+		put_header(HEADER_AT, VIRTIO_BLK_T_FLUSH, 0);
+		guest.base[STATUS_AT] = NO_STATUS;
+		guest_out(&guest, HEADER_AT, 16);
+		guest_in(&guest, STATUS_AT, 1);
+		guest_offer(&guest);
+		guest_kick(&guest);
+		/* The read behind it overtakes it. */
+		put_header(HEADER_AT + 0x20, VIRTIO_BLK_T_IN, 0);
+		guest_out(&guest, HEADER_AT + 0x20, 16);
+		guest_in(&guest, DATA_AT, 512);
+		guest_in(&guest, STATUS_AT + 1, 1);
+		guest_offer(&guest);
+		guest_kick(&guest);
+		assert_true(guest_wait(&guest, 5000, &id, &length));
+		assert_int_equal(status_of(STATUS_AT + 1), VIRTIO_BLK_S_OK);
+		assert_false(guest_wait(&guest, 50, &id, &length));
+		assert_true(heartbeat_now().host_io);
+		assert_false(guest.device.ops.quiesce(&guest.device, 0));
+		blk_disk_witness_told(&guest.device.disk, lost ? -ENOSPC : 0);
+		blk_queue_wake(guest.device.queues[0]);
+		assert_true(guest_wait(&guest, 5000, &id, &length));
+		assert_int_equal(status_of(STATUS_AT), lost ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
+	}
+}
+
 static void a_successor_keeps_the_cache_mode(void **state)
 {
 	(void)state;
@@ -1084,8 +1251,10 @@ static void bad_records_are_refused(void **state)
 	REFUSED(record->lost = INT32_MAX);
 	REFUSED(record->writeback = 2);
 	REFUSED(record->writeback = 255);
+	REFUSED(record->asked = DISK_WITNESSES + 1);
+	REFUSED(record->asked = 255);
 	REFUSED(record->reserved[0] = 1);
-	REFUSED(record->reserved[2] = 1);
+	REFUSED(record->reserved[1] = 1);
 	REFUSED(page->kind = DEVICE_STATE_NET);
 	REFUSED(page->version++);
 	REFUSED(memset(page, 0, sizeof(*page)));
@@ -1558,6 +1727,8 @@ static int run_all(const char *name)
 		T(only_writeback_can_be_written, setup),
 		T(features_said_again_change_nothing, setup),
 		T(a_successor_knows_that_data_was_lost, setup_state),
+		cmocka_unit_test_setup_teardown(flushes_wait_for_the_witness, setup_witnesses,
+						teardown_witnesses),
 		T(a_successor_keeps_the_cache_mode, setup_state),
 		T(bad_records_are_refused, setup_state),
 		T(a_new_driver_finds_the_default, setup),
@@ -1607,8 +1778,13 @@ static int run_with_ring(void)
 /* With io_uring it is the kernel that is slow. */
 static int run_with_slow_calls(void)
 {
+#define W(test) cmocka_unit_test_setup_teardown(test, setup_witnesses, teardown_witnesses)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_slow_disk_does_not_hold_up_the_session, setup, teardown),
+		W(a_successor_asks_the_witness_before_its_first_flush),
+		W(a_loss_is_found_whatever_is_in_the_page),
+		W(one_that_dies_while_it_asks_leaves_another_witness),
+		W(nothing_is_lost_because_one_dies_while_it_asks),
 	};
 
 	return cmocka_run_group_tests_name("slow calls", tests, NULL, NULL);

@@ -843,6 +843,35 @@ static void a_violation_is_described(void **state)
 			 sizeof(small) - 1);
 }
 
+static bool aborts(unsigned call, uint64_t first, uint64_t second, uint64_t third)
+{
+	return violation_aborts(&(struct violation){.arch = AUDIT_ARCH_X86_64,
+						    .call = call,
+						    .arguments = {first, second, third}},
+				12);
+}
+
+static void a_step_of_abort_is_no_violation(void **state)
+{
+	(void)state;
+	assert_true(aborts(SYS_rt_sigprocmask, SIG_UNBLOCK, 0, 0));
+	assert_true(aborts(SYS_rt_sigprocmask, SIG_BLOCK, 0, 0));
+	assert_true(aborts(SYS_gettid, 0, 0, 0));
+	assert_true(aborts(SYS_getpid, 0, 0, 0));
+	assert_true(aborts(SYS_tgkill, 12, 13, SIGABRT));
+	assert_true(aborts(SYS_writev, STDERR_FILENO, 0x1000, 4));
+	/* To others, by other signals, to other files; and what is like it. */
+	assert_false(aborts(SYS_rt_sigprocmask, SIG_SETMASK, 0, 0));
+	assert_false(aborts(SYS_tgkill, 11, 13, SIGABRT));
+	assert_false(aborts(SYS_tgkill, 12, 13, SIGKILL));
+	assert_false(aborts(SYS_tgkill, (uint64_t)-1, 13, SIGABRT));
+	assert_false(aborts(SYS_kill, 12, SIGABRT, 0));
+	assert_false(aborts(SYS_writev, STDOUT_FILENO, 0x1000, 4));
+	assert_false(aborts(SYS_getppid, 0, 0, 0));
+	assert_false(aborts(SYS_openat, 0, 0, 0));
+	assert_false(violation_aborts(&(struct violation){.arch = AUDIT_ARCH_I386, .call = SYS_gettid}, 12));
+}
+
 /* G: wherever a process is made. An ordinary user has none to give away. */
 static void another_user_is_chosen_when_one_is_taken(void **state)
 {
@@ -988,6 +1017,7 @@ int main(void)
 		cmocka_unit_test(a_thread_with_another_filter_is_a_failure),
 		cmocka_unit_test(a_filter_that_the_kernel_does_not_take_is_a_failure),
 		cmocka_unit_test(a_violation_is_described),
+		cmocka_unit_test(a_step_of_abort_is_no_violation),
 		cmocka_unit_test(another_user_is_chosen_when_one_is_taken),
 		cmocka_unit_test(a_domain_leaves_what_it_names_and_signals),
 		cmocka_unit_test(a_child_that_is_made_beside_us_is_our_parents),

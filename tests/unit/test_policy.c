@@ -255,7 +255,7 @@ static void test_bad_lines(void **state)
 		unsigned line;
 		const char *words;
 	} bad[] = {
-		{"\n\nraed: 1\n", 3, "\"raed\" is not a system call"},
+		{"\n\nraed: 1\n", 3, "\"raed\" is not a system call of x86-64 that Linux "},
 		{"read\n", 1, "neither a directive nor a rule"},
 		{"read:\n", 1, "nothing stands behind"},
 		{"read: 2\n", 1, "not a condition"},

@@ -64,6 +64,7 @@ struct attempt {
 	uint64_t arguments[POLICY_ARGUMENTS];
 	int error;   /* that it must fail with; 0: it must end the process */
 	bool killed; /* by the kernel, without a report */
+	bool aborts; /* as a crash, without a report */
 };
 
 static pid_t sibling;
@@ -238,6 +239,7 @@ static _Noreturn void attempt_make(const struct attempt *attempt)
 	    (process_filter != NULL && jail_seal_process(process_filter, true) < 0) ||
 	    jail_seal_thread(filter, slots, 1) < 0)
 		_exit(125);
+	jail_serves();
 	errno = 0;
 	result = attempt->make != NULL ? attempt->make()
 				       : syscall(attempt->number, arguments[0], arguments[1], arguments[2],
@@ -284,6 +286,9 @@ static void attempt_try(const struct attempt *attempt)
 	close(output[0]);
 	if (attempt->killed)
 		stopped = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+	else if (attempt->aborts)
+		stopped = WIFEXITED(status) && WEXITSTATUS(status) == JAIL_EXIT_ABORTED &&
+			  strncmp(line, "atoll: main aborted (it called ", 31) == 0;
 	else if (attempt->error != 0)
 		stopped = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	else
@@ -299,6 +304,15 @@ static void attempt_try(const struct attempt *attempt)
 
 /* --- All numbers --- */
 
+/* What abort(3) does to the process itself. That to nobody (0), or by another signal, is an attempt like others. */
+static bool call_aborts(unsigned number, const uint64_t arguments[POLICY_ARGUMENTS])
+{
+	return number == SYS_getpid || number == SYS_gettid ||
+	       (number == SYS_rt_sigprocmask &&
+		((int)arguments[0] == SIG_BLOCK || (int)arguments[0] == SIG_UNBLOCK)) ||
+	       (number == SYS_writev && (int)arguments[0] == STDERR_FILENO);
+}
+
 static void try_call(unsigned number, const uint64_t arguments[POLICY_ARGUMENTS])
 {
 	const char *call = syscall_name(number);
@@ -313,6 +327,7 @@ static void try_call(unsigned number, const uint64_t arguments[POLICY_ARGUMENTS]
 	memcpy(attempt.arguments, arguments, sizeof(attempt.arguments));
 	attempt.error = verdict.action == POLICY_ERRNO ? verdict.error : 0;
 	attempt.killed = verdict.action == POLICY_KILL;
+	attempt.aborts = verdict.action == POLICY_TRAP && call_aborts(number, arguments);
 	attempt_try(&attempt);
 }
 
