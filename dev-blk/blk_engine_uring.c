@@ -33,7 +33,6 @@
 
 #include "common/base/eventfd_wire.h"
 #include "common/base/log.h"
-#include "dev-blk/blk_engine.h"
 
 /* An operation in this thread that took this long may have waited for something; how long we then look closer; how long
  * we leave it to workers, if it had. */

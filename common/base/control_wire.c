@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,13 +49,19 @@ int control_send(int socket_fd, Atoll__Control__Envelope *envelope, const int *f
 static ssize_t control_peek(int socket_fd)
 {
 	struct msghdr message = {0};
+	bool reset = false;
 	ssize_t size;
 
 	/* By recvmsg(2), as everything else: recvfrom(2) would be one more call for every policy. */
-	do
+	do {
 		size = recvmsg(socket_fd, &message, MSG_PEEK | MSG_TRUNC);
-	while (size < 0 && errno == EINTR);
-	/* ECONNRESET: the peer ended without having read all that we sent. */
+		/* The peer ended without having read all that we sent. That is told once, and before what it had
+		 * sent itself, its last words among it. */
+		if (size < 0 && errno == ECONNRESET && !reset) {
+			reset = true;
+			errno = EINTR;
+		}
+	} while (size < 0 && errno == EINTR);
 	return size < 0 ? (errno == ECONNRESET ? 0 : -errno) : size;
 }
 

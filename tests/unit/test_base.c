@@ -418,6 +418,27 @@ static void control_receive_refuses_a_huge_packet(void **state)
 	fds_close(pair, 2);
 }
 
+/* Who ends does not read any more; the kernel tells that first, and once. */
+static void control_receive_loses_no_last_words(void **state)
+{
+	struct control_message message;
+	int pair[2];
+
+	(void)state;
+	make_pair(pair);
+	assert_int_equal(control_send_ready(pair[1]), 0);
+	assert_int_equal(control_send_order(pair[0], ATOLL__CONTROL__ORDER__KIND__KIND_START), 0);
+	assert_int_equal(control_send_ready(pair[0]), 0);
+	close(pair[0]);
+	assert_int_equal(control_receive(pair[1], &message), 1);
+	assert_int_equal(message.envelope->body_case, ATOLL__CONTROL__ENVELOPE__BODY_ORDER);
+	control_message_clear(&message);
+	assert_int_equal(control_receive(pair[1], &message), 1);
+	control_message_clear(&message);
+	assert_int_equal(control_receive(pair[1], &message), 0);
+	close(pair[1]);
+}
+
 static void control_receive_tells_the_end(void **state)
 {
 	struct control_message message;
@@ -769,6 +790,7 @@ int main(void)
 		cmocka_unit_test(control_message_travels_with_its_fds),
 		cmocka_unit_test(control_receive_refuses_bad_packets),
 		cmocka_unit_test(control_receive_refuses_a_huge_packet),
+		cmocka_unit_test(control_receive_loses_no_last_words),
 		cmocka_unit_test(control_receive_tells_the_end),
 		cmocka_unit_test(child_without_a_wire_was_started_by_hand),
 		cmocka_unit_test(child_log_travels_to_the_supervisor),
