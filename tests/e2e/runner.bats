@@ -8,7 +8,7 @@ setup() { top=$BATS_TEST_DIRNAME/../..; }
 	run env -u BATS_ROOT -u BATS_LIBEXEC python3 "$top/tests/runner/self_test.py" 3>&-
 	echo "$output"
 	[ "$status" = 0 ]
-	[[ $output == *"Ran 5 tests"*OK* ]]
+	[[ $output == *"Ran 6 tests"*OK* ]]
 }
 
 @test "what ./check is asked for that there is not is refused with status 2; --list and --help are of use" {
