@@ -167,40 +167,35 @@ static int blk_open_by_hand(void *argument)
 
 /* --- Supervised --- */
 
-/* The image, the wire, the state page; and witnesses, of an image that is written. */
-#define BLK_FDS 3
-
-static int blk_configure(void *argument, struct control_message *message, int *wire_fd)
+static int blk_configure(void *argument, struct device_configuration *configuration)
 {
 	struct blk_program *blk = argument;
-	const Atoll__Control__BlkConfigure *configure = message->envelope->blk_configure;
+	const Atoll__Control__BlkConfigure *configure = configuration->message->blk;
 	const char *problem;
 	int result;
 
-	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE ||
-	    (message->fd_count != BLK_FDS && message->fd_count != BLK_FDS + DISK_WITNESSES)) {
-		log_error("the first message is not a disk's configuration with its descriptors");
+	if (configuration->state_fd < 0 ||
+	    (configuration->fd_count != 1 && configuration->fd_count != 1 + DISK_WITNESSES)) {
+		log_error("the first message does not bring the descriptors of a disk");
 		return -EPROTO;
 	}
-	result = blk_device_configure(&blk->device, message->fds[0], configure->readonly,
+	result = blk_device_configure(&blk->device, configuration->fds[0], configure->readonly,
 				      (uint16_t)(configure->queues <= BLK_QUEUES_MAX ? configure->queues : 0),
-				      configure->id, &problem);
+				      configuration->message->id, &problem);
 	if (result < 0) {
 		log_error("the image: %s", problem);
 		return result;
 	}
+	configuration->fds[0] = -1;
 	blk_device_set_discard(&blk->device,
 			       &(struct disk_discard){.max = configure->discard_max,
 						      .granularity = configure->discard_granularity});
-	message->fds[0] = -1;
-	*wire_fd = message->fds[1];
-	message->fds[1] = -1;
-	blk_device_set_state(&blk->device, message->fds[2], configure->resume);
-	message->fds[2] = -1;
-	if (message->fd_count != BLK_FDS) {
-		blk_device_set_witnesses(&blk->device, message->fds + BLK_FDS);
+	blk_device_set_state(&blk->device, configuration->state_fd, configuration->message->resume);
+	configuration->state_fd = -1;
+	if (configuration->fd_count > 1) {
+		blk_device_set_witnesses(&blk->device, configuration->fds + 1);
 		for (int i = 0; i < DISK_WITNESSES; i++)
-			message->fds[BLK_FDS + i] = -1;
+			configuration->fds[1 + i] = -1;
 	}
 	return 0;
 }
@@ -289,6 +284,7 @@ static const struct device_program_ops blk_ops = {
 	.options = blk_options,
 	.option = blk_option,
 	.open_by_hand = blk_open_by_hand,
+	.kind = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_BLK,
 	.configure = blk_configure,
 	.prepare = blk_prepare,
 	.filter = &filter_blk_process,

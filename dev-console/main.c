@@ -204,18 +204,18 @@ static int console_watch_terminal(struct console *console, struct loop *loop)
 
 /* What the message's output is to us; -EPROTO for one that we do not know. */
 static int console_take_output(struct console *console, Atoll__Control__ConsoleConfigure__Output output,
-			       struct control_message *message)
+			       struct device_configuration *configuration)
 {
-	size_t fds = output == ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_NULL ? 2 : 3;
+	size_t fds = output == ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_NULL ? 0 : 1;
 	int fd;
 
-	if (message->fd_count != fds)
+	if (configuration->fd_count != fds)
 		return -EPROTO;
-	if (fds == 2) {
+	if (fds == 0) {
 		console->kind = OUTPUT_DISCARD;
 		return 0;
 	}
-	fd = message->fds[2];
+	fd = configuration->fds[0];
 	switch (output) {
 	case ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_STREAM:
 		console->kind = OUTPUT_STREAM;
@@ -236,7 +236,7 @@ static int console_take_output(struct console *console, Atoll__Control__ConsoleC
 	default:
 		return -EPROTO;
 	}
-	message->fds[2] = -1;
+	configuration->fds[0] = -1;
 	return 0;
 }
 
@@ -249,27 +249,25 @@ static int console_take_size(struct console *console, uint32_t columns, uint32_t
 	return 0;
 }
 
-static int console_configure(void *device, struct control_message *message, int *wire_fd)
+static int console_configure(void *device, struct device_configuration *configuration)
 {
-	const Atoll__Control__ConsoleConfigure *configure = message->envelope->console_configure;
+	const Atoll__Control__ConsoleConfigure *configure = configuration->message->console;
 	struct console *console = device;
 
-	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE ||
+	if (configuration->state_fd < 0 ||
 	    (configure->type != ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL &&
 	     configure->type != ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE) ||
 	    console_take_size(console, configure->columns, configure->rows) < 0 ||
-	    console_take_output(console, configure->output, message) < 0 ||
+	    console_take_output(console, configure->output, configuration) < 0 ||
 	    (configure->max_bytes > 0 && console->kind != OUTPUT_FILE)) {
 		log_error("the configuration is not one of a console");
 		return -EPROTO;
 	}
 	console->is_serial = configure->type == ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
-	console->resume = configure->resume;
+	console->resume = configuration->message->resume;
 	console->max_bytes = configure->max_bytes;
-	console->state_fd = message->fds[1];
-	message->fds[1] = -1;
-	*wire_fd = message->fds[0];
-	message->fds[0] = -1;
+	console->state_fd = configuration->state_fd;
+	configuration->state_fd = -1;
 	return 0;
 }
 
@@ -441,6 +439,7 @@ static const struct device_program_ops console_program = {
 	.option = console_option,
 	.open_by_hand = console_open_by_hand,
 	.close_by_hand = console_close_by_hand,
+	.kind = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_CONSOLE,
 	.configure = console_configure,
 	.prepare = console_prepare,
 	.filter = &filter_console_main,

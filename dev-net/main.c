@@ -136,21 +136,21 @@ static int net_open_by_hand(void *argument)
 
 /* --- Supervised --- */
 
-static int net_configure(void *argument, struct control_message *message, int *wire_fd)
+static int net_configure(void *argument, struct device_configuration *configuration)
 {
 	struct net_program *net = argument;
-	const Atoll__Control__NetConfigure *configure = message->envelope->net_configure;
+	const Atoll__Control__NetConfigure *configure = configuration->message->net;
 	struct net_setup setup;
 	const char *problem;
 	int result;
 
-	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_NET_CONFIGURE ||
-	    message->fd_count != 3 || configure->mac.len != NET_ADDRESS_SIZE) {
-		log_error("the first message is not an interface's configuration with its three descriptors");
+	if (configuration->state_fd < 0 || configuration->fd_count != 1 ||
+	    configure->mac.len != NET_ADDRESS_SIZE) {
+		log_error("the first message is not an interface's configuration with its descriptors");
 		return -EPROTO;
 	}
 	setup = (struct net_setup){
-		.tap_fd = message->fds[0],
+		.tap_fd = configuration->fds[0],
 		.mac = configure->mac.data,
 		.mtu = configure->mtu,
 		.link_up = configure->link_up,
@@ -160,11 +160,9 @@ static int net_configure(void *argument, struct control_message *message, int *w
 		log_error("%s", problem);
 		return result;
 	}
-	message->fds[0] = -1;
-	*wire_fd = message->fds[1];
-	message->fds[1] = -1;
-	net_device_set_state(&net->device, message->fds[2], configure->resume);
-	message->fds[2] = -1;
+	configuration->fds[0] = -1;
+	net_device_set_state(&net->device, configuration->state_fd, configuration->message->resume);
+	configuration->state_fd = -1;
 	return 0;
 }
 
@@ -247,6 +245,7 @@ static const struct device_program_ops net_ops = {
 	.options = net_options,
 	.option = net_option,
 	.open_by_hand = net_open_by_hand,
+	.kind = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_NET,
 	.configure = net_configure,
 	.prepare = net_prepare,
 	.filter = &filter_net_main,

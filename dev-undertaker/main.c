@@ -84,19 +84,16 @@ static uint16_t virtio_type(Atoll__Control__DeviceType type)
 	}
 }
 
-static int undertaker_configure(void *argument, struct control_message *message, int *wire_fd)
+static int undertaker_configure(void *argument, struct device_configuration *configuration)
 {
 	struct undertaker_program *program = argument;
-	const Atoll__Control__UndertakerConfigure *configure = message->envelope->undertaker_configure;
+	const Atoll__Control__UndertakerConfigure *configure = configuration->message->undertaker;
 
-	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_UNDERTAKER_CONFIGURE ||
-	    message->fd_count != 1 ||
+	if (configuration->fd_count != 0 ||
 	    undertaker_init(&program->undertaker, virtio_type(configure->type), configure->queues) < 0) {
-		log_error("the first message is not an undertaker's configuration with its descriptor");
+		log_error("the configuration is not one of an undertaker");
 		return -EPROTO;
 	}
-	*wire_fd = message->fds[0];
-	message->fds[0] = -1;
 	return 0;
 }
 
@@ -161,6 +158,7 @@ static const struct device_program_ops undertaker_ops = {
 	.options = undertaker_options,
 	.option = undertaker_option,
 	.open_by_hand = undertaker_open_by_hand,
+	.kind = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_UNDERTAKER,
 	.configure = undertaker_configure,
 	.prepare = undertaker_make_ready,
 	.filter = &filter_undertaker_main,

@@ -117,29 +117,11 @@ static bool child_names(const Atoll__Control__Envelope *envelope, const char **v
 		*log_level = envelope->core_configure->log_level;
 		*no_sandbox = envelope->core_configure->no_sandbox;
 		return true;
-	case ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE:
-		*vm = envelope->blk_configure->vm;
-		*id = envelope->blk_configure->id;
-		*log_level = envelope->blk_configure->log_level;
-		*no_sandbox = envelope->blk_configure->no_sandbox;
-		return true;
-	case ATOLL__CONTROL__ENVELOPE__BODY_NET_CONFIGURE:
-		*vm = envelope->net_configure->vm;
-		*id = envelope->net_configure->id;
-		*log_level = envelope->net_configure->log_level;
-		*no_sandbox = envelope->net_configure->no_sandbox;
-		return true;
-	case ATOLL__CONTROL__ENVELOPE__BODY_UNDERTAKER_CONFIGURE:
-		*vm = envelope->undertaker_configure->vm;
-		*id = envelope->undertaker_configure->id;
-		*log_level = envelope->undertaker_configure->log_level;
-		*no_sandbox = envelope->undertaker_configure->no_sandbox;
-		return true;
-	case ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE:
-		*vm = envelope->console_configure->vm;
-		*id = envelope->console_configure->id;
-		*log_level = envelope->console_configure->log_level;
-		*no_sandbox = envelope->console_configure->no_sandbox;
+	case ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_CONFIGURE:
+		*vm = envelope->device_configure->vm;
+		*id = envelope->device_configure->id;
+		*log_level = envelope->device_configure->log_level;
+		*no_sandbox = envelope->device_configure->no_sandbox;
 		return true;
 	default:
 		return false;

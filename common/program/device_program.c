@@ -587,6 +587,35 @@ static const struct child_ops device_child_ops = {
 	.heartbeat = device_heartbeat,
 };
 
+/* Takes the wire, and gives the device the rest. */
+static int device_configure(struct device_program *program, struct control_message *message, int *wire_fd)
+{
+	const Atoll__Control__DeviceConfigure *configure = message->envelope->device_configure;
+	struct device_configuration configuration = {.state_fd = -1};
+	size_t taken = 1;
+	int result;
+
+	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_CONFIGURE ||
+	    configure->device_case != program->ops->kind ||
+	    message->fd_count < 1 + (size_t)configure->has_state) {
+		log_error("the first message is not the configuration of a device of this kind");
+		return -EPROTO;
+	}
+	configuration.message = configure;
+	if (configure->has_state)
+		configuration.state_fd = message->fds[taken++];
+	configuration.fds = message->fds + taken;
+	configuration.fd_count = message->fd_count - taken;
+	result = program->ops->configure(program->device, &configuration);
+	if (configure->has_state)
+		message->fds[1] = configuration.state_fd;
+	if (result < 0)
+		return result;
+	*wire_fd = message->fds[0];
+	message->fds[0] = -1;
+	return 0;
+}
+
 static int device_run_supervised(struct device_program *program)
 {
 	struct control_message message;
@@ -606,7 +635,7 @@ static int device_run_supervised(struct device_program *program)
 	peers_are_ours();
 	result = child_enter_jail(program->child, program->ops->program, DEVICE_FILES);
 	if (result == 0)
-		result = program->ops->configure(program->device, &message, &wire_fd);
+		result = device_configure(program, &message, &wire_fd);
 	control_message_clear(&message);
 	if (result == 0)
 		result = device_make_loop(program);

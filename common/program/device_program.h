@@ -33,6 +33,14 @@ struct device_option {
 	const char *help;     /* one line */
 };
 
+/* What a supervised device is told. The descriptors that it takes it sets to -1. */
+struct device_configuration {
+	const Atoll__Control__DeviceConfigure *message;
+	int state_fd; /* its state page; -1: there is none */
+	int *fds;     /* what its part of the message names */
+	size_t fd_count;
+};
+
 struct device_program_ops {
 	const char *program;		     /* "atoll-blk" */
 	const char *summary;		     /* one line for --help */
@@ -47,9 +55,10 @@ struct device_program_ops {
 	/* By hand, in the process outside: undoes what open_by_hand() did to others than this program, such as
 	 * a terminal's mode. May be NULL. */
 	void (*close_by_hand)(void *device);
-	/* Supervised: the *Configure message; take its descriptors (set them to -1 in the message). The
-	 * wire's descriptor is put into *wire_fd. 0 or -errno after having logged why. */
-	int (*configure)(void *device, struct control_message *message, int *wire_fd);
+	/* Supervised: what the supervisor says of the device, and its part of that, `kind`. 0 or -errno after having
+	 * logged why. */
+	Atoll__Control__DeviceConfigure__DeviceCase kind;
+	int (*configure)(void *device, struct device_configuration *configuration);
 	/* Threads, rings, buffers: all that must exist before the process seals itself. */
 	int (*prepare)(void *device, struct loop *loop);
 	/* The filter of the whole process, and, if threads differ, what the main thread stacks onto it. */

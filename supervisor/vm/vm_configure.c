@@ -169,51 +169,65 @@ static bool device_resumes(const struct vm_device *device)
 	return device->state != DEVICE_STARTING;
 }
 
-static int blk_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
-{
-	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__BlkConfigure configure = ATOLL__CONTROL__BLK_CONFIGURE__INIT;
-	const int *witnesses = vm->resources->disk_witnesses[device->index];
-	int fds[] = {vm->resources->disk_fds[device->index], wire_fd,
-		     vm->resources->disk_states[device->index], witnesses[0], witnesses[1]};
+/* What a device's process is told and given; the parts of the kinds stay until it is sent. */
+struct device_message {
+	Atoll__Control__DeviceConfigure configure;
+	Atoll__Control__BlkConfigure blk;
+	Atoll__Control__NetConfigure net;
+	Atoll__Control__ConsoleConfigure console;
+	Atoll__Control__UndertakerConfigure undertaker;
+	int fds[CONTROL_FRAME_FDS_MAX];
+	size_t fd_count;
+};
 
-	configure.vm = vm->config->name;
-	configure.id = (char *)device->id;
-	configure.readonly = vm->config->disks[device->index].readonly;
-	configure.queues = device->queues;
-	configure.discard_max = vm->resources->disk_discards[device->index].max;
-	configure.discard_granularity = vm->resources->disk_discards[device->index].granularity;
-	configure.log_level = log_get_level();
-	configure.no_sandbox = device->child->no_sandbox;
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;
-	configure.resume = device_resumes(device);
-	envelope.blk_configure = &configure;
-	return child_process_send(device->child, &envelope, fds, configure.readonly ? 3 : 3 + DISK_WITNESSES);
+static void message_add_fd(struct device_message *message, int fd)
+{
+	message->fds[message->fd_count++] = fd;
 }
 
-static int net_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
+static void message_add_state(struct device_message *message, int state_fd)
 {
-	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__NetConfigure configure = ATOLL__CONTROL__NET_CONFIGURE__INIT;
+	message->configure.has_state = true;
+	message_add_fd(message, state_fd);
+}
+
+static int blk_configure(struct vm *vm, const struct vm_device *device, struct device_message *message)
+{
+	const struct config_disk *disk = &vm->config->disks[device->index];
+	const struct disk_discard *discard = &vm->resources->disk_discards[device->index];
+
+	atoll__control__blk_configure__init(&message->blk);
+	message->blk.readonly = disk->readonly;
+	message->blk.queues = device->queues;
+	message->blk.discard_max = discard->max;
+	message->blk.discard_granularity = discard->granularity;
+	message->configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_BLK;
+	message->configure.blk = &message->blk;
+	message_add_state(message, vm->resources->disk_states[device->index]);
+	message_add_fd(message, vm->resources->disk_fds[device->index]);
+	for (unsigned i = 0; i < DISK_WITNESSES && !disk->readonly; i++)
+		message_add_fd(message, vm->resources->disk_witnesses[device->index][i]);
+	return 0;
+}
+
+static int net_configure(struct vm *vm, const struct vm_device *device, struct device_message *message)
+{
+	const struct config_network *config = &vm->config->networks[device->index];
 	struct network_resource *network = &vm->resources->networks[device->index];
-	int fds[] = {-1, wire_fd, network->state_fd};
 	const char *problem;
 
 	/* After a reset of the machine; a device that has no tap any more is there all the same. */
-	resources_renew_tap(network, vm->config->networks[device->index].tap, &problem);
-	fds[0] = network->fd;
-	configure.vm = vm->config->name;
-	configure.id = (char *)device->id;
-	configure.mac.data = vm->config->networks[device->index].mac_bytes;
-	configure.mac.len = sizeof(vm->config->networks[device->index].mac_bytes);
-	configure.mtu = network->mtu;
-	configure.link_up = network->link_up;
-	configure.log_level = log_get_level();
-	configure.no_sandbox = device->child->no_sandbox;
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_NET_CONFIGURE;
-	configure.resume = device_resumes(device);
-	envelope.net_configure = &configure;
-	return child_process_send(device->child, &envelope, fds, 3);
+	resources_renew_tap(network, config->tap, &problem);
+	atoll__control__net_configure__init(&message->net);
+	message->net.mac.data = (uint8_t *)config->mac_bytes;
+	message->net.mac.len = sizeof(config->mac_bytes);
+	message->net.mtu = network->mtu;
+	message->net.link_up = network->link_up;
+	message->configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_NET;
+	message->configure.net = &message->net;
+	message_add_state(message, network->state_fd);
+	message_add_fd(message, network->fd);
+	return 0;
 }
 
 /* The relay's end stays here, and so does the other, the output of the console's process and its successors. */
@@ -234,7 +248,7 @@ static int console_stream(struct vm *vm)
 	return 0;
 }
 
-static int console_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
+static int console_configure(struct vm *vm, const struct vm_device *device, struct device_message *message)
 {
 	static const Atoll__Control__ConsoleConfigure__Output outputs[] = {
 		[CONFIG_OUTPUT_STDIO] = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_STREAM,
@@ -242,63 +256,70 @@ static int console_configure(struct vm *vm, const struct vm_device *device, int 
 		[CONFIG_OUTPUT_FILE] = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_FILE,
 		[CONFIG_OUTPUT_SOCKET] = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_LISTENER,
 		[CONFIG_OUTPUT_NULL] = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_NULL};
-	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__ConsoleConfigure configure = ATOLL__CONTROL__CONSOLE_CONFIGURE__INIT;
 	const struct config_console *console = &vm->config->consoles[device->index];
-	int fds[] = {wire_fd, vm->resources->console_states[device->index],
-		     vm->resources->console_fds[device->index]};
 	bool on_stdio = console->output == CONFIG_OUTPUT_STDIO;
-	int result = 0;
+	int result = on_stdio ? console_stream(vm) : 0;
+	int output_fd = on_stdio ? vm->console_fd : vm->resources->console_fds[device->index];
 
-	configure.vm = vm->config->name;
-	configure.id = (char *)device->id;
-	configure.type = device->type;
-	configure.output = outputs[console->output];
-	configure.columns = on_stdio ? vm->columns : 0;
-	configure.rows = on_stdio ? vm->rows : 0;
-	configure.log_level = log_get_level();
-	configure.no_sandbox = device->child->no_sandbox;
-	configure.resume = device_resumes(device);
-	configure.max_bytes = vm->resources->console_files[device->index].max;
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE;
-	envelope.console_configure = &configure;
-	if (on_stdio) {
-		result = console_stream(vm);
-		fds[2] = vm->console_fd;
-	}
-	if (result == 0)
-		result = child_process_send(device->child, &envelope, fds, fds[2] >= 0 ? 3 : 2);
+	atoll__control__console_configure__init(&message->console);
+	message->console.type = device->type;
+	message->console.output = outputs[console->output];
+	message->console.columns = on_stdio ? vm->columns : 0;
+	message->console.rows = on_stdio ? vm->rows : 0;
+	message->console.max_bytes = vm->resources->console_files[device->index].max;
+	message->configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_CONSOLE;
+	message->configure.console = &message->console;
+	message_add_state(message, vm->resources->console_states[device->index]);
+	if (output_fd >= 0)
+		message_add_fd(message, output_fd);
 	return result;
 }
 
-static int undertaker_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
+static int undertaker_configure(struct vm *vm, const struct vm_device *device, struct device_message *message)
 {
-	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__UndertakerConfigure configure = ATOLL__CONTROL__UNDERTAKER_CONFIGURE__INIT;
+	(void)vm;
+	atoll__control__undertaker_configure__init(&message->undertaker);
+	message->undertaker.type = device->type;
+	message->undertaker.queues = device->queues;
+	message->configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_UNDERTAKER;
+	message->configure.undertaker = &message->undertaker;
+	return 0;
+}
 
-	configure.vm = vm->config->name;
-	configure.id = (char *)device->id;
-	configure.type = device->type;
-	configure.queues = device->queues;
-	configure.log_level = log_get_level();
-	configure.no_sandbox = device->undertaker->no_sandbox;
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_UNDERTAKER_CONFIGURE;
-	envelope.undertaker_configure = &configure;
-	return child_process_send(device->undertaker, &envelope, &wire_fd, 1);
+/* The part of its kind. */
+static int device_describe(struct vm *vm, const struct vm_device *device, struct device_message *message)
+{
+	if (device->undertaker != NULL)
+		return undertaker_configure(vm, device, message);
+	switch (device->role) {
+	case CHILD_ROLE_BLK:
+		return blk_configure(vm, device, message);
+	case CHILD_ROLE_NET:
+		return net_configure(vm, device, message);
+	default:
+		return console_configure(vm, device, message);
+	}
 }
 
 static int device_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
 {
-	if (device->undertaker != NULL)
-		return undertaker_configure(vm, device, wire_fd);
-	switch (device->role) {
-	case CHILD_ROLE_BLK:
-		return blk_configure(vm, device, wire_fd);
-	case CHILD_ROLE_NET:
-		return net_configure(vm, device, wire_fd);
-	default:
-		return console_configure(vm, device, wire_fd);
-	}
+	struct child_process *child = device->undertaker != NULL ? device->undertaker : device->child;
+	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	struct device_message message = {.fds = {wire_fd}, .fd_count = 1};
+	int result;
+
+	atoll__control__device_configure__init(&message.configure);
+	message.configure.vm = vm->config->name;
+	message.configure.id = (char *)device->id;
+	message.configure.log_level = log_get_level();
+	message.configure.no_sandbox = child->no_sandbox;
+	message.configure.resume = device->undertaker == NULL && device_resumes(device);
+	result = device_describe(vm, device, &message);
+	if (result < 0)
+		return result;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_CONFIGURE;
+	envelope.device_configure = &message.configure;
+	return child_process_send(child, &envelope, message.fds, message.fd_count);
 }
 
 /* Makes the wire and tells both ends of it. */

@@ -505,7 +505,7 @@ static const struct child_ops fixture_ops = {
 static void child_set_up(struct child_fixture *fixture)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__BlkConfigure configure = ATOLL__CONTROL__BLK_CONFIGURE__INIT;
+	Atoll__Control__DeviceConfigure configure = ATOLL__CONTROL__DEVICE_CONFIGURE__INIT;
 	struct control_message message;
 	char number[16];
 	int pair[2];
@@ -520,11 +520,11 @@ static void child_set_up(struct child_fixture *fixture)
 	configure.vm = (char *)"web";
 	configure.id = (char *)"root";
 	configure.log_level = LOG_LEVEL_INFO;
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;
-	envelope.blk_configure = &configure;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_CONFIGURE;
+	envelope.device_configure = &configure;
 	assert_int_equal(control_send(pair[0], &envelope, NULL, 0), 0);
 	assert_int_equal(child_configuration(fixture->child, "atoll-blk", &message), 1);
-	assert_string_equal(message.envelope->blk_configure->id, "root");
+	assert_string_equal(message.envelope->device_configure->id, "root");
 	control_message_clear(&message);
 	fixture->loop = loop_new();
 	assert_non_null(fixture->loop);

@@ -55,7 +55,8 @@ static void program_exec(int control)
 /* Starts it and sends its configuration with an image of `size` bytes. */
 static struct program program_start(off_t size, bool readonly, uint32_t queues)
 {
-	Atoll__Control__BlkConfigure configure = ATOLL__CONTROL__BLK_CONFIGURE__INIT;
+	Atoll__Control__DeviceConfigure configure = ATOLL__CONTROL__DEVICE_CONFIGURE__INIT;
+	Atoll__Control__BlkConfigure blk = ATOLL__CONTROL__BLK_CONFIGURE__INIT;
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	struct program program = {0};
 	char vm[] = "web", id[] = "root";
@@ -73,18 +74,21 @@ static struct program program_start(off_t size, bool readonly, uint32_t queues)
 	program.control = control[0];
 	program.wire = wire[0];
 
-	fds[0] = memfd_create("image", MFD_CLOEXEC);
-	fds[1] = wire[1];
-	assert_int_equal(ftruncate(fds[0], size), 0);
-	assert_int_equal(state_page_create(&fds[2]), 0);
+	fds[0] = wire[1];
+	assert_int_equal(state_page_create(&fds[1]), 0);
+	fds[2] = memfd_create("image", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fds[2], size), 0);
 	configure.vm = vm;
 	configure.id = id;
-	configure.readonly = readonly;
-	configure.queues = queues;
+	configure.has_state = true;
+	configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_BLK;
+	configure.blk = &blk;
+	blk.readonly = readonly;
+	blk.queues = queues;
 	configure.log_level = 3;
 	configure.no_sandbox = true; /* a sanitizer could not live in it; and we are no supervisor */
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_BLK_CONFIGURE;
-	envelope.blk_configure = &configure;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_CONFIGURE;
+	envelope.device_configure = &configure;
 	assert_int_equal(control_send(program.control, &envelope, fds, 3), 0);
 	close(fds[0]);
 	close(fds[1]);

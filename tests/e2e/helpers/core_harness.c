@@ -116,7 +116,8 @@ static void start_device(struct device *device, int wire)
 static void start_serial(struct device *device, int wire)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__ConsoleConfigure configure = ATOLL__CONTROL__CONSOLE_CONFIGURE__INIT;
+	Atoll__Control__DeviceConfigure configure = ATOLL__CONTROL__DEVICE_CONFIGURE__INIT;
+	Atoll__Control__ConsoleConfigure console = ATOLL__CONTROL__CONSOLE_CONFIGURE__INIT;
 	char program[512], path[512];
 	int pair[2], fds[3] = {wire, -1, -1};
 
@@ -135,11 +136,14 @@ static void start_serial(struct device *device, int wire)
 	close(pair[1]);
 	configure.vm = (char *)"harness";
 	configure.id = device->id;
-	configure.type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
-	configure.output = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_FILE;
+	configure.has_state = true;
+	configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_CONSOLE;
+	configure.console = &console;
+	console.type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
+	console.output = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_FILE;
 	configure.no_sandbox = true;
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_CONFIGURE;
-	envelope.console_configure = &configure;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_CONFIGURE;
+	envelope.device_configure = &configure;
 	if (control_send(pair[0], &envelope, fds, 3) < 0)
 		fail("control wire");
 	close(fds[2]);
