@@ -5,6 +5,7 @@ common_libcommon_la_LIBADD = proto/libproto.la $(EVENT_LIBS) $(CAP_LIBS)
 
 include common/spec/local.mk
 include common/base/local.mk
+include common/roles/local.mk
 include common/ring/local.mk
 include common/vhost-user/local.mk
 include common/vfio-user/local.mk

@@ -255,15 +255,13 @@ static int console_configure(void *device, struct device_configuration *configur
 	struct console *console = device;
 
 	if (configuration->state_fd < 0 ||
-	    (configure->type != ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL &&
-	     configure->type != ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE) ||
 	    console_take_size(console, configure->columns, configure->rows) < 0 ||
 	    console_take_output(console, configure->output, configuration) < 0 ||
 	    (configure->max_bytes > 0 && console->kind != OUTPUT_FILE)) {
 		log_error("the configuration is not one of a console");
 		return -EPROTO;
 	}
-	console->is_serial = configure->type == ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
+	console->is_serial = configure->serial;
 	console->resume = configuration->message->resume;
 	console->max_bytes = configure->max_bytes;
 	console->state_fd = configuration->state_fd;

@@ -10,7 +10,6 @@
 
 #include "common/base/log.h"
 #include "common/program/device_program.h"
-#include "common/spec/virtio_spec.h"
 #include "dev-undertaker/undertaker.h"
 #include "policy/filters.h"
 
@@ -25,7 +24,7 @@ struct undertaker_program {
 /* --- By hand --- */
 
 static const struct device_option undertaker_options[] = {
-	{"type", "TYPE", "blk, net or console (required)"},
+	{"type", "TYPE", "blk, net, console, ...: what the device is (required)"},
 	{"queues", "N", "queues of a blk device (1)"},
 	{0},
 };
@@ -53,16 +52,11 @@ static int undertaker_option(void *argument, const char *name, const char *value
 static int undertaker_open_by_hand(void *argument)
 {
 	struct undertaker_program *program = argument;
-	uint16_t type = 0;
+	const struct device_type *type = program->type != NULL ? device_type_named(program->type) : NULL;
+	char names[128];
 
-	if (program->type != NULL && strcmp(program->type, "blk") == 0)
-		type = VIRTIO_ID_BLOCK;
-	else if (program->type != NULL && strcmp(program->type, "net") == 0)
-		type = VIRTIO_ID_NET;
-	else if (program->type != NULL && strcmp(program->type, "console") == 0)
-		type = VIRTIO_ID_CONSOLE;
-	if (type == 0) {
-		log_error("give --type=blk, --type=net or --type=console");
+	if (type == NULL) {
+		log_error("give --type=TYPE, which is %s", device_type_names(names, sizeof(names)));
 		return -EINVAL;
 	}
 	return undertaker_init(&program->undertaker, type, program->queues);
@@ -70,27 +64,14 @@ static int undertaker_open_by_hand(void *argument)
 
 /* --- Supervised --- */
 
-static uint16_t virtio_type(Atoll__Control__DeviceType type)
-{
-	switch (type) {
-	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK:
-		return VIRTIO_ID_BLOCK;
-	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_NET:
-		return VIRTIO_ID_NET;
-	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE:
-		return VIRTIO_ID_CONSOLE;
-	default:
-		return 0;
-	}
-}
-
 static int undertaker_configure(void *argument, struct device_configuration *configuration)
 {
 	struct undertaker_program *program = argument;
 	const Atoll__Control__UndertakerConfigure *configure = configuration->message->undertaker;
+	const struct device_type *type = device_type_of(configure->virtio_id);
 
-	if (configuration->fd_count != 0 ||
-	    undertaker_init(&program->undertaker, virtio_type(configure->type), configure->queues) < 0) {
+	if (configuration->fd_count != 0 || type == NULL ||
+	    undertaker_init(&program->undertaker, type, configure->queues) < 0) {
 		log_error("the configuration is not one of an undertaker");
 		return -EPROTO;
 	}

@@ -6,8 +6,6 @@
 
 #include <errno.h>
 
-#include "common/spec/virtio_spec.h"
-
 /* Chains of one queue in one callback. */
 #define ROUND_CHAINS 256
 
@@ -17,34 +15,6 @@
 /* Every bit of a device type, for it is the front end that knows what the driver was promised (6). */
 #define FEATURES_OF_DEVICES (((UINT64_C(1) << 24) - 1) | (((UINT64_C(1) << 14) - 1) << 50))
 
-static enum undertaker_rite rite_of(uint16_t virtio_type, unsigned index)
-{
-	switch (virtio_type) {
-	case VIRTIO_ID_BLOCK:
-		return UNDERTAKER_REFUSE_LAST;
-	case VIRTIO_ID_NET:
-		/* 5.1.2, of one pair: receiveq1, transmitq1, controlq. */
-		return index == 0 ? UNDERTAKER_LEAVE : index == 1 ? UNDERTAKER_DROP : UNDERTAKER_REFUSE_FIRST;
-	default:
-		/* 5.3.2: receiveq(port0), transmitq(port0), and the same of control messages. */
-		return index % 2 == 0 ? UNDERTAKER_LEAVE : UNDERTAKER_DROP;
-	}
-}
-
-static unsigned queues_of(uint16_t virtio_type, unsigned queues)
-{
-	switch (virtio_type) {
-	case VIRTIO_ID_BLOCK:
-		return queues;
-	case VIRTIO_ID_NET:
-		return 3;
-	case VIRTIO_ID_CONSOLE:
-		return 4;
-	default:
-		return 0;
-	}
-}
-
 /* --- Queues --- */
 
 /* False: the ring is broken. */
@@ -52,9 +22,9 @@ static bool chain_bury(struct undertaker_queue *queue, const struct virtqueue_ch
 {
 	struct undertaker *undertaker = queue->undertaker;
 	static const uint8_t refused = REFUSED;
-	bool first = queue->rite == UNDERTAKER_REFUSE_FIRST;
+	bool first = queue->rite == DEVICE_RITE_REFUSE_FIRST;
 
-	if (queue->rite == UNDERTAKER_DROP) {
+	if (queue->rite == DEVICE_RITE_DROP) {
 		virtqueue_push(queue->virtqueue, &chain->token, 0);
 		undertaker->dropped++;
 		return true;
@@ -100,7 +70,7 @@ static bool queue_round(struct undertaker_queue *queue)
 static void queue_run(struct undertaker_queue *queue)
 {
 	queue->waits = false;
-	if (queue->virtqueue == NULL || queue->broken || queue->rite == UNDERTAKER_LEAVE)
+	if (queue->virtqueue == NULL || queue->broken || queue->rite == DEVICE_RITE_LEAVE)
 		return;
 	virtqueue_disable_kicks(queue->virtqueue);
 	queue->waits = queue_round(queue) || (!queue->broken && virtqueue_enable_kicks(queue->virtqueue));
@@ -143,7 +113,7 @@ static int device_start_queue(void *argument, uint16_t index, struct virtqueue *
 
 	queue->broken = false;
 	queue->virtqueue = virtqueue;
-	if (queue->rite == UNDERTAKER_LEAVE)
+	if (queue->rite == DEVICE_RITE_LEAVE)
 		return 0;
 	/* A front end that wants to be polled is not ours: it is looked at once. */
 	if (virtqueue_kick_fd(virtqueue) >= 0) {
@@ -178,9 +148,9 @@ static void device_session_end(void *argument, int error)
 
 /* --- Life --- */
 
-int undertaker_init(struct undertaker *undertaker, uint16_t virtio_type, unsigned queues)
+int undertaker_init(struct undertaker *undertaker, const struct device_type *type, unsigned queues)
 {
-	unsigned count = queues_of(virtio_type, queues);
+	unsigned count = type->queues != 0 ? type->queues : queues;
 
 	if (count == 0 || count > UNDERTAKER_QUEUES_MAX)
 		return -EINVAL;
@@ -190,7 +160,7 @@ int undertaker_init(struct undertaker *undertaker, uint16_t virtio_type, unsigne
 				.device_features = FEATURES_OF_DEVICES,
 				.queue_max = (uint16_t)count,
 				/* Requests that its predecessors took and did not give back are failed too. */
-				.track_inflight = virtio_type == VIRTIO_ID_BLOCK,
+				.track_inflight = type->tracks_inflight,
 				.set_features = device_set_features,
 				.start_queue = device_start_queue,
 				.stop_queue = device_stop_queue,
@@ -198,8 +168,9 @@ int undertaker_init(struct undertaker *undertaker, uint16_t virtio_type, unsigne
 			},
 	};
 	for (unsigned i = 0; i < count; i++)
-		undertaker->queues[i] = (struct undertaker_queue){
-			.undertaker = undertaker, .index = (uint16_t)i, .rite = rite_of(virtio_type, i)};
+		undertaker->queues[i] = (struct undertaker_queue){.undertaker = undertaker,
+								  .index = (uint16_t)i,
+								  .rite = type->rites[i % type->rite_count]};
 	return 0;
 }
 

@@ -16,24 +16,17 @@
 #include <stdint.h>
 
 #include "common/base/loop.h"
+#include "common/roles/device_type.h"
 #include "common/vhost-user/vhost_user_backend.h"
 
 #define UNDERTAKER_QUEUES_MAX 256
 
 struct undertaker;
 
-/* What becomes of the chains of a queue. */
-enum undertaker_rite {
-	UNDERTAKER_LEAVE,	 /* buffers for what never comes stay where they are */
-	UNDERTAKER_DROP,	 /* completed, as if it had been carried out */
-	UNDERTAKER_REFUSE_LAST,	 /* completed with a 1 in the last byte that the device writes */
-	UNDERTAKER_REFUSE_FIRST, /* ... in the first */
-};
-
 struct undertaker_queue {
 	struct undertaker *undertaker;
 	uint16_t index;
-	enum undertaker_rite rite;
+	enum device_rite rite;
 	struct virtqueue *virtqueue; /* NULL: it does not run */
 	struct loop_watch *kick_watch;
 	bool waits; /* chains are left for the next round */
@@ -52,9 +45,8 @@ struct undertaker {
 	void *argument;
 };
 
-/* virtio_type: VIRTIO_ID_BLOCK, VIRTIO_ID_NET or VIRTIO_ID_CONSOLE; queues: of a block device, 1 or more; of the others
- * it does not count. 0 or -EINVAL. */
-int undertaker_init(struct undertaker *undertaker, uint16_t virtio_type, unsigned queues);
+/* queues: of a type that has as many as it is given, 1 or more; of others it does not count. 0 or -EINVAL. */
+int undertaker_init(struct undertaker *undertaker, const struct device_type *type, unsigned queues);
 /* What it needs of the loop, which outlives it. Before the process is sealed. 0 or -ENOMEM. */
 int undertaker_prepare(struct undertaker *undertaker, struct loop *loop);
 

@@ -89,29 +89,16 @@ int device_set_attach(struct device_set *set, const Atoll__Control__AttachDevice
 		close(wire_fd);
 		return -ENOMEM;
 	}
-	switch (device->type) {
-	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK:
-		setup.device_type = VIRTIO_ID_BLOCK;
-		setup.queues = device->queues;
-		setup.queues_min = 1;
-		break;
-	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_NET:
-		setup.device_type = VIRTIO_ID_NET;
-		setup.queues_min = 2;
-		break;
-	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE:
-		setup.device_type = VIRTIO_ID_CONSOLE;
-		setup.queues_min = 2;
-		break;
-	case ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL:
-		break;
-	default:
-		log_error("device %s: unknown type %d", device->id, (int)device->type);
+	setup.type = device_type_of(device->virtio_id);
+	if (setup.type == NULL && device->virtio_id != 0) {
+		log_error("device %s: unknown type %u", device->id, device->virtio_id);
 		close(wire_fd);
 		free(new_device);
 		return -EPROTO;
 	}
-	if (setup.device_type != 0)
+	if (setup.type != NULL && setup.type->queues == 0)
+		setup.queues = device->queues;
+	if (setup.type != NULL)
 		result = virtio_pci_new(&setup, wire_fd, &new_device->virtio);
 	else
 		result = attach_serial(set, new_device, device->id, wire_fd);

@@ -10,7 +10,6 @@ common_libcommon_la_SOURCES += \
 	common/base/log.c common/base/log.h \
 	common/base/names.c common/base/names.h \
 	common/base/clock.c common/base/clock.h \
-	common/base/role.c common/base/role.h \
 	common/base/log_limit.c common/base/log_limit.h \
 	common/base/log_record.c common/base/log_record.h \
 	common/base/loop.c common/base/loop.h \

@@ -25,7 +25,7 @@
 
 #include <sys/types.h>
 
-#include "common/base/role.h"
+#include "common/roles/role.h"
 #include "config/config.h"
 #include "config/problem.h"
 #include "supervisor/host/resources.h"

@@ -17,7 +17,7 @@
 #include "common/base/control_wire.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
-#include "common/base/role.h"
+#include "common/roles/role.h"
 #include "supervisor/vm/child_output.h"
 #include "supervisor/vm/spawn.h"
 

@@ -27,7 +27,7 @@
 #include <sys/types.h>
 
 #include "common/base/loop.h"
-#include "common/base/role.h"
+#include "common/roles/role.h"
 #include "supervisor/vm/spawn.h"
 
 /* --- What may be started --- */

@@ -154,7 +154,7 @@ static int core_attach(struct child_process *core, const struct vm_device *devic
 	Atoll__Control__AttachDevice attach = ATOLL__CONTROL__ATTACH_DEVICE__INIT;
 
 	attach.id = (char *)device->id;
-	attach.type = device->type;
+	attach.virtio_id = device->virtio_id;
 	attach.queues = device->queues;
 	attach.undertaker = undertaker;
 	envelope.serial = device->wire;
@@ -262,7 +262,7 @@ static int console_configure(struct vm *vm, const struct vm_device *device, stru
 	int output_fd = on_stdio ? vm->console_fd : vm->resources->console_fds[device->index];
 
 	atoll__control__console_configure__init(&message->console);
-	message->console.type = device->type;
+	message->console.serial = device->virtio_id == 0;
 	message->console.output = outputs[console->output];
 	message->console.columns = on_stdio ? vm->columns : 0;
 	message->console.rows = on_stdio ? vm->rows : 0;
@@ -279,7 +279,7 @@ static int undertaker_configure(struct vm *vm, const struct vm_device *device, s
 {
 	(void)vm;
 	atoll__control__undertaker_configure__init(&message->undertaker);
-	message->undertaker.type = device->type;
+	message->undertaker.virtio_id = device->virtio_id;
 	message->undertaker.queues = device->queues;
 	message->configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_UNDERTAKER;
 	message->configure.undertaker = &message->undertaker;

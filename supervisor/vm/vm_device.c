@@ -13,6 +13,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/control_wire.h"
+#include "common/spec/virtio_spec.h"
 #include "supervisor/host/resources.h"
 #include "supervisor/vm/starter.h"
 #include "supervisor/vm/vm_configure.h"
@@ -107,7 +108,7 @@ static void device_fail(struct vm_device *device, const char *why)
 	const char *vm = device->vm->config->name;
 
 	device->state = DEVICE_FAILED;
-	if (device->type == ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL)
+	if (device->virtio_id == 0)
 		device_tell_core_failed(device);
 	else
 		loop_timer_arm(device->timer, 0);
@@ -703,7 +704,7 @@ int vm_devices_new(struct vm *vm)
 		*next = (struct vm_device){.role = CHILD_ROLE_BLK,
 					   .index = i,
 					   .id = config->disks[i].id,
-					   .type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK,
+					   .virtio_id = VIRTIO_ID_BLOCK,
 					   .queues = config->disks[i].queues};
 		result = device_init(vm, next, config->disks[i].restart, config->disks[i].on_violation);
 	}
@@ -711,17 +712,16 @@ int vm_devices_new(struct vm *vm)
 		*next = (struct vm_device){.role = CHILD_ROLE_NET,
 					   .index = i,
 					   .id = config->networks[i].id,
-					   .type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_NET};
+					   .virtio_id = VIRTIO_ID_NET};
 		result = device_init(vm, next, config->networks[i].restart, config->networks[i].on_violation);
 	}
 	for (unsigned i = 0; i < config->consoles_count && result == 0; i++, next++) {
-		*next = (struct vm_device){
-			.role = CHILD_ROLE_CONSOLE,
-			.index = i,
-			.id = config->consoles[i].id,
-			.type = config->consoles[i].type == CONFIG_CONSOLE_SERIAL
-					? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL
-					: ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE};
+		*next = (struct vm_device){.role = CHILD_ROLE_CONSOLE,
+					   .index = i,
+					   .id = config->consoles[i].id,
+					   .virtio_id = config->consoles[i].type == CONFIG_CONSOLE_SERIAL
+								? 0
+								: VIRTIO_ID_CONSOLE};
 		result = device_init(vm, next, config->consoles[i].restart, config->consoles[i].on_violation);
 	}
 	return result;

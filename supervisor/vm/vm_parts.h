@@ -59,7 +59,7 @@ struct vm_device {
 	enum child_role role;
 	unsigned index; /* of its kind in the config */
 	const char *id;
-	Atoll__Control__DeviceType type;
+	uint16_t virtio_id; /* 0: a 16550A */
 	unsigned queues;
 
 	enum vm_device_state state;

@@ -303,16 +303,18 @@ static void one_access(struct virtio_pci *device, struct fuzz_input *input)
 
 static struct virtio_pci *attach(uint8_t type)
 {
-	static const struct virtio_pci_setup setups[] = {
-		{.device_type = VIRTIO_ID_BLOCK, .queues = 2, .queues_min = 1},
-		{.device_type = VIRTIO_ID_NET, .queues_min = 2},
-		{.device_type = VIRTIO_ID_CONSOLE, .queues = 2, .queues_min = 2},
-		{.device_type = 26, .queues_min = 1},
-	};
-	struct virtio_pci_setup setup = setups[type % 4];
+	/* One of which the tables know nothing, with as much configuration as a back end may have. */
+	static const struct device_type other = {.name = "other",
+						 .virtio_id = 26,
+						 .pci_class = 0xff0000,
+						 .config_size = BACKEND_CONFIG_MAX,
+						 .queues_min = 1};
+	static const uint16_t types[] = {VIRTIO_ID_BLOCK, VIRTIO_ID_NET, VIRTIO_ID_CONSOLE};
+	struct virtio_pci_setup setup = {.type = type % 4 == 3 ? &other : device_type_of(types[type % 4])};
 	struct virtio_pci *device;
 	int pair[2];
 
+	setup.queues = setup.type->queue_pairs || setup.type == &other ? 0 : 2;
 	setup.core = &core;
 	setup.id = "fuzz";
 	setup.backend_ops = &backend_vhost_user;

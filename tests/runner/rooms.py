@@ -18,6 +18,7 @@ ROOMS = {
     "proto": [],
     "common/spec": [],
     "common/base": ["proto"],
+    "common/roles": ["common/spec"],
     "common/ring": ["common/spec", "common/base"],
     "common/jail": ["common/base", "proto"],
     "common/host": ["common/base"],

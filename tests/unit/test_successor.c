@@ -250,9 +250,8 @@ static void begin(struct fake_backend *backend)
 	struct virtio_pci_setup setup = {
 		.core = &core,
 		.id = "root",
-		.device_type = VIRTIO_ID_BLOCK,
+		.type = device_type_of(VIRTIO_ID_BLOCK),
 		.queues = QUEUES,
-		.queues_min = 1,
 		.backend_ops = &backend_vhost_user,
 	};
 

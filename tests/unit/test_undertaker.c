@@ -70,7 +70,7 @@ static void begin(uint16_t type, unsigned queues, unsigned started)
 	guest_memory_init(&memory);
 	assert_int_equal(guest_memory_add(&memory, 0, MEMORY_BYTES, 0, 0, memory_fd), 0);
 	loop = loop_new();
-	assert_int_equal(undertaker_init(&undertaker, type, queues), 0);
+	assert_int_equal(undertaker_init(&undertaker, device_type_of(type), queues), 0);
 	assert_int_equal(undertaker_prepare(&undertaker, loop), 0);
 	assert_int_equal(undertaker.ops.set_features(&undertaker, VIRTIO_BIT(VIRTIO_F_VERSION_1)), 0);
 	for (uint16_t i = 0; i < started; i++)
@@ -251,10 +251,13 @@ static void a_full_ring_holds_nobody_up(void **state)
 static void what_there_is_not_is_refused(void **state)
 {
 	(void)state;
-	assert_int_equal(undertaker_init(&undertaker, 0, 1), -EINVAL);
-	assert_int_equal(undertaker_init(&undertaker, 99, 1), -EINVAL);
-	assert_int_equal(undertaker_init(&undertaker, VIRTIO_ID_BLOCK, 0), -EINVAL);
-	assert_int_equal(undertaker_init(&undertaker, VIRTIO_ID_BLOCK, UNDERTAKER_QUEUES_MAX + 1), -EINVAL);
+	assert_null(device_type_of(0));
+	assert_null(device_type_of(99));
+	assert_null(device_type_named("disk"));
+	assert_int_equal(undertaker_init(&undertaker, device_type_of(VIRTIO_ID_BLOCK), 0), -EINVAL);
+	assert_int_equal(
+		undertaker_init(&undertaker, device_type_of(VIRTIO_ID_BLOCK), UNDERTAKER_QUEUES_MAX + 1),
+		-EINVAL);
 }
 
 int main(void)

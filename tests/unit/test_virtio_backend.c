@@ -270,9 +270,8 @@ static int device_new(void)
 	struct virtio_pci_setup setup = {
 		.core = &core,
 		.id = "it",
-		.device_type = VIRTIO_ID_BLOCK,
+		.type = device_type_of(VIRTIO_ID_BLOCK),
 		.queues = QUEUES,
-		.queues_min = 1,
 		.backend_ops = &fake_ops,
 	};
 

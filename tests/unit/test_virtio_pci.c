@@ -95,9 +95,8 @@ static int attach(void)
 	const struct virtio_pci_setup setup = {
 		.core = &f.core,
 		.id = "root",
-		.device_type = VIRTIO_ID_BLOCK,
+		.type = device_type_of(VIRTIO_ID_BLOCK),
 		.queues = QUEUES,
-		.queues_min = 1,
 		.backend_ops = &backend_vhost_user,
 	};
 

@@ -333,45 +333,14 @@ static const struct pci_function_ops virtio_pci_function_ops = {
 
 /* --- Life --- */
 
-/* Sizes of the config spaces (5.x.4), so that no more is asked of a back end than its device type has. */
-static uint32_t config_size_of(uint16_t device_type)
-{
-	switch (device_type) {
-	case VIRTIO_ID_BLOCK:
-		return 60;
-	case VIRTIO_ID_NET:
-		return 24;
-	case VIRTIO_ID_CONSOLE:
-		return 12;
-	default:
-		return BACKEND_CONFIG_MAX;
-	}
-}
-
-static uint32_t class_of(uint16_t device_type)
-{
-	switch (device_type) {
-	case VIRTIO_ID_BLOCK:
-		return 0x010000;
-	case VIRTIO_ID_NET:
-		return 0x020000;
-	case VIRTIO_ID_CONSOLE:
-		return 0x078000;
-	default:
-		return 0xff0000;
-	}
-}
-
 static int make_queues(struct virtio_pci *device, const struct virtio_pci_setup *setup)
 {
 	unsigned offered = device->backend->queues;
 	unsigned count = virtio_queues_offered(device, device->backend, setup->queues);
 
-	if (count < setup->queues_min)
-		count = setup->queues_min;
-	/* Back ends of a network device differ in what they count, queues or pairs of them. */
-	if (count > VIRTIO_PCI_QUEUES_MAX ||
-	    (offered != 0 && count > offered && setup->device_type != VIRTIO_ID_NET)) {
+	if (count < setup->type->queues_min)
+		count = setup->type->queues_min;
+	if (count > VIRTIO_PCI_QUEUES_MAX || (offered != 0 && count > offered && !setup->type->queue_pairs)) {
 		log_error("device %s: %u queues are wanted, its process has %u and %u are possible",
 			  device->id, count, offered, VIRTIO_PCI_QUEUES_MAX);
 		return -EINVAL;
@@ -413,7 +382,7 @@ static int connect_backend(struct virtio_pci *device, int wire_fd)
 		log_error("device %s: its process does not offer VIRTIO_F_VERSION_1", device->id);
 		return -EPROTO;
 	}
-	device->config_size = device->backend->has_config ? config_size_of(device->device_type) : 0;
+	device->config_size = device->backend->has_config ? device->type->config_size : 0;
 	result = virtio_config_fetch(device);
 	if (result < 0)
 		return result;
@@ -431,7 +400,7 @@ int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct vir
 		return -ENOMEM;
 	}
 	new_device->core = setup->core;
-	new_device->device_type = setup->device_type;
+	new_device->type = setup->type;
 	new_device->backend_ops = setup->backend_ops;
 	new_device->config_vector = VIRTIO_MSI_NO_VECTOR;
 	new_device->error_fd = -1;
@@ -444,9 +413,9 @@ int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct vir
 	    (result = virtio_errors_watch(new_device)) < 0)
 		goto free_device;
 	pci_function_init(&new_device->function, &virtio_pci_function_ops, new_device, "virtio-pci",
-			  VIRTIO_PCI_VENDOR, (uint16_t)(VIRTIO_PCI_DEVICE_BASE + setup->device_type),
-			  class_of(setup->device_type), VIRTIO_PCI_REVISION, VIRTIO_PCI_VENDOR,
-			  (uint16_t)(VIRTIO_PCI_SUBSYSTEM_ID_BASE + setup->device_type));
+			  VIRTIO_PCI_VENDOR, (uint16_t)(VIRTIO_PCI_DEVICE_BASE + setup->type->virtio_id),
+			  setup->type->pci_class, VIRTIO_PCI_REVISION, VIRTIO_PCI_VENDOR,
+			  (uint16_t)(VIRTIO_PCI_SUBSYSTEM_ID_BASE + setup->type->virtio_id));
 	pci_function_set_bar(&new_device->function, BAR_SIZE);
 	add_capabilities(new_device);
 	result = pci_bus_add(setup->core->pci, &new_device->function);

@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 
+#include "common/roles/device_type.h"
 #include "vmm-core/machine/core.h"
 #include "vmm-core/wire/backend.h"
 #include "vmm-core/wire/device_link.h"
@@ -22,10 +23,9 @@ struct virtio_pci;
 
 struct virtio_pci_setup {
 	struct core *core;
-	const char *id;	      /* copied */
-	uint16_t device_type; /* VIRTIO_ID_* */
-	unsigned queues;      /* 0: as the back end says */
-	unsigned queues_min;  /* what the device type cannot do without */
+	const char *id; /* copied */
+	const struct device_type *type;
+	unsigned queues; /* 0: as the back end says */
 	/* The kind of back end that is at the wire, and at each that a successor brings. */
 	const struct backend_ops *backend_ops;
 };

@@ -49,7 +49,7 @@ uint64_t virtio_features_offered(const struct virtio_pci *device, const struct b
 {
 	uint64_t features = backend->features & (FEATURES_OF_DEVICES | FEATURES_OF_RINGS);
 
-	if (device->device_type == VIRTIO_ID_NET)
+	if (device->type->queue_pairs)
 		features &= ~VIRTIO_BIT(VIRTIO_NET_F_MQ);
 	return features;
 }
@@ -58,7 +58,7 @@ unsigned virtio_queues_offered(const struct virtio_pci *device, const struct bac
 			       unsigned wanted)
 {
 	/* There is one pair of queues (5.1.2). */
-	if (device->device_type == VIRTIO_ID_NET)
+	if (device->type->queue_pairs)
 		return (backend->features & VIRTIO_BIT(VIRTIO_NET_F_CTRL_VQ)) != 0 ? 3 : 2;
 	return wanted != 0 ? wanted : backend->queues;
 }
@@ -159,7 +159,7 @@ int virtio_config_write(struct virtio_pci *device, uint64_t offset, const void *
 	device->touched = true;
 	result = device->backend->ops->set_config(device->backend, (uint32_t)offset, data, size);
 	/* A console's field is no setting: each write to it is a character (5.3.4). */
-	if (result == 0 && device->device_type != VIRTIO_ID_CONSOLE)
+	if (result == 0 && !device->type->config_acts)
 		config_remember(device, (uint32_t)offset, data, size);
 	/* A field that is not writable is the driver's mistake, and what it reads back tells it so. */
 	if (result == 0 || result == -EREMOTEIO)
@@ -232,7 +232,7 @@ static int successor_check(const struct virtio_pci *device, const struct virtio_
 		return 0;
 	*doing = "its successor has another number of queues";
 	if (virtio_queues_offered(device, backend, device->queue_count) != device->queue_count ||
-	    (queues != 0 && queues < device->queue_count && device->device_type != VIRTIO_ID_NET))
+	    (queues != 0 && queues < device->queue_count && !device->type->queue_pairs))
 		return -EPROTO;
 	*doing = "its successor has another configuration space";
 	return backend->has_config == (device->config_size != 0) ? 0 : -EPROTO;
@@ -325,7 +325,7 @@ static void undertaker_config(const struct virtio_pci *device, struct virtio_pci
 {
 	successor->offered = device->offered;
 	memcpy(successor->config, device->config, device->config_size);
-	if (device->device_type == VIRTIO_ID_NET &&
+	if (device->type->virtio_id == VIRTIO_ID_NET &&
 	    (device->offered & VIRTIO_BIT(VIRTIO_NET_F_STATUS)) != 0 &&
 	    device->config_size > VIRTIO_NET_CONFIG_STATUS)
 		successor->config[VIRTIO_NET_CONFIG_STATUS] &= (uint8_t)~VIRTIO_NET_S_LINK_UP;

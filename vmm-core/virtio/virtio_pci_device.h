@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/roles/device_type.h"
 #include "vmm-core/machine/core.h"
 #include "vmm-core/pci/msix.h"
 #include "vmm-core/pci/pci.h"
@@ -52,7 +53,7 @@ struct virtio_pci_successor {
 struct virtio_pci {
 	struct core *core;
 	char *id;
-	uint16_t device_type;
+	const struct device_type *type;
 	const struct backend_ops *backend_ops;
 	struct device_link link;
 	struct virtio_pci_successor successor;

@@ -30,6 +30,7 @@
 #include "common/base/log.h"
 #include "common/program/child.h"
 #include "common/ring/state_page.h"
+#include "common/spec/virtio_spec.h"
 
 #define CHILD_FD    3
 #define DEVICE_FD   4
@@ -139,7 +140,7 @@ static void start_serial(struct device *device, int wire)
 	configure.has_state = true;
 	configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_CONSOLE;
 	configure.console = &console;
-	console.type = ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
+	console.serial = true;
 	console.output = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_FILE;
 	configure.no_sandbox = true;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_CONFIGURE;
@@ -173,10 +174,10 @@ static void attach_device(int core_wire, struct device *device, uint64_t serial)
 	close(pair[1]);
 	attach.id = device->id;
 	attach.queues = strcmp(type, "blk") == 0;
-	attach.type = strcmp(type, "blk") == 0	     ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_BLK
-		      : strcmp(type, "net") == 0     ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_NET
-		      : strcmp(type, "console") == 0 ? ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_CONSOLE
-						     : ATOLL__CONTROL__DEVICE_TYPE__DEVICE_TYPE_SERIAL;
+	attach.virtio_id = strcmp(type, "blk") == 0	  ? VIRTIO_ID_BLOCK
+			   : strcmp(type, "net") == 0	  ? VIRTIO_ID_NET
+			   : strcmp(type, "console") == 0 ? VIRTIO_ID_CONSOLE
+							  : 0;
 	envelope.serial = serial;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE;
 	envelope.attach_device = &attach;

@@ -1,5 +1,5 @@
 /* The roles of processes; see role.h. */
-#include "common/base/role.h"
+#include "common/roles/role.h"
 
 static const struct {
 	const char *name;

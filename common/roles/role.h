@@ -1,8 +1,8 @@
 /*
  * The roles that processes of a VM have.
  */
-#ifndef ATOLL_COMMON_BASE_ROLE_H
-#define ATOLL_COMMON_BASE_ROLE_H
+#ifndef ATOLL_COMMON_ROLES_ROLE_H
+#define ATOLL_COMMON_ROLES_ROLE_H
 
 enum child_role {
 	CHILD_ROLE_CORE,
