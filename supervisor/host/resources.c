@@ -575,7 +575,7 @@ static void open_states(struct opening *opening)
 
 /* --- all of them --- */
 
-static bool resources_allocate(struct resources *resources, const struct config *config)
+bool resources_allocate(struct resources *resources, const struct config *config)
 {
 	*resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
 	resources->disk_fds = malloc((config->disks_count + 1) * sizeof(*resources->disk_fds));

@@ -44,6 +44,9 @@ struct resources {
 	unsigned disk_count, network_count, console_count;
 };
 
+/* Room for all that the config names, with nothing open yet; resources_open() begins with it. False: no memory is left. */
+bool resources_allocate(struct resources *resources, const struct config *config);
+
 /*
  * Opens what the config names, and changes nothing of it; adds to *problems what cannot be. dir: where sockets and
  * links of consoles go; NULL: for `check`. claims: the VM's other files so far; those of the config are added, and

@@ -509,12 +509,7 @@ static void happen(struct fuzz_input *input)
 
 static void prepare(void)
 {
-	static struct network_resource network = {.interface_index = 7, .mtu = 1500};
-	static int disk_fds[1], console_fds[2] = {-1, -1};
-	static int disk_states[1], console_states[2];
-	static struct disk_discard disk_discards[1];
-	static struct console_file console_files[2] = {{.folder_fd = -1, .spare_fd = -1},
-						       {.folder_fd = -1, .spare_fd = -1}};
+	struct resources *resources = &bench.resources;
 	struct problems problems = {0};
 
 	fuzz_quiet_log();
@@ -525,21 +520,16 @@ static void prepare(void)
 	config_file_parse((const uint8_t *)config_text, strlen(config_text), true, &bench.file, &problems);
 	fuzz_require(problems.count == 0);
 	config_file_forget_lines(&bench.file);
-	disk_fds[0] = disk_states[0] = network.fd = network.state_fd = bench.null_fd;
-	console_states[0] = console_states[1] = bench.null_fd;
-	bench.resources = (struct resources){.kvm_fd = bench.null_fd,
-					     .kernel_fd = bench.null_fd,
-					     .initrd_fd = -1,
-					     .disk_fds = disk_fds,
-					     .disk_states = disk_states,
-					     .disk_discards = disk_discards,
-					     .networks = &network,
-					     .console_fds = console_fds,
-					     .console_states = console_states,
-					     .console_files = console_files,
-					     .disk_count = 1,
-					     .network_count = 1,
-					     .console_count = 2};
+	fuzz_require(resources_allocate(resources, bench.file.config));
+	fuzz_require(resources->disk_count == 1 && resources->network_count == 1 &&
+		     resources->console_count == 2);
+	resources->kvm_fd = resources->kernel_fd = resources->disk_fds[0] = resources->disk_states[0] =
+		bench.null_fd;
+	resources->networks[0] = (struct network_resource){
+		.fd = bench.null_fd, .state_fd = bench.null_fd, .interface_index = 7, .mtu = 1500};
+	resources->console_states[0] = resources->console_states[1] = bench.null_fd;
+	for (unsigned i = 0; i < DISK_WITNESSES; i++)
+		resources->disk_witnesses[0][i] = bench.null_fd;
 }
 
 static void tear_down(void)
