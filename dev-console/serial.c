@@ -36,6 +36,12 @@
 
 /* A character takes 87 us at 115200 baud. */
 #define SERIAL_TICK_US 100
+/*
+ * The receiver's time-out: four character times (PC16550D 8.4), of ten bits each, at the baud rate that the divisor makes of
+ * 1.8432 MHz, in ticks. For rates below 9600 baud as for that: nobody shall wait, or keep us ticking, for seconds.
+ */
+#define SERIAL_TIMEOUT_US(divisor) (UINT64_C(4) * 10 * 16 * (divisor)*1000000 / 1843200)
+#define SERIAL_TIMEOUT_US_MAX	   SERIAL_TIMEOUT_US(12)
 /* How long a guest must have listened before it is spoken to. */
 #define SERIAL_SETTLE_US 5000
 #define SERIAL_DRAIN_MS	 1000
@@ -55,10 +61,10 @@ struct serial {
 	struct uart16550 *uart; /* the state's */
 	bool line;		/* the level of the interrupt line */
 	bool tick_armed;
-	bool resuming;	    /* the client may give us again what a predecessor did */
-	bool listened;	    /* the guest listens, and settle is armed or over */
-	bool input_waits;   /* the host has input that the receiver had no room for */
-	bool receiver_idle; /* nothing was read or came in since the tick was armed */
+	bool resuming;	     /* the client may give us again what a predecessor did */
+	bool listened;	     /* the guest listens, and settle is armed or over */
+	bool input_waits;    /* the host has input that the receiver had no room for */
+	unsigned idle_ticks; /* since something was read or came in */
 	struct serial_counters counters;
 };
 
@@ -83,7 +89,6 @@ static void serial_arm_tick(struct serial *serial)
 	if ((uart16550_transmit_count(serial->uart) > 0 && output_room(serial->output) > 0) ||
 	    output_unflushed(serial->output) || uart16550_receive_waits(serial->uart)) {
 		serial->tick_armed = true;
-		serial->receiver_idle = true;
 		loop_timer_arm(serial->tick, SERIAL_TICK_US);
 	}
 }
@@ -146,7 +151,7 @@ static void serial_feed(struct serial *serial)
 		uart16550_receive(serial->uart, characters[i], 0);
 	if (count > 0)
 		output_take(serial->output, count);
-	serial->receiver_idle = false;
+	serial->idle_ticks = 0;
 	/* A full read may have left some behind; it is not worth a turn of the loop to find out. */
 	serial->input_waits = count == room || output_has_input(serial->output);
 	output_want_input(serial->output, !serial->input_waits);
@@ -194,6 +199,15 @@ static void serial_settled(void *argument)
 
 /* --- The tick --- */
 
+static unsigned serial_timeout_ticks(const struct uart16550 *uart)
+{
+	uint64_t timeout_us = SERIAL_TIMEOUT_US((unsigned)uart->dlm << 8 | uart->dll);
+
+	if (timeout_us > SERIAL_TIMEOUT_US_MAX)
+		timeout_us = SERIAL_TIMEOUT_US_MAX;
+	return timeout_us > SERIAL_TICK_US ? (unsigned)(timeout_us / SERIAL_TICK_US) : 1;
+}
+
 static void serial_tick(void *argument)
 {
 	struct serial *serial = argument;
@@ -206,7 +220,8 @@ static void serial_tick(void *argument)
 	serial_transmit(serial);
 	if (serial->input_waits && serial->state->live.listens && uart16550_receive_room(serial->uart) > 0)
 		serial_feed(serial);
-	else if (serial->receiver_idle)
+	else if (uart16550_receive_waits(serial->uart) &&
+		 ++serial->idle_ticks >= serial_timeout_ticks(serial->uart))
 		uart16550_receive_idle(serial->uart);
 	serial_update_line(serial);
 	console_state_commit(serial->state);
@@ -272,7 +287,7 @@ static int serial_region_read(void *device, uint32_t region, uint64_t offset, vo
 		serial_transmit(serial);
 		bytes[i] = uart16550_read(uart, (unsigned)offset + i);
 		if (offset + i == UART16550_RBR)
-			serial->receiver_idle = false;
+			serial->idle_ticks = 0;
 	}
 	serial_follow_guest(serial);
 	serial_done(serial, bytes, count);
@@ -288,6 +303,8 @@ static void serial_write(struct serial *serial, unsigned offset, uint8_t value)
 	if (!character || uart16550_transmit_full(uart))
 		serial_transmit(serial);
 	uart16550_write(uart, offset, value);
+	if (character)
+		serial->idle_ticks = 0; /* looped back, it came in */
 	/* The line falls before it rises again: without FIFOs both happen here, and the guest must see an
 	 * edge. */
 	serial_update_line(serial);

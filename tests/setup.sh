@@ -10,14 +10,17 @@ as_root() {
 	sudo -- "$@"
 }
 
-# packages_of SECTION...: the package names of tests/packages; of alternatives the first that apt knows, else the last.
+# packages_of SECTION...: the package names of tests/packages; of alternatives the first that apt could install, else the last.
 packages_of() {
 	local section names name
 	for section in "$@"; do
 		awk -v want="[$section]" '/^\[/ { on = $0 == want; next } on && NF && !/^#/' "$top/tests/packages"
 	done | while IFS=' |' read -r -a names; do
 		name=${names[0]}
-		[ ${#names[@]} = 1 ] || for name in "${names[@]}"; do apt-cache show "$name" >/dev/null 2>&1 && break; done
+		# Known by its name alone, as one that others refer to, is not enough.
+		[ ${#names[@]} = 1 ] || for name in "${names[@]}"; do
+			LC_ALL=C apt-cache policy "$name" 2>/dev/null | grep -q '^ *Candidate: [^(]' && break
+		done
 		printf '%s\n' "$name"
 	done
 }
