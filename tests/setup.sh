@@ -19,7 +19,7 @@ packages_of() {
 		name=${names[0]}
 		# Known by its name alone, as one that others refer to, is not enough.
 		[ ${#names[@]} = 1 ] || for name in "${names[@]}"; do
-			LC_ALL=C apt-cache policy "$name" 2>/dev/null | grep -q '^ *Candidate: [^(]' && break
+			[[ $(LC_ALL=C apt-cache policy "$name" 2>/dev/null) =~ Candidate:\ [^\(] ]] && break
 		done
 		printf '%s\n' "$name"
 	done
