@@ -530,11 +530,22 @@ static void keep_wire(const char *mode, struct control_message *message)
 	}
 }
 
+/* What it was given of the host: a disk's image; -1: nothing. */
+static int resource_of(const struct control_message *message)
+{
+	size_t own = 0;
+
+	if (message->envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_CONFIGURE)
+		own = message->envelope->device_configure->has_state ? 2 : 1;
+	return own < message->fd_count ? message->fds[own] : -1;
+}
+
 int main(void)
 {
 	const char *mode = mode_read();
 	struct control_message message;
 	unsigned devices = 0;
+	int resource;
 	char where[300] = "where: ?";
 
 	where_am_i(where, sizeof(where));
@@ -547,10 +558,11 @@ int main(void)
 			return 1;
 		if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE)
 			devices = message.envelope->core_configure->devices + 1;
-		if (strcmp(mode, "greedy") == 0 && message.fd_count > 0)
-			take_what_there_is(message.fds[0]);
-		if (message.fd_count > 0)
-			hide_image(mode, message.fds[0]);
+		resource = resource_of(&message);
+		if (strcmp(mode, "greedy") == 0 && resource >= 0)
+			take_what_there_is(resource);
+		if (resource >= 0)
+			hide_image(mode, resource);
 		keep_wire(mode, &message);
 		control_message_clear(&message);
 	} while (devices > 1 && devices-- > 0);
