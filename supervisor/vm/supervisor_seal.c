@@ -109,7 +109,7 @@ static int restrict_files(const struct reach *reach)
 static int seal(const struct kept *kept, const struct reach *reach)
 {
 	int result = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
-	const char *step = "no_new_privs";
+	const char *step = "no_new_privs", *remedy = "use a kernel with seccomp filters";
 
 	if (result == 0) {
 		step = "capabilities";
@@ -120,6 +120,8 @@ static int seal(const struct kept *kept, const struct reach *reach)
 	if (result == 0 && reach != NULL) {
 		step = "Landlock";
 		result = restrict_files(reach);
+		if (result == -E2BIG)
+			remedy = "start it under fewer than 16 rulesets of Landlock's";
 	}
 	if (result == 0) {
 		step = "its filter of system calls";
@@ -128,9 +130,8 @@ static int seal(const struct kept *kept, const struct reach *reach)
 	if (result == 0 && reach != NULL)
 		result = install_filter(&filter_supervisor_sealed_main);
 	if (result < 0)
-		report_error(
-			"run: the supervisor cannot seal itself: %s: %s; use a kernel with seccomp filters",
-			step, strerror(-result));
+		report_error("run: the supervisor cannot seal itself: %s: %s; %s", step, strerror(-result),
+			     remedy);
 	return result;
 }
 
