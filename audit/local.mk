@@ -1,7 +1,6 @@
 # audit/: what a VM's processes may do, read from the kernel and held against what is written; a library, and its printing.
 noinst_LTLIBRARIES += audit/libaudit.la
-audit_libaudit_la_SOURCES =
-audit_libaudit_la_SOURCES += \
+audit_libaudit_la_SOURCES = \
 	audit/audit.h \
 	audit/audit_check.c audit/audit_check.h \
 	audit/audit_expect.c audit/audit_expect.h \

@@ -1,7 +1,6 @@
 # cli/: the `atoll` command.
 bin_PROGRAMS += cli/atoll
-cli_atoll_SOURCES =
-cli_atoll_SOURCES += \
+cli_atoll_SOURCES = \
 	cli/command_audit.c \
 	cli/command_list.c \
 	cli/command_monitor.c \

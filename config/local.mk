@@ -1,7 +1,6 @@
 # config/: the config file of a VM; a library that knows no loop and opens nothing but that file.
 noinst_LTLIBRARIES += config/libconfig.la
-config_libconfig_la_SOURCES =
-config_libconfig_la_SOURCES += \
+config_libconfig_la_SOURCES = \
 	config/config.c config/config.h \
 	config/config_check.c config/config_check.h \
 	config/config_lines.c config/config_lines.h \

@@ -31,6 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/eventfd_wire.h"
 #include "common/base/log.h"
 
@@ -62,14 +63,6 @@ struct uring_engine {
 static struct uring_engine *uring_of(struct blk_engine *engine)
 {
 	return (struct uring_engine *)engine;
-}
-
-static int64_t clock_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 static void uring_count(struct uring_engine *uring, enum blk_ring_operation operation)
@@ -112,7 +105,7 @@ static bool uring_inline(struct uring_engine *uring, const struct blk_io *io)
 	if (!candidate)
 		return false;
 	if (uring->clock == 0)
-		uring->clock = clock_now();
+		uring->clock = (int64_t)clock_ns(CLOCK_MONOTONIC);
 	return uring->clock >= uring->inline_from;
 }
 
@@ -131,7 +124,7 @@ static void uring_execute_inline(struct uring_engine *uring, struct blk_io *io)
 	long sleeps = watched ? sleeps_now() : 0;
 
 	blk_io_execute(uring->base.image_fd, io);
-	uring->clock = clock_now();
+	uring->clock = (int64_t)clock_ns(CLOCK_MONOTONIC);
 	if (uring->clock - begin > INLINE_SLOW_NS) {
 		uring->watch_until = uring->clock + INLINE_WATCH_NS;
 		if (watched && sleeps_now() != sleeps)

@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/crash_point.h"
 #include "common/base/log.h"
 #include "common/jail/jail.h"
@@ -127,14 +128,6 @@ static void queue_count(struct blk_queue *queue, enum blk_counter counter, uint6
 	uint64_t value = atomic_load_explicit(&queue->counters[counter], memory_order_relaxed);
 
 	atomic_store_explicit(&queue->counters[counter], value + amount, memory_order_relaxed);
-}
-
-static int64_t clock_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* --- Pop --- */
@@ -458,7 +451,7 @@ static bool queue_something(const struct blk_queue *queue)
 /* Looks for work without sleeping, for a moment. */
 static bool queue_poll(struct blk_queue *queue)
 {
-	int64_t until = clock_now() + POLL_NS;
+	int64_t until = (int64_t)clock_ns(CLOCK_MONOTONIC) + POLL_NS;
 
 	do {
 		for (int i = 0; i < 16; i++) {
@@ -466,7 +459,7 @@ static bool queue_poll(struct blk_queue *queue)
 				return true;
 			__builtin_ia32_pause();
 		}
-	} while (clock_now() < until);
+	} while ((int64_t)clock_ns(CLOCK_MONOTONIC) < until);
 	return false;
 }
 

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/control_wire.h"
 #include "common/base/log.h"
 
@@ -298,14 +299,6 @@ static void output_write_failed(struct output *output, int error)
 	output_drop(output);
 }
 
-static int64_t output_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool output_file_full(const struct output *output)
 {
 	return output->file_max > 0 && console_state_offset(output->state) >= output->file_max;
@@ -326,7 +319,7 @@ static void output_next_file(struct output *output)
 	int result;
 
 	if (output->file_refused_ms != 0 &&
-	    output_now_ms() - output->file_refused_ms <= CONSOLE_REFUSED_US / 1000) {
+	    clock_ms(CLOCK_MONOTONIC) - output->file_refused_ms <= CONSOLE_REFUSED_US / 1000) {
 		output_drop(output);
 		return;
 	}
@@ -406,12 +399,12 @@ static bool output_wait(struct output *output, int timeout_ms)
 
 int output_drain(struct output *output, int timeout_ms)
 {
-	int64_t deadline = output_now_ms() + timeout_ms;
+	int64_t deadline = clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 	int result = 0;
 
 	output->draining = true;
 	while (result == 0 && output->state->committed_end > output->state->output_start) {
-		int64_t left = deadline - output_now_ms();
+		int64_t left = deadline - clock_ms(CLOCK_MONOTONIC);
 
 		output->blocked = output->file_asked;
 		output_flush(output);
@@ -442,7 +435,7 @@ int output_replace_file(struct output *output, int fd)
 		output->out_fd = fd;
 		output->file_refused_ms = 0;
 	} else {
-		output->file_refused_ms = output_now_ms();
+		output->file_refused_ms = clock_ms(CLOCK_MONOTONIC);
 		output_drop(output);
 	}
 	/* Who drains goes on by himself. */

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/spec/virtio_spec.h"
 #include "vmm-core/machine/machine_layout.h"
@@ -203,22 +204,14 @@ void device_set_cancel(struct device_set *set)
 		device_link_cancel(device_link_of(device), device->virtio == NULL);
 }
 
-static time_t monotonic_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 void device_set_quiesce(struct device_set *set)
 {
-	time_t deadline = monotonic_seconds() + QUIESCE_SECONDS;
+	time_t deadline = clock_s(CLOCK_MONOTONIC) + QUIESCE_SECONDS;
 	struct device *device;
 
 	TAILQ_FOREACH (device, &set->devices, entry) {
 		/* The ones left are ended by the supervisor, finished or not. */
-		if (monotonic_seconds() >= deadline)
+		if (clock_s(CLOCK_MONOTONIC) >= deadline)
 			break;
 		if (device->virtio != NULL)
 			virtio_pci_quiesce(device->virtio);

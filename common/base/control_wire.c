@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/fd_passing.h"
+#include "common/base/fd_wait.h"
 
 /* Packets up to this size are built on the stack; log records from threads with small stacks are among them.
  */
@@ -97,31 +98,12 @@ int control_receive(int socket_fd, struct control_message *message)
 
 int control_receive_timeout(int socket_fd, int timeout_ms, struct control_message *message)
 {
-	struct timespec now;
-	int64_t deadline_ms = 0;
-	int left_ms = timeout_ms;
+	int64_t deadline_ms = timeout_ms < 0 ? -1 : clock_ms(CLOCK_MONOTONIC) + timeout_ms;
+	int result = fd_wait_until(socket_fd, POLLIN, deadline_ms);
 
 	message->envelope = NULL;
 	message->fd_count = 0;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	deadline_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout_ms;
-	for (;;) {
-		struct pollfd poll_fd = {.fd = socket_fd, .events = POLLIN};
-		int ready = poll(&poll_fd, 1, left_ms);
-
-		if (ready > 0)
-			return control_receive(socket_fd, message);
-		if (ready < 0 && errno != EINTR)
-			return -errno;
-		if (ready == 0)
-			return -ETIMEDOUT;
-		if (timeout_ms >= 0) {
-			clock_gettime(CLOCK_MONOTONIC, &now);
-			left_ms = (int)(deadline_ms - (now.tv_sec * 1000 + now.tv_nsec / 1000000));
-			if (left_ms <= 0)
-				return -ETIMEDOUT;
-		}
-	}
+	return result < 0 ? result : control_receive(socket_fd, message);
 }
 
 void control_message_clear(struct control_message *message)

@@ -1,19 +1,20 @@
 # What every program of the family needs: log, loop, descriptors, escaping, the control wire.
 common_libcommon_la_SOURCES += \
-	common/base/report.c common/base/report.h \
+	common/base/clock.h \
 	common/base/control_wire.c common/base/control_wire.h \
 	common/base/crash_point.h \
 	common/base/escape.c common/base/escape.h \
 	common/base/eventfd_wire.c common/base/eventfd_wire.h \
 	common/base/fd_passing.c common/base/fd_passing.h \
+	common/base/fd_wait.c common/base/fd_wait.h \
 	common/base/line_file.c common/base/line_file.h \
 	common/base/log.c common/base/log.h \
-	common/base/names.c common/base/names.h \
-	common/base/clock.c common/base/clock.h \
 	common/base/log_limit.c common/base/log_limit.h \
 	common/base/log_record.c common/base/log_record.h \
 	common/base/loop.c common/base/loop.h \
+	common/base/names.c common/base/names.h \
 	common/base/peers.c common/base/peers.h \
+	common/base/report.c common/base/report.h \
 	common/base/seccomp_filter.h \
 	common/base/syscall_names.c common/base/syscall_names.h
 

@@ -9,8 +9,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/base/clock.h"
 
 static char log_program[32] = "atoll";
 static char log_object[192];
@@ -58,7 +59,6 @@ static void log_format(enum log_level level, uint32_t held, const char *format, 
 	char text[LOG_TEXT_MAX], tail[64] = "";
 	struct log_record record = {
 		.level = level, .program = log_program, .object = log_object, .text = text};
-	struct timespec now;
 	int length, room;
 
 	if (held > 0)
@@ -71,8 +71,7 @@ static void log_format(enum log_level level, uint32_t held, const char *format, 
 	}
 	if (length >= 0)
 		memcpy(text + length, tail, strlen(tail) + 1);
-	clock_gettime(CLOCK_REALTIME, &now);
-	record.time_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	record.time_us = clock_us(CLOCK_REALTIME);
 	if (log_sink != NULL)
 		log_sink(&record, log_sink_argument);
 	else
@@ -94,14 +93,6 @@ void log_message(enum log_level level, const char *format, ...)
 
 /* --- the bound --- */
 
-static uint64_t log_clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 void log_bound_sites(void)
 {
 	log_sites_bound = true;
@@ -115,7 +106,7 @@ void log_message_at(struct log_site *site, const char *subject, enum log_level l
 
 	if (level > log_threshold)
 		return;
-	if (log_sites_bound && !log_site_take(site, subject, level, format, log_clock_ns(), &held))
+	if (log_sites_bound && !log_site_take(site, subject, level, format, clock_ns(CLOCK_MONOTONIC), &held))
 		return;
 	va_start(arguments, format);
 	log_format(level, held, format, arguments);
@@ -134,5 +125,5 @@ static void log_tell_held(const struct log_site *site, uint32_t held, void *argu
 void log_flush_held(bool all)
 {
 	if (log_sites_bound)
-		log_site_flush(log_clock_ns(), all, log_tell_held, NULL);
+		log_site_flush(clock_ns(CLOCK_MONOTONIC), all, log_tell_held, NULL);
 }

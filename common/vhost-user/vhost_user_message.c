@@ -11,7 +11,9 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/fd_passing.h"
+#include "common/base/fd_wait.h"
 
 void vhost_user_receiver_init(struct vhost_user_receiver *receiver)
 {
@@ -86,38 +88,13 @@ int vhost_user_receive(int socket_fd, struct vhost_user_receiver *receiver)
 	return result;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Waits for events on a socket until a deadline; 0, -ETIMEDOUT or -errno. */
-static int wait_until(int socket_fd, short events, int64_t deadline_ms)
-{
-	for (;;) {
-		struct pollfd poll_fd = {.fd = socket_fd, .events = events};
-		int64_t left = deadline_ms - now_ms();
-		int ready = poll(&poll_fd, 1, left > 0 ? (int)left : 0);
-
-		if (ready > 0)
-			return 0;
-		if (ready == 0)
-			return -ETIMEDOUT;
-		if (errno != EINTR)
-			return -errno;
-	}
-}
-
 int vhost_user_receive_timeout(int socket_fd, struct vhost_user_receiver *receiver, int timeout_ms)
 {
-	int64_t deadline_ms = now_ms() + timeout_ms;
+	int64_t deadline_ms = clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 	int result;
 
 	do {
-		result = wait_until(socket_fd, POLLIN, deadline_ms);
+		result = fd_wait_until(socket_fd, POLLIN, deadline_ms);
 		if (result == 0)
 			result = receiver_step(socket_fd, receiver, MSG_DONTWAIT);
 		else if (result < 0)
@@ -208,7 +185,7 @@ int vhost_user_send(int socket_fd, uint32_t request, uint32_t flags, const void 
 		.flags = flags | VHOST_USER_VERSION,
 		.size = size,
 	};
-	int64_t deadline_ms = now_ms() + timeout_ms;
+	int64_t deadline_ms = clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 	size_t sent = 0;
 
 	while (sent < VHOST_USER_HEADER_SIZE + size) {
@@ -231,7 +208,7 @@ int vhost_user_send(int socket_fd, uint32_t request, uint32_t flags, const void 
 		}
 		result = fd_send(socket_fd, first, count, fds, sent == 0 ? fd_count : 0, MSG_DONTWAIT);
 		if (result == -EAGAIN)
-			result = wait_until(socket_fd, POLLOUT, deadline_ms);
+			result = fd_wait_until(socket_fd, POLLOUT, deadline_ms);
 		if (result == -ECONNRESET || result == -ENOTCONN)
 			return -EPIPE;
 		if (result < 0)

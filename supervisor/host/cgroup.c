@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/line_file.h"
 #include "common/base/log.h"
 #include "common/jail/jail.h"
@@ -518,14 +519,6 @@ void cgroups_look(const struct config_file *file, const struct resources *resour
 
 /* --- removing --- */
 
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* Removes an empty one; waits until *until_us at most for processes in it that are ending. 0 or -errno. */
 static int group_remove(int directory_fd, const char *name, uint64_t until_us)
 {
@@ -534,7 +527,7 @@ static int group_remove(int directory_fd, const char *name, uint64_t until_us)
 	while (unlinkat(directory_fd, name, AT_REMOVEDIR) < 0) {
 		if (errno == ENOENT)
 			return 0;
-		if (errno != EBUSY || now_us() >= until_us)
+		if (errno != EBUSY || clock_us(CLOCK_MONOTONIC) >= until_us)
 			return -errno;
 		nanosleep(&pause, NULL);
 	}
@@ -562,7 +555,7 @@ static void leftovers_remove_children(struct making *making, uint64_t until_us)
 static void leftovers_remove(struct making *making)
 {
 	struct cgroups *cgroups = making->cgroups;
-	uint64_t until_us = now_us() + REMOVE_US;
+	uint64_t until_us = clock_us(CLOCK_MONOTONIC) + REMOVE_US;
 
 	if (cgroups->parent_fd < 0)
 		return;
@@ -599,7 +592,8 @@ static void leaf_leave(struct cgroups *cgroups)
 	if (fd >= 0)
 		close(fd);
 	if (result == 0)
-		result = group_remove(cgroups->parent_fd, cgroups->leaf, now_us() + REMOVE_US);
+		result = group_remove(cgroups->parent_fd, cgroups->leaf,
+				      clock_us(CLOCK_MONOTONIC) + REMOVE_US);
 	if (result < 0)
 		log_warning("the cgroup %s/%s cannot be removed: %s", cgroups->parent_path, cgroups->leaf,
 			    strerror(-result));
@@ -607,7 +601,7 @@ static void leaf_leave(struct cgroups *cgroups)
 
 void cgroups_remove(struct cgroups *cgroups)
 {
-	uint64_t until_us = now_us() + REMOVE_US;
+	uint64_t until_us = clock_us(CLOCK_MONOTONIC) + REMOVE_US;
 	int result = 0;
 
 	if (cgroups == NULL)

@@ -8,8 +8,8 @@ supervisor_libsupervisor_la_SOURCES += \
 	supervisor/host/link_watch.c supervisor/host/link_watch.h \
 	supervisor/host/log_file.c supervisor/host/log_file.h \
 	supervisor/host/log_output.c supervisor/host/log_output.h \
-	supervisor/host/processor.c supervisor/host/processor.h \
 	supervisor/host/own_process.c supervisor/host/own_process.h \
+	supervisor/host/processor.c supervisor/host/processor.h \
 	supervisor/host/reach.c supervisor/host/reach.h \
 	supervisor/host/record.c supervisor/host/record.h \
 	supervisor/host/relay.c supervisor/host/relay.h \

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/report.h"
 
 #define FLUSH_MS  1000
@@ -78,15 +79,13 @@ static void output_keep(const char *data, size_t size)
 static void output_tell_dropped(size_t more)
 {
 	char words[WORDS_MAX], line[LOG_LINE_MAX];
-	struct timespec now;
 	struct log_record record = {
 		.level = LOG_LEVEL_WARNING, .program = "atoll", .object = "", .text = words};
 	size_t size;
 
 	if (output.dropped == 0)
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	record.time_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	record.time_us = clock_us(CLOCK_REALTIME);
 	snprintf(words, sizeof(words), "%u lines dropped: nobody took what is written to standard error",
 		 output.dropped);
 	size = log_format_line(&record, line);

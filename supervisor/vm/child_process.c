@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/jail/jail.h"
 #include "common/jail/jail_violation.h"
 #include "supervisor/host/log_output.h"
@@ -38,14 +39,6 @@
 #define COUNTERS_MAX   256
 /* A record's own time is believed if it is about now. */
 #define LOG_TIME_SLACK_US UINT64_C(10000000)
-
-static uint64_t time_us(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 const char *child_state_name(enum child_state state)
 {
@@ -130,12 +123,12 @@ static void child_print_dropped(struct child_process *child)
 		return;
 	snprintf(text, sizeof(text), "%u log records dropped: too many in a short time", child->log_dropped);
 	child->log_dropped = 0;
-	child_print(child, LOG_LEVEL_WARNING, time_us(CLOCK_REALTIME), text);
+	child_print(child, LOG_LEVEL_WARNING, clock_us(CLOCK_REALTIME), text);
 }
 
 static bool child_log_allowed(struct child_process *child)
 {
-	uint64_t now = time_us(CLOCK_MONOTONIC);
+	uint64_t now = clock_us(CLOCK_MONOTONIC);
 	uint64_t fresh = (now - child->log_refilled_us) * LOG_TOKENS_SECOND / 1000000;
 
 	if (fresh > 0) {
@@ -164,7 +157,7 @@ static void child_take_text(struct child_process *child, enum log_level level, u
 
 static void child_take_record(struct child_process *child, const Atoll__Control__LogRecord *record)
 {
-	uint64_t now = time_us(CLOCK_REALTIME), when = record->time_us;
+	uint64_t now = clock_us(CLOCK_REALTIME), when = record->time_us;
 	enum log_level level =
 		record->level <= LOG_LEVEL_DEBUG ? (enum log_level)record->level : LOG_LEVEL_DEBUG;
 
@@ -265,7 +258,7 @@ static void child_take_violation(struct child_process *child, const Atoll__Contr
 	if (!child->was_ready)
 		violation_describe_misfit(message->filter, message->built_with, message->runs_with,
 					  child->misfit, sizeof(child->misfit));
-	child_print(child, LOG_LEVEL_ERROR, time_us(CLOCK_REALTIME), child->violation);
+	child_print(child, LOG_LEVEL_ERROR, clock_us(CLOCK_REALTIME), child->violation);
 }
 
 static void child_take(struct child_process *child, struct control_message *message)
@@ -398,7 +391,7 @@ static void child_take_line(void *argument, const char *line)
 	/* The reason why a program could not even begin. */
 	if (child->last_text[0] == '\0')
 		memcpy(child->last_text, text, sizeof(text));
-	child_take_text(child, LOG_LEVEL_WARNING, time_us(CLOCK_REALTIME), text);
+	child_take_text(child, LOG_LEVEL_WARNING, clock_us(CLOCK_REALTIME), text);
 }
 
 static void child_output_readable(int fd, unsigned events, void *argument)
@@ -526,7 +519,7 @@ int child_process_start(struct loop *loop, struct starter *starter, enum child_r
 	new_child->role = role;
 	new_child->index = index;
 	new_child->log_tokens = LOG_TOKENS_MAX;
-	new_child->log_refilled_us = time_us(CLOCK_MONOTONIC);
+	new_child->log_refilled_us = clock_us(CLOCK_MONOTONIC);
 	new_child->pidfd = -1;
 	snprintf(new_child->id, sizeof(new_child->id), "%s", id);
 	snprintf(new_child->object, sizeof(new_child->object), id[0] != '\0' ? "%s/%s" : "%s%s", vm, id);

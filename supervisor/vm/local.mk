@@ -4,8 +4,8 @@ supervisor_libsupervisor_la_SOURCES += \
 	supervisor/vm/child_process.c supervisor/vm/child_process.h \
 	supervisor/vm/heartbeat.c supervisor/vm/heartbeat.h \
 	supervisor/vm/restart.c supervisor/vm/restart.h \
-	supervisor/vm/starter.c supervisor/vm/starter.h \
 	supervisor/vm/spawn.c supervisor/vm/spawn.h \
+	supervisor/vm/starter.c supervisor/vm/starter.h \
 	supervisor/vm/supervisor_seal.c supervisor/vm/supervisor_seal.h \
 	supervisor/vm/vm.c supervisor/vm/vm.h supervisor/vm/vm_parts.h \
 	supervisor/vm/vm_configure.c supervisor/vm/vm_configure.h \

@@ -22,7 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/fd_passing.h"
+#include "common/base/fd_wait.h"
 #include "common/base/log.h"
 #include "common/program/process_title.h"
 #include "supervisor/vm/heartbeat.h"
@@ -291,29 +293,10 @@ static _Noreturn void starter_begin(const struct starter_table *table, const cha
 
 /* --- The supervisor's side --- */
 
-static int time_left_ms(const struct timespec *until)
-{
-	struct timespec now;
-	int64_t left;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	left = ((int64_t)until->tv_sec - now.tv_sec) * 1000 + (until->tv_nsec - now.tv_nsec) / 1000000;
-	return left < 0 ? 0 : (int)left;
-}
-
 /* Whether a descriptor becomes readable, or hangs up, within the time. */
 static bool await(int fd, int timeout_ms)
 {
-	struct pollfd waits = {.fd = fd, .events = POLLIN};
-	struct timespec until;
-	int result;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	do
-		result = poll(&waits, 1, time_left_ms(&until));
-	while (result < 0 && errno == EINTR);
-	return result > 0;
+	return fd_wait_until(fd, POLLIN, clock_ms(CLOCK_MONOTONIC) + timeout_ms) == 0;
 }
 
 /* How it ended, if it has. It is ended if it has not. */

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,12 +20,15 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/control_wire.h"
 #include "common/base/escape.h"
 #include "common/base/eventfd_wire.h"
 #include "common/base/fd_passing.h"
+#include "common/base/fd_wait.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
 #include "common/program/child.h"
@@ -439,6 +443,34 @@ static void control_receive_loses_no_last_words(void **state)
 	close(pair[1]);
 }
 
+static void ignore_alarm(int number)
+{
+	(void)number;
+}
+
+static void a_wait_keeps_its_deadline_under_signals(void **state)
+{
+	const struct itimerval often = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
+	struct sigaction action = {.sa_handler = ignore_alarm}, before;
+	int64_t deadline_ms = clock_ms(CLOCK_MONOTONIC) + 30;
+	int pair[2];
+
+	(void)state;
+	make_pair(pair);
+	assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	assert_int_equal(fd_wait_until(pair[1], POLLIN, deadline_ms), -ETIMEDOUT);
+	assert_true(clock_ms(CLOCK_MONOTONIC) >= deadline_ms);
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	assert_int_equal(sigaction(SIGALRM, &before, NULL), 0);
+	/* It is over; but what is there is there. */
+	assert_int_equal(fd_wait_until(pair[1], POLLIN, 0), -ETIMEDOUT);
+	close(pair[0]);
+	assert_int_equal(fd_wait_until(pair[1], POLLIN, 0), 0);
+	assert_int_equal(fd_wait_until(pair[1], POLLIN, -1), 0);
+	close(pair[1]);
+}
+
 static void control_receive_tells_the_end(void **state)
 {
 	struct control_message message;
@@ -791,6 +823,7 @@ int main(void)
 		cmocka_unit_test(control_receive_refuses_bad_packets),
 		cmocka_unit_test(control_receive_refuses_a_huge_packet),
 		cmocka_unit_test(control_receive_loses_no_last_words),
+		cmocka_unit_test(a_wait_keeps_its_deadline_under_signals),
 		cmocka_unit_test(control_receive_tells_the_end),
 		cmocka_unit_test(child_without_a_wire_was_started_by_hand),
 		cmocka_unit_test(child_log_travels_to_the_supervisor),

@@ -17,18 +17,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/jail/jail.h"
 
 #define ATTENDANT_STACK_SIZE ((size_t)256 * 1024)
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 /* --- States --- */
 
@@ -195,7 +188,7 @@ static unsigned link_step(struct device_link *link, enum link_event event)
 
 	assert(transition->next != DEVICE_LINK_NEVER);
 	if ((transition->actions & OUTAGE) != 0)
-		link->lost_us = now_us();
+		link->lost_us = clock_us(CLOCK_MONOTONIC);
 	if ((transition->actions & SHUT) != 0)
 		link_shut_wire(link);
 	if ((transition->actions & DROP) != 0)
@@ -509,7 +502,7 @@ void device_link_serve(struct device_link *link)
 
 	pthread_mutex_lock(&link->lock);
 	link_step(link, LINK_ADOPT);
-	outage_us = now_us() - link->lost_us;
+	outage_us = clock_us(CLOCK_MONOTONIC) - link->lost_us;
 	link->restarts++;
 	if (outage_us > link->longest_outage_us)
 		link->longest_outage_us = outage_us;

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/vfio-user/vfio_user_message.h"
 
 /* A reply of ours is a header and at most this much. */
@@ -37,14 +38,6 @@ static int client_fail(struct vfio_user_client *client, int error)
 	return error;
 }
 
-static time_t monotonic_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
 /* Waits for the reply to the message `id`; it stays in the stream. The lock is held. */
 static int client_reply(struct vfio_user_client *client, uint16_t id, uint16_t command,
 			struct vfio_user_message *message)
@@ -60,8 +53,8 @@ static int client_reply(struct vfio_user_client *client, uint16_t id, uint16_t c
 			break;
 		/* The kernel bounds one wait; a reply that comes in drops has a bound too. */
 		if (started == 0)
-			started = monotonic_seconds();
-		else if (monotonic_seconds() - started > CLIENT_TIMEOUT_MS / 1000)
+			started = clock_s(CLOCK_MONOTONIC);
+		else if (clock_s(CLOCK_MONOTONIC) - started > CLIENT_TIMEOUT_MS / 1000)
 			return client_fail(client, -ETIMEDOUT);
 		received = vfio_user_stream_receive(&client->stream, 0);
 		if (received <= 0)
