@@ -25,6 +25,7 @@
 #include "audit/audit_trace.h"
 #include "common/base/control_wire.h"
 #include "common/base/seccomp_filter.h"
+#include "common/roles/fd_kind.h"
 
 enum audit_verdict {
 	AUDIT_AS_WRITTEN,
@@ -58,49 +59,11 @@ struct audit_thread {
 	const char *filter_names[TRACE_FILTERS_MAX];
 };
 
-/* What a descriptor is for. */
-enum audit_fd_kind {
-	AUDIT_FD_OTHER, /* nothing that a process of ours has */
-	AUDIT_FD_NULL,
-	AUDIT_FD_LOG, /* 1 and 2: of a child a pipe that only the supervisor reads; of the supervisor its own */
-	AUDIT_FD_OUTPUT,   /* the supervisor's end of that pipe */
-	AUDIT_FD_CONTROL,  /* SEQPACKET, between the supervisor and a child */
-	AUDIT_FD_WIRE,	   /* STREAM, between the core and a device */
-	AUDIT_FD_STREAM,   /* STREAM, between the supervisor and a console */
-	AUDIT_FD_LISTENER, /* a listening unix socket */
-	AUDIT_FD_CLIENT,   /* a unix socket whose other end is no process of the VM's */
-	AUDIT_FD_UNIX,	   /* a unix socket, and the kernel does not tell whose its other end is */
-	AUDIT_FD_NETLINK,
-	AUDIT_FD_PIPE,		 /* both ends in the same process */
-	AUDIT_FD_EVENTFD,	 /* its own */
-	AUDIT_FD_SHARED_EVENTFD, /* kick, call and interrupts: between the core and a device */
-	AUDIT_FD_EPOLL,
-	AUDIT_FD_TIMER,
-	AUDIT_FD_SIGNALS,
-	AUDIT_FD_PIDFD,
-	AUDIT_FD_URING,
-	AUDIT_FD_KVM,
-	AUDIT_FD_VM,
-	AUDIT_FD_VCPU,
-	AUDIT_FD_RAM,	 /* the guest's memory, which the core has too */
-	AUDIT_FD_MEMFD,	 /* another of the core's */
-	AUDIT_FD_STATE,	 /* a state page, which the supervisor keeps for a device's next process */
-	AUDIT_FD_FILE,	 /* of a device, which the supervisor has open too */
-	AUDIT_FD_BOOT,	 /* the supervisor's: kernel and initrd */
-	AUDIT_FD_FOLDER, /* the supervisor's: the runtime directory, the VM's in it, control groups */
-	AUDIT_FD_LOCK,	 /* the supervisor's: the pid file in the latter */
-	AUDIT_FD_INPUT,	 /* the supervisor's 0, where it is no terminal */
-	AUDIT_FD_TAP,	 /* likewise */
-	AUDIT_FD_PTY,	 /* likewise */
-	AUDIT_FD_TERMINAL,
-	AUDIT_FD_KIND_COUNT,
-};
-
 /* "wire" */
-const char *audit_fd_kind_name(enum audit_fd_kind kind);
+const char *audit_fd_kind_name(enum fd_kind kind);
 
 struct audit_fd {
-	enum audit_fd_kind kind;
+	enum fd_kind kind;
 	char role[PROC_NAME_MAX]; /* "control wire of blk root", "shared with core" */
 	unsigned seals;
 	int seals_error; /* 0 for a memfd whose seals were read */

@@ -1,6 +1,7 @@
 /*
- * What is written, a row a role, and the lists that the rows share. Change one together with what it describes: the filters (policy/), the jail
- * (common/jail/jail.h), or what a program opens.
+ * What is written: of the supervisor and its starter here, of their children in the table of roles (common/roles/role.h), to which
+ * comes what all children share. Change one together with what it describes: the filters (policy/), the jail (common/jail/jail.h), or
+ * what a program opens.
  */
 #include "audit/audit_expect.h"
 
@@ -8,7 +9,6 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "common/host/disk_image.h"
 #include "common/jail/jail_user.h"
 #include "policy/filters.h"
 
@@ -30,166 +30,122 @@ static const struct audit_limit_rule jail_limits[] = {
 #endif
 	{PROC_LIMITS_COUNT, 0},
 };
-static const struct audit_limit_rule core_limits[] = {
-	{RLIMIT_NOFILE, 4096}, {RLIMIT_FSIZE, AUDIT_LIMITED}, {PROC_LIMITS_COUNT, 0}};
-static const struct audit_limit_rule blk_limits[] = {{RLIMIT_NOFILE, 512}, {PROC_LIMITS_COUNT, 0}};
-/* For these the kernel starts no threads either. */
-static const struct audit_limit_rule taskless_limits[] = {
-	{RLIMIT_NOFILE, 512}, {RLIMIT_NPROC, 0}, {PROC_LIMITS_COUNT, 0}};
-
 /* --- descriptors --- */
 
-static const struct audit_fd_rule supervisor_fds[] = {
-	{AUDIT_FD_LOG, 2, 2},
-	{AUDIT_FD_KVM, 1, 1},
-	{AUDIT_FD_EPOLL, 1, 1},
-	{AUDIT_FD_EVENTFD, 1, AUDIT_MANY},
-	{AUDIT_FD_LISTENER, 1, AUDIT_MANY},
-	{AUDIT_FD_NULL, 0, AUDIT_MANY},
-	{AUDIT_FD_CONTROL, 0, AUDIT_MANY},
-	{AUDIT_FD_STREAM, 0, AUDIT_MANY},
-	{AUDIT_FD_CLIENT, 0, AUDIT_MANY},
-	{AUDIT_FD_NETLINK, 0, 1},
-	{AUDIT_FD_OUTPUT, 0, AUDIT_MANY},
-	{AUDIT_FD_PIPE, 0, AUDIT_MANY},
-	{AUDIT_FD_TIMER, 0, AUDIT_MANY},
-	{AUDIT_FD_SIGNALS, 0, 1},
-	{AUDIT_FD_PIDFD, 0, AUDIT_MANY},
-	{AUDIT_FD_FILE, 0, AUDIT_MANY},
-	{AUDIT_FD_BOOT, 0, AUDIT_MANY},	  /* judge_fds() knows how many */
-	{AUDIT_FD_FOLDER, 2, AUDIT_MANY}, /* and one a console that writes a file */
-	{AUDIT_FD_LOCK, 1, 1},
-	{AUDIT_FD_INPUT, 0, 1},
-	{AUDIT_FD_TAP, 0, AUDIT_MANY},
-	{AUDIT_FD_PTY, 0, AUDIT_MANY},
-	{AUDIT_FD_STATE, 0, AUDIT_MANY},
-	{AUDIT_FD_TERMINAL, 0, 6}, /* standard ones, and opened anew to be read and written */
-	{AUDIT_FD_OTHER, 0, 0},
+static const struct role_fd supervisor_fds[] = {
+	{FD_KIND_LOG, 2, 2},
+	{FD_KIND_KVM, 1, 1},
+	{FD_KIND_EPOLL, 1, 1},
+	{FD_KIND_EVENTFD, 1, ROLE_FD_MANY},
+	{FD_KIND_LISTENER, 1, ROLE_FD_MANY},
+	{FD_KIND_NULL, 0, ROLE_FD_MANY},
+	{FD_KIND_CONTROL, 0, ROLE_FD_MANY},
+	{FD_KIND_STREAM, 0, ROLE_FD_MANY},
+	{FD_KIND_CLIENT, 0, ROLE_FD_MANY},
+	{FD_KIND_NETLINK, 0, 1},
+	{FD_KIND_OUTPUT, 0, ROLE_FD_MANY},
+	{FD_KIND_PIPE, 0, ROLE_FD_MANY},
+	{FD_KIND_TIMER, 0, ROLE_FD_MANY},
+	{FD_KIND_SIGNALS, 0, 1},
+	{FD_KIND_PIDFD, 0, ROLE_FD_MANY},
+	{FD_KIND_FILE, 0, ROLE_FD_MANY},
+	{FD_KIND_BOOT, 0, ROLE_FD_MANY},   /* judge_fds() knows how many */
+	{FD_KIND_FOLDER, 2, ROLE_FD_MANY}, /* and one a console that writes a file */
+	{FD_KIND_LOCK, 1, 1},
+	{FD_KIND_INPUT, 0, 1},
+	{FD_KIND_TAP, 0, ROLE_FD_MANY},
+	{FD_KIND_PTY, 0, ROLE_FD_MANY},
+	{FD_KIND_STATE, 0, ROLE_FD_MANY},
+	{FD_KIND_TERMINAL, 0, 6}, /* standard ones, and opened anew to be read and written */
+	{FD_KIND_OTHER, 0, 0},
 };
 
 /* Its wire, and nothing else. */
-static const struct audit_fd_rule starter_fds[] = {
-	{AUDIT_FD_NULL, 3, 3}, {AUDIT_FD_CONTROL, 1, 1}, {AUDIT_FD_OTHER, 0, 0}};
+static const struct role_fd starter_fds[] = {
+	{FD_KIND_NULL, 3, 3}, {FD_KIND_CONTROL, 1, 1}, {FD_KIND_OTHER, 0, 0}};
 
 /* Of every child but that: the control wire, its log, and what its event loop is made of. */
-static const struct audit_fd_rule child_fds[] = {
-	{AUDIT_FD_NULL, 1, 1},
-	{AUDIT_FD_LOG, 2, 2},
-	{AUDIT_FD_CONTROL, 1, 1},
-	{AUDIT_FD_EPOLL, 1, 1},
-	{AUDIT_FD_PIPE, 0, 2},
-	{AUDIT_FD_EVENTFD, 1, AUDIT_MANY},
-	{AUDIT_FD_SHARED_EVENTFD, 0, AUDIT_MANY},
-	{AUDIT_FD_SIGNALS, 0, 1},
-	{AUDIT_FD_TIMER, 0, AUDIT_MANY},
-	{AUDIT_FD_OTHER, 0, 0},
+static const struct role_fd child_fds[] = {
+	{FD_KIND_NULL, 1, 1},
+	{FD_KIND_LOG, 2, 2},
+	{FD_KIND_CONTROL, 1, 1},
+	{FD_KIND_EPOLL, 1, 1},
+	{FD_KIND_PIPE, 0, 2},
+	{FD_KIND_EVENTFD, 1, ROLE_FD_MANY},
+	{FD_KIND_SHARED_EVENTFD, 0, ROLE_FD_MANY},
+	{FD_KIND_SIGNALS, 0, 1},
+	{FD_KIND_TIMER, 0, ROLE_FD_MANY},
+	{FD_KIND_OTHER, 0, 0},
 };
 
 /* Of a device: its wire and the back channel; what the core sends over it is closed once it is mapped. */
-static const struct audit_fd_rule wire_fds[] = {
-	{AUDIT_FD_WIRE, 1, 2}, {AUDIT_FD_RAM, 0, 8}, {AUDIT_FD_MEMFD, 0, 1}, {AUDIT_FD_OTHER, 0, 0}};
-
-static const struct audit_fd_rule core_fds[] = {
-	{AUDIT_FD_KVM, 0, 1},
-	{AUDIT_FD_VM, 1, 1},
-	{AUDIT_FD_VCPU, 1, AUDIT_MANY},
-	{AUDIT_FD_RAM, 1, 1},
-	{AUDIT_FD_MEMFD, 0, AUDIT_MANY},
-	{AUDIT_FD_WIRE, 0, AUDIT_MANY},
-	{AUDIT_FD_OTHER, 0, 0},
-};
-
-static const struct audit_fd_rule blk_fds[] = {
-	/* The image, and its witnesses until a successor has asked them. */
-	{AUDIT_FD_FILE, 1, 1 + DISK_WITNESSES},
-	{AUDIT_FD_URING, 0, AUDIT_MANY},
-	{AUDIT_FD_OTHER, 0, 0}};
-
-static const struct audit_fd_rule net_fds[] = {{AUDIT_FD_TAP, 1, 1}, {AUDIT_FD_OTHER, 0, 0}};
-
-/* One of the last four, by its output; a listener's clients come and go. A file is changed for another at its bound: there are
- * two for a moment. */
-static const struct audit_fd_rule console_fds[] = {{AUDIT_FD_CLIENT, 0, 16},  {AUDIT_FD_STREAM, 0, 1},
-						   {AUDIT_FD_LISTENER, 0, 1}, {AUDIT_FD_FILE, 0, 2},
-						   {AUDIT_FD_PTY, 0, 1},      {AUDIT_FD_OTHER, 0, 0}};
+static const struct role_fd wire_fds[] = {
+	{FD_KIND_WIRE, 1, 2}, {FD_KIND_RAM, 0, 8}, {FD_KIND_MEMFD, 0, 1}, {FD_KIND_OTHER, 0, 0}};
 
 /* --- the table --- */
 
 /* supervisor_seal_starter(). */
 #define STARTER_CAPABILITIES (UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
 
-static const struct audit_rule audit_rules[] = {
+static const struct role_thread supervisor_threads[] = {
+	{"main", {"supervisor-sealed.main", "supervisor.main"}, NULL, false}, {0}};
+static const struct role_thread starter_threads[] = {{"main", {"supervisor.main"}, NULL, false}, {0}};
+
+static const struct audit_rule parents[] = {
 	{
 		.role = "supervisor",
-		.threads = {{"main", {"supervisor-sealed.main", "supervisor.main"}, NULL}},
+		.threads = supervisor_threads,
 		.restricted = true,
 		.fds = {supervisor_fds},
 	},
 	{
 		.role = "starter",
-		.threads = {{"main", {"supervisor.main"}, NULL}},
+		.threads = starter_threads,
 		.capabilities = STARTER_CAPABILITIES,
 		.bounding = STARTER_CAPABILITIES,
 		.child = true,
 		.fds = {starter_fds},
 	},
-	{
-		.role = "core",
-		.threads = {{"main", {"core.main", "core.process"}, NULL},
-			    {"vcpu", {"core.vcpu", "core.process"}, "anon_inode:kvm-vcpu:"},
-			    {"attendant", {"core.attendant", "core.process"}, .alike = true}},
-		.own_namespaces = JAIL_NAMESPACES,
-		.jailed = true,
-		.child = true,
-		.fds = {child_fds, core_fds},
-		.limits = {jail_limits, core_limits},
-	},
-	{
-		.role = "blk",
-		.threads = {{"main", {"blk.main", "blk.process"}, NULL},
-			    {"queue-", {"blk.queue", "blk.process"}, NULL}},
-		.own_namespaces = JAIL_NAMESPACES,
-		.jailed = true,
-		.child = true,
-		.fds = {child_fds, wire_fds, blk_fds},
-		.limits = {jail_limits, blk_limits},
-	},
-	{
-		.role = "net",
-		.threads = {{"main", {"net.main"}, NULL}},
-		.own_namespaces = JAIL_NAMESPACES,
-		.jailed = true,
-		.child = true,
-		.fds = {child_fds, wire_fds, net_fds},
-		.limits = {jail_limits, taskless_limits},
-	},
-	{
-		.role = "console",
-		.threads = {{"main", {"console.main"}, NULL}},
-		.own_namespaces = JAIL_NAMESPACES,
-		.jailed = true,
-		.child = true,
-		.fds = {child_fds, wire_fds, console_fds},
-		.limits = {jail_limits, taskless_limits},
-	},
-	/* Nothing of the host's. */
-	{
-		.role = "undertaker",
-		.threads = {{"main", {"undertaker.main"}, NULL}},
-		.own_namespaces = JAIL_NAMESPACES,
-		.jailed = true,
-		.child = true,
-		.fds = {child_fds, wire_fds},
-		.limits = {jail_limits, taskless_limits},
-	},
 };
 
-const struct audit_rule *audit_rule_find(const char *role)
+static void rule_add_limit(struct audit_rule *rule, size_t index, unsigned limit, uint64_t most)
 {
-	for (size_t i = 0; i < sizeof(audit_rules) / sizeof(audit_rules[0]); i++)
-		if (strcmp(role, audit_rules[i].role) == 0)
-			return &audit_rules[i];
-	return NULL;
+	rule->own_limits[index] = (struct audit_limit_rule){limit, most};
+	rule->own_limits[index + 1] = (struct audit_limit_rule){PROC_LIMITS_COUNT, 0};
+}
+
+static void rule_of_child(const struct role *role, struct audit_rule *rule)
+{
+	bool core = role_place(role) == CHILD_ROLE_CORE;
+
+	*rule = (struct audit_rule){
+		.role = role->name,
+		.threads = role->threads,
+		.child = true,
+		.jailed = true,
+		.own_namespaces = JAIL_NAMESPACES,
+		.fds = {child_fds, core ? role->fds : wire_fds, core ? NULL : role->fds},
+		.limits = jail_limits,
+	};
+	rule_add_limit(rule, 0, RLIMIT_NOFILE, role->descriptors);
+	if (core)
+		rule_add_limit(rule, 1, RLIMIT_FSIZE, AUDIT_LIMITED);
+	else if (!role->has_tasks)
+		rule_add_limit(rule, 1, RLIMIT_NPROC, 0);
+}
+
+const struct audit_rule *audit_rule_find(const char *name)
+{
+	static struct audit_rule children[CHILD_ROLES_MAX];
+	const struct role *role = role_named(name);
+
+	for (size_t i = 0; i < sizeof(parents) / sizeof(parents[0]); i++)
+		if (strcmp(name, parents[i].role) == 0)
+			return &parents[i];
+	if (role == NULL)
+		return NULL;
+	rule_of_child(role, &children[role_place(role)]);
+	return &children[role_place(role)];
 }
 
 uint32_t audit_jail_user(pid_t pid)
@@ -213,12 +169,11 @@ const char *audit_name_number(const char *name, const char *kind)
 	return number;
 }
 
-const struct audit_thread_rule *audit_rule_of_thread(const struct audit_rule *rule, const char *name,
-						     bool first)
+const struct role_thread *audit_rule_of_thread(const struct audit_rule *rule, const char *name, bool first)
 {
 	if (first)
 		return &rule->threads[0];
-	for (const struct audit_thread_rule *entry = &rule->threads[1]; entry->name != NULL; entry++)
+	for (const struct role_thread *entry = &rule->threads[1]; entry->name != NULL; entry++)
 		if (entry->alike ? strcmp(name, entry->name) == 0
 				 : audit_name_number(name, entry->name) != NULL)
 			return entry;

@@ -14,43 +14,43 @@
 #include "common/host/disk_image.h"
 #include "common/ring/state_page.h"
 
-const char *audit_fd_kind_name(enum audit_fd_kind kind)
+const char *audit_fd_kind_name(enum fd_kind kind)
 {
-	static const char *const names[] = {[AUDIT_FD_OTHER] = "other",
-					    [AUDIT_FD_NULL] = "null",
-					    [AUDIT_FD_LOG] = "log",
-					    [AUDIT_FD_OUTPUT] = "output",
-					    [AUDIT_FD_CONTROL] = "control",
-					    [AUDIT_FD_WIRE] = "wire",
-					    [AUDIT_FD_STREAM] = "stream",
-					    [AUDIT_FD_LISTENER] = "listener",
-					    [AUDIT_FD_CLIENT] = "client",
-					    [AUDIT_FD_UNIX] = "unix-socket",
-					    [AUDIT_FD_NETLINK] = "netlink",
-					    [AUDIT_FD_PIPE] = "pipe",
-					    [AUDIT_FD_EVENTFD] = "eventfd",
-					    [AUDIT_FD_EPOLL] = "epoll",
-					    [AUDIT_FD_SHARED_EVENTFD] = "shared-eventfd",
-					    [AUDIT_FD_TIMER] = "timer",
-					    [AUDIT_FD_SIGNALS] = "signals",
-					    [AUDIT_FD_PIDFD] = "pidfd",
-					    [AUDIT_FD_URING] = "io_uring",
-					    [AUDIT_FD_KVM] = "kvm",
-					    [AUDIT_FD_VM] = "kvm-vm",
-					    [AUDIT_FD_VCPU] = "kvm-vcpu",
-					    [AUDIT_FD_RAM] = "guest-memory",
-					    [AUDIT_FD_MEMFD] = "memfd",
-					    [AUDIT_FD_STATE] = "state-page",
-					    [AUDIT_FD_FILE] = "file",
-					    [AUDIT_FD_BOOT] = "boot",
-					    [AUDIT_FD_FOLDER] = "folder",
-					    [AUDIT_FD_LOCK] = "lock",
-					    [AUDIT_FD_INPUT] = "input",
-					    [AUDIT_FD_TAP] = "tap",
-					    [AUDIT_FD_PTY] = "pty",
-					    [AUDIT_FD_TERMINAL] = "terminal"};
+	static const char *const names[] = {[FD_KIND_OTHER] = "other",
+					    [FD_KIND_NULL] = "null",
+					    [FD_KIND_LOG] = "log",
+					    [FD_KIND_OUTPUT] = "output",
+					    [FD_KIND_CONTROL] = "control",
+					    [FD_KIND_WIRE] = "wire",
+					    [FD_KIND_STREAM] = "stream",
+					    [FD_KIND_LISTENER] = "listener",
+					    [FD_KIND_CLIENT] = "client",
+					    [FD_KIND_UNIX] = "unix-socket",
+					    [FD_KIND_NETLINK] = "netlink",
+					    [FD_KIND_PIPE] = "pipe",
+					    [FD_KIND_EVENTFD] = "eventfd",
+					    [FD_KIND_EPOLL] = "epoll",
+					    [FD_KIND_SHARED_EVENTFD] = "shared-eventfd",
+					    [FD_KIND_TIMER] = "timer",
+					    [FD_KIND_SIGNALS] = "signals",
+					    [FD_KIND_PIDFD] = "pidfd",
+					    [FD_KIND_URING] = "io_uring",
+					    [FD_KIND_KVM] = "kvm",
+					    [FD_KIND_VM] = "kvm-vm",
+					    [FD_KIND_VCPU] = "kvm-vcpu",
+					    [FD_KIND_RAM] = "guest-memory",
+					    [FD_KIND_MEMFD] = "memfd",
+					    [FD_KIND_STATE] = "state-page",
+					    [FD_KIND_FILE] = "file",
+					    [FD_KIND_BOOT] = "boot",
+					    [FD_KIND_FOLDER] = "folder",
+					    [FD_KIND_LOCK] = "lock",
+					    [FD_KIND_INPUT] = "input",
+					    [FD_KIND_TAP] = "tap",
+					    [FD_KIND_PTY] = "pty",
+					    [FD_KIND_TERMINAL] = "terminal"};
 
-	_Static_assert(sizeof(names) / sizeof(names[0]) == AUDIT_FD_KIND_COUNT, "one name each");
+	_Static_assert(sizeof(names) / sizeof(names[0]) == FD_KIND_COUNT, "one name each");
 	return names[kind];
 }
 
@@ -173,28 +173,28 @@ static void name_connected(const struct audit *audit, const struct audit_process
 	if (socket->peer == 0 || peer == NULL) {
 		/* The monitor's are the only ones that the supervisor has. */
 		if (!is_role(process, "supervisor") || socket->type == SOCK_SEQPACKET)
-			fd->kind = AUDIT_FD_CLIENT;
+			fd->kind = FD_KIND_CLIENT;
 		snprintf(fd->role, sizeof(fd->role), "%s",
 			 socket->peer == 0 ? "not connected" : "with a process outside of the VM");
 	} else if (socket->type == SOCK_SEQPACKET &&
 		   is_role(process, "supervisor") != is_role(peer, "supervisor")) {
-		fd->kind = AUDIT_FD_CONTROL;
+		fd->kind = FD_KIND_CONTROL;
 		snprintf(fd->role, sizeof(fd->role), "control wire with %s", title);
 	} else if (socket->type == SOCK_STREAM && ((is_role(process, "core") && is_device(peer)) ||
 						   (is_role(peer, "core") && is_device(process)))) {
-		fd->kind = AUDIT_FD_WIRE;
+		fd->kind = FD_KIND_WIRE;
 		snprintf(fd->role, sizeof(fd->role), "wire with %s", title);
 	} else if (socket->type == SOCK_STREAM && process == peer && is_role(process, "supervisor")) {
 		/* The one end it reads and writes, the other it keeps for the console's next process. */
-		fd->kind = AUDIT_FD_STREAM;
+		fd->kind = FD_KIND_STREAM;
 		snprintf(fd->role, sizeof(fd->role), "console's, both ends");
 	} else if (socket->type == SOCK_STREAM &&
 		   ((is_role(process, "console") && is_role(peer, "supervisor")) ||
 		    (is_role(process, "supervisor") && is_role(peer, "console")))) {
-		fd->kind = AUDIT_FD_STREAM;
+		fd->kind = FD_KIND_STREAM;
 		snprintf(fd->role, sizeof(fd->role), "console with %s", title);
 	} else {
-		fd->kind = AUDIT_FD_OTHER;
+		fd->kind = FD_KIND_OTHER;
 		snprintf(fd->role, sizeof(fd->role), "unix socket with %s", title);
 	}
 }
@@ -205,13 +205,13 @@ static void name_socket(const struct audit *audit, const struct audit_process *p
 	const struct unix_socket *socket = unix_sockets_find(&audit->sockets, inode);
 
 	if (socket != NULL && socket->listening)
-		fd->kind = AUDIT_FD_LISTENER;
+		fd->kind = FD_KIND_LISTENER;
 	else if (socket != NULL)
 		name_connected(audit, process, socket, fd);
 	else if (is_netlink(process, inode))
-		fd->kind = AUDIT_FD_NETLINK;
+		fd->kind = FD_KIND_NETLINK;
 	else if (audit->sockets_error < 0 || process->sockets_error < 0)
-		fd->kind = AUDIT_FD_UNIX;
+		fd->kind = FD_KIND_UNIX;
 	else
 		snprintf(fd->role, sizeof(fd->role), "no unix socket");
 }
@@ -256,14 +256,14 @@ static void name_pipe(const struct audit *audit, const struct audit_process *pro
 	const struct audit_process *other = find_inode(audit, "pipe:[", inode, process).process;
 
 	if (other == NULL && pipe_ends(process, inode, -1) == 2) {
-		fd->kind = AUDIT_FD_PIPE;
+		fd->kind = FD_KIND_PIPE;
 	} else if (other != NULL && is_role(process, "supervisor") && is_output(audit, other, inode)) {
-		fd->kind = AUDIT_FD_OUTPUT;
+		fd->kind = FD_KIND_OUTPUT;
 		snprintf(fd->role, sizeof(fd->role), "output of %s", other->title);
 	} else if (other == NULL && is_role(process, "supervisor") &&
 		   pipe_ends(process, inode, O_RDONLY) == 1) {
 		/* Of one that has closed it; the judge counts them. */
-		fd->kind = AUDIT_FD_OUTPUT;
+		fd->kind = FD_KIND_OUTPUT;
 		snprintf(fd->role, sizeof(fd->role), "output of nobody");
 	} else {
 		snprintf(fd->role, sizeof(fd->role), "pipe with %s",
@@ -278,14 +278,14 @@ static void name_eventfd(const struct audit *audit, const struct audit_process *
 	bool right = true;
 	size_t used = 0;
 
-	fd->kind = AUDIT_FD_EVENTFD;
+	fd->kind = FD_KIND_EVENTFD;
 	for (size_t i = 0; i < audit->process_count && own->eventfd >= 0; i++) {
 		const struct audit_process *other = &audit->processes[i];
 
 		for (size_t k = 0; k < other->fds.count && other != process; k++) {
 			if (other->fds.fds[k].eventfd != own->eventfd)
 				continue;
-			fd->kind = AUDIT_FD_SHARED_EVENTFD;
+			fd->kind = FD_KIND_SHARED_EVENTFD;
 			right = right && ((is_role(process, "core") && is_device(other)) ||
 					  (is_role(other, "core") && is_device(process)));
 			if (used < sizeof(fd->role))
@@ -295,7 +295,7 @@ static void name_eventfd(const struct audit *audit, const struct audit_process *
 		}
 	}
 	if (!right)
-		fd->kind = AUDIT_FD_OTHER;
+		fd->kind = FD_KIND_OTHER;
 }
 
 static void name_memfd(const struct audit *audit, const struct audit_process *process,
@@ -305,14 +305,14 @@ static void name_memfd(const struct audit *audit, const struct audit_process *pr
 
 	fd->seals_error = proc_read_seals(process->dir_fd, own->fd, &fd->seals);
 	if (is_role(process, "supervisor") && starts_with(own->target, "/memfd:" STATE_PAGE_NAME " ")) {
-		fd->kind = AUDIT_FD_STATE;
+		fd->kind = FD_KIND_STATE;
 		return;
 	}
 	if (core == NULL || !process_has_file(core, own)) {
 		snprintf(fd->role, sizeof(fd->role), "not the core's");
 		return;
 	}
-	fd->kind = starts_with(own->target, "/memfd:atoll-guest-ram ") ? AUDIT_FD_RAM : AUDIT_FD_MEMFD;
+	fd->kind = starts_with(own->target, "/memfd:atoll-guest-ram ") ? FD_KIND_RAM : FD_KIND_MEMFD;
 }
 
 /* A device's process that has the same file. */
@@ -424,25 +424,25 @@ static bool is_kept(const struct audit *audit, const struct audit_process *super
  * it opened when nobody was looking.
  */
 static void name_supervisor_file(const struct audit *audit, const struct audit_process *supervisor,
-				 const struct proc_fd *own, enum audit_fd_kind kind, struct audit_fd *fd)
+				 const struct proc_fd *own, enum fd_kind kind, struct audit_fd *fd)
 {
 	const struct audit_process *server = find_server(audit, own);
 	const struct proc_fd *whole = former_part_of(supervisor, own);
 
-	if (kind == AUDIT_FD_KVM) {
+	if (kind == FD_KIND_KVM) {
 		fd->kind = kind;
 	} else if ((own->flags & O_DIRECTORY) != 0) {
 		if (is_folder(audit, supervisor, own))
-			fd->kind = AUDIT_FD_FOLDER;
+			fd->kind = FD_KIND_FOLDER;
 		else
 			snprintf(fd->role, sizeof(fd->role), "a folder that is not the VM's");
 	} else if (server != NULL) {
 		fd->kind = kind;
 		snprintf(fd->role, sizeof(fd->role), "of %s", server->title);
-	} else if (kind == AUDIT_FD_FILE && own->inode == audit->lock_inode) {
-		fd->kind = AUDIT_FD_LOCK;
-	} else if (kind == AUDIT_FD_FILE && access_mode(own) == O_RDONLY) {
-		fd->kind = AUDIT_FD_BOOT;
+	} else if (kind == FD_KIND_FILE && own->inode == audit->lock_inode) {
+		fd->kind = FD_KIND_LOCK;
+	} else if (kind == FD_KIND_FILE && access_mode(own) == O_RDONLY) {
+		fd->kind = FD_KIND_BOOT;
 	} else if (whole != NULL &&
 		   (find_server(audit, whole) != NULL || is_kept(audit, supervisor, whole))) {
 		fd->kind = kind;
@@ -465,14 +465,14 @@ static bool is_second_image(const struct audit_process *process, const struct pr
 	if (!is_role(process, "blk"))
 		return false;
 	for (size_t i = 0; &process->fds.fds[i] < own; i++)
-		if (process->fd_roles[i].kind == AUDIT_FD_FILE && !same_file(&process->fds.fds[i], own))
+		if (process->fd_roles[i].kind == FD_KIND_FILE && !same_file(&process->fds.fds[i], own))
 			return true;
 	return false;
 }
 
 /* Something that the supervisor opens and hands out. */
 static void name_resource(const struct audit *audit, const struct audit_process *process,
-			  const struct proc_fd *own, enum audit_fd_kind kind, struct audit_fd *fd)
+			  const struct proc_fd *own, enum fd_kind kind, struct audit_fd *fd)
 {
 	const struct audit_process *supervisor = find_role(audit, "supervisor");
 
@@ -484,7 +484,7 @@ static void name_resource(const struct audit *audit, const struct audit_process 
 	if (supervisor == NULL || !process_has_file(supervisor, own))
 		snprintf(fd->role, sizeof(fd->role), "not the supervisor's%s%s",
 			 own->interface[0] != '\0' ? ": " : "", own->interface);
-	else if (kind == AUDIT_FD_FILE && is_second_image(process, own))
+	else if (kind == FD_KIND_FILE && is_second_image(process, own))
 		snprintf(fd->role, sizeof(fd->role), "a second image");
 	else
 		fd->kind = kind;
@@ -510,22 +510,22 @@ static void name_fd(const struct audit *audit, const struct audit_process *proce
 {
 	static const struct {
 		const char *target;
-		enum audit_fd_kind kind;
+		enum fd_kind kind;
 		bool whole; /* nothing behind it */
-	} anonymous[] = {{"anon_inode:[eventpoll]", AUDIT_FD_EPOLL, true},
-			 {"anon_inode:[timerfd]", AUDIT_FD_TIMER, true},
-			 {"anon_inode:[signalfd]", AUDIT_FD_SIGNALS, true},
-			 {"anon_inode:[pidfd]", AUDIT_FD_PIDFD, true},
-			 {"pidfd:[", AUDIT_FD_PIDFD, false}, /* Linux 6.9 */
-			 {"anon_inode:[io_uring]", AUDIT_FD_URING, true},
-			 {"anon_inode:kvm-vm", AUDIT_FD_VM, true},
-			 {"anon_inode:kvm-vcpu:", AUDIT_FD_VCPU, false},
-			 {"/dev/null", AUDIT_FD_NULL, true}};
+	} anonymous[] = {{"anon_inode:[eventpoll]", FD_KIND_EPOLL, true},
+			 {"anon_inode:[timerfd]", FD_KIND_TIMER, true},
+			 {"anon_inode:[signalfd]", FD_KIND_SIGNALS, true},
+			 {"anon_inode:[pidfd]", FD_KIND_PIDFD, true},
+			 {"pidfd:[", FD_KIND_PIDFD, false}, /* Linux 6.9 */
+			 {"anon_inode:[io_uring]", FD_KIND_URING, true},
+			 {"anon_inode:kvm-vm", FD_KIND_VM, true},
+			 {"anon_inode:kvm-vcpu:", FD_KIND_VCPU, false},
+			 {"/dev/null", FD_KIND_NULL, true}};
 	uint64_t inode;
 
 	*fd = (struct audit_fd){.seals_error = -ENODATA};
 	if (is_log(audit, process, own)) {
-		fd->kind = AUDIT_FD_LOG;
+		fd->kind = FD_KIND_LOG;
 		return;
 	}
 	if (strcmp(own->target, "/dev/null") == 0 && !is_role(process, "supervisor") &&
@@ -541,7 +541,7 @@ static void name_fd(const struct audit *audit, const struct audit_process *proce
 		}
 	}
 	if (own->fd == 0 && is_role(process, "supervisor") && strchr("ps", own->target[0]) != NULL)
-		fd->kind = AUDIT_FD_INPUT;
+		fd->kind = FD_KIND_INPUT;
 	else if (target_inode(own->target, "socket:[", &inode))
 		name_socket(audit, process, inode, fd);
 	else if (target_inode(own->target, "pipe:[", &inode))
@@ -551,17 +551,17 @@ static void name_fd(const struct audit *audit, const struct audit_process *proce
 	else if (starts_with(own->target, "/memfd:"))
 		name_memfd(audit, process, own, fd);
 	else if (strcmp(own->target, "/dev/kvm") == 0)
-		name_resource(audit, process, own, AUDIT_FD_KVM, fd);
+		name_resource(audit, process, own, FD_KIND_KVM, fd);
 	else if (strcmp(own->target, "/dev/net/tun") == 0)
-		name_resource(audit, process, own, AUDIT_FD_TAP, fd);
+		name_resource(audit, process, own, FD_KIND_TAP, fd);
 	else if (strcmp(own->target, "/dev/ptmx") == 0 || strcmp(own->target, "/dev/pts/ptmx") == 0)
-		name_resource(audit, process, own, AUDIT_FD_PTY, fd);
+		name_resource(audit, process, own, FD_KIND_PTY, fd);
 	else if (starts_with(own->target, "/dev/pts/") || starts_with(own->target, "/dev/tty"))
-		fd->kind = AUDIT_FD_TERMINAL;
+		fd->kind = FD_KIND_TERMINAL;
 	else if (own->fd == 0 && is_role(process, "supervisor"))
-		fd->kind = AUDIT_FD_INPUT;
+		fd->kind = FD_KIND_INPUT;
 	else if (own->target[0] == '/')
-		name_resource(audit, process, own, AUDIT_FD_FILE, fd);
+		name_resource(audit, process, own, FD_KIND_FILE, fd);
 }
 
 int audit_name_fds(struct audit *audit)

@@ -322,7 +322,7 @@ static bool sockets_are_known(const struct audit *audit)
 		const struct audit_process *process = &audit->processes[i];
 
 		for (size_t k = 0; k < process->fds.count; k++)
-			if (process->fd_roles[k].kind == AUDIT_FD_OTHER &&
+			if (process->fd_roles[k].kind == FD_KIND_OTHER &&
 			    strncmp(process->fds.fds[k].target, "socket:", 7) == 0)
 				return false;
 	}

@@ -200,7 +200,7 @@ static void judge_thread_names(const struct judged *judged)
 	const struct audit_process *process = judged->process;
 	struct audit_check *check = check_add(judged->process, "threads", 0);
 	unsigned workers = 0;
-	const struct audit_thread_rule *rule;
+	const struct role_thread *rule;
 
 	if (process->threads_error == -EAGAIN) {
 		check_worsen(check, AUDIT_DEVIATES);
@@ -478,12 +478,12 @@ static void judge_limits(const struct judged *judged)
 
 	if (!check_read(check, judged->process->limits_error))
 		return;
-	for (size_t i = 0; i < sizeof(judged->rule->limits) / sizeof(judged->rule->limits[0]); i++) {
-		const struct audit_limit_rule *rule = judged->rule->limits[i];
-
-		for (; rule != NULL && rule->limit < PROC_LIMITS_COUNT; rule++)
-			judge_limit(limits, rule, check);
-	}
+	for (const struct audit_limit_rule *rule = judged->rule->limits;
+	     rule != NULL && rule->limit < PROC_LIMITS_COUNT; rule++)
+		judge_limit(limits, rule, check);
+	for (const struct audit_limit_rule *rule = judged->rule->own_limits;
+	     judged->rule->limits != NULL && rule->limit < PROC_LIMITS_COUNT; rule++)
+		judge_limit(limits, rule, check);
 	if (check->text[0] == '\0')
 		check_say(check, "its user's");
 }

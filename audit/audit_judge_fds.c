@@ -13,26 +13,25 @@
 /* Sealed by guest_ram.c and state_page.c: nobody may change its size under the others. */
 #define SIZE_SEALS ((unsigned)(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 
-static const struct audit_fd_rule *rule_of_kind(const struct audit_rule *rule, enum audit_fd_kind kind)
+static const struct role_fd *rule_of_kind(const struct audit_rule *rule, enum fd_kind kind)
 {
-	static const struct audit_fd_rule none = {AUDIT_FD_OTHER, 0, 0};
+	static const struct role_fd none = {FD_KIND_OTHER, 0, 0};
 	const size_t lists = sizeof(rule->fds) / sizeof(rule->fds[0]);
 
 	for (size_t i = 0; i < lists && rule->fds[i] != NULL; i++)
-		for (const struct audit_fd_rule *entry = rule->fds[i]; entry->most > 0; entry++)
+		for (const struct role_fd *entry = rule->fds[i]; entry->most > 0; entry++)
 			if (entry->kind == kind)
 				return entry;
 	return &none;
 }
 
 /* Whether a person wants to know which one it is. */
-static bool kind_is_resource(enum audit_fd_kind kind)
+static bool kind_is_resource(enum fd_kind kind)
 {
-	return kind == AUDIT_FD_FILE || kind == AUDIT_FD_TAP || kind == AUDIT_FD_BOOT ||
-	       kind == AUDIT_FD_OTHER;
+	return kind == FD_KIND_FILE || kind == FD_KIND_TAP || kind == FD_KIND_BOOT || kind == FD_KIND_OTHER;
 }
 
-static void say_each(const struct audit_process *process, enum audit_fd_kind kind, struct audit_check *check)
+static void say_each(const struct audit_process *process, enum fd_kind kind, struct audit_check *check)
 {
 	unsigned told = 0;
 
@@ -46,13 +45,13 @@ static void say_each(const struct audit_process *process, enum audit_fd_kind kin
 			check_say(check, " ...");
 			break;
 		}
-		check_say(check, " %s", kind == AUDIT_FD_TAP ? fd->interface : fd->target);
-		if (kind == AUDIT_FD_OTHER && role->role[0] != '\0')
+		check_say(check, " %s", kind == FD_KIND_TAP ? fd->interface : fd->target);
+		if (kind == FD_KIND_OTHER && role->role[0] != '\0')
 			check_say(check, " (%s)", role->role);
 	}
 }
 
-static void judge_seals(const struct audit_process *process, enum audit_fd_kind kind, const char *what,
+static void judge_seals(const struct audit_process *process, enum fd_kind kind, const char *what,
 			struct audit_check *check)
 {
 	for (size_t i = 0; i < process->fds.count; i++) {
@@ -73,10 +72,10 @@ static void judge_seals(const struct audit_process *process, enum audit_fd_kind 
 	}
 }
 
-static void judge_kind(const struct audit_process *process, const struct audit_rule *rule,
-		       enum audit_fd_kind kind, unsigned count, struct audit_check *check)
+static void judge_kind(const struct audit_process *process, const struct audit_rule *rule, enum fd_kind kind,
+		       unsigned count, struct audit_check *check)
 {
-	const struct audit_fd_rule *fd_rule = rule_of_kind(rule, kind);
+	const struct role_fd *fd_rule = rule_of_kind(rule, kind);
 
 	if (count == 0 && fd_rule->least == 0)
 		return;
@@ -86,9 +85,9 @@ static void judge_kind(const struct audit_process *process, const struct audit_r
 	if (count >= fd_rule->least && count <= fd_rule->most)
 		return;
 	/* What could not be told apart may be what is missing. */
-	check_worsen(check, kind == AUDIT_FD_UNIX ? AUDIT_UNREAD : AUDIT_DEVIATES);
+	check_worsen(check, kind == FD_KIND_UNIX ? AUDIT_UNREAD : AUDIT_DEVIATES);
 	if (fd_rule->most == 0)
-		check_say(check, kind == AUDIT_FD_UNIX ? " (with whom is unread)" : " (written: none)");
+		check_say(check, kind == FD_KIND_UNIX ? " (with whom is unread)" : " (written: none)");
 	else if (fd_rule->least == fd_rule->most)
 		check_say(check, " (written: %u)", fd_rule->least);
 	else
@@ -111,21 +110,21 @@ static bool same_file(const struct proc_fd *a, const struct proc_fd *b)
 
 /* O_RDONLY, O_WRONLY, O_RDWR; -1: any. */
 static int access_written(const struct audit *audit, const struct audit_process *process,
-			  const struct proc_fd *own, enum audit_fd_kind kind)
+			  const struct proc_fd *own, enum fd_kind kind)
 {
 	switch (kind) {
-	case AUDIT_FD_OTHER: /* it deviates anyway */
-	case AUDIT_FD_NULL:
-	case AUDIT_FD_LOG:
-	case AUDIT_FD_PIPE:
-	case AUDIT_FD_TERMINAL:
-	case AUDIT_FD_INPUT:
+	case FD_KIND_OTHER: /* it deviates anyway */
+	case FD_KIND_NULL:
+	case FD_KIND_LOG:
+	case FD_KIND_PIPE:
+	case FD_KIND_TERMINAL:
+	case FD_KIND_INPUT:
 		return -1;
-	case AUDIT_FD_OUTPUT:
-	case AUDIT_FD_BOOT:
-	case AUDIT_FD_FOLDER:
+	case FD_KIND_OUTPUT:
+	case FD_KIND_BOOT:
+	case FD_KIND_FOLDER:
 		return O_RDONLY;
-	case AUDIT_FD_FILE:
+	case FD_KIND_FILE:
 		if (is_role(process, "blk"))
 			return process->read_only ? O_RDONLY : O_RDWR;
 		if (!is_role(process, "supervisor"))
@@ -188,24 +187,24 @@ static void judge_boot(const struct audit *audit, const struct audit_process *pr
 void judge_fds(const struct audit *audit, struct audit_process *process, const struct audit_rule *rule)
 {
 	struct audit_check *check = check_add(process, "descriptors", 0);
-	unsigned counts[AUDIT_FD_KIND_COUNT] = {0};
+	unsigned counts[FD_KIND_COUNT] = {0};
 
 	if (!check_read(check, process->fds_error))
 		return;
 	for (size_t i = 0; i < process->fds.count; i++)
 		counts[process->fd_roles[i].kind]++;
 	check_say(check, "%zu", process->fds.count);
-	for (unsigned i = 0; i < AUDIT_FD_KIND_COUNT; i++) {
+	for (unsigned i = 0; i < FD_KIND_COUNT; i++) {
 		/* Without unix_diag, no socket has a role: they are not missing. */
-		if (counts[AUDIT_FD_UNIX] > 0 && counts[i] == 0 &&
-		    (i == AUDIT_FD_CONTROL || i == AUDIT_FD_WIRE || i == AUDIT_FD_LISTENER))
+		if (counts[FD_KIND_UNIX] > 0 && counts[i] == 0 &&
+		    (i == FD_KIND_CONTROL || i == FD_KIND_WIRE || i == FD_KIND_LISTENER))
 			continue;
-		judge_kind(process, rule, (enum audit_fd_kind)i, counts[i], check);
+		judge_kind(process, rule, (enum fd_kind)i, counts[i], check);
 	}
-	judge_seals(process, AUDIT_FD_RAM, "the guest's memory", check);
-	judge_seals(process, AUDIT_FD_STATE, "a state page", check);
+	judge_seals(process, FD_KIND_RAM, "the guest's memory", check);
+	judge_seals(process, FD_KIND_STATE, "a state page", check);
 	judge_access(audit, process, check);
-	judge_boot(audit, process, counts[AUDIT_FD_BOOT], counts[AUDIT_FD_OUTPUT], check);
+	judge_boot(audit, process, counts[FD_KIND_BOOT], counts[FD_KIND_OUTPUT], check);
 	if (is_role(process, "supervisor") && audit->folder_error < 0) {
 		check_say(check, "; the runtime directory ");
 		check_read(check, audit->folder_error);
@@ -214,10 +213,10 @@ void judge_fds(const struct audit *audit, struct audit_process *process, const s
 
 /* --- what it has and no list tells --- */
 
-static bool is_unix_socket(enum audit_fd_kind kind)
+static bool is_unix_socket(enum fd_kind kind)
 {
-	return kind == AUDIT_FD_CONTROL || kind == AUDIT_FD_WIRE || kind == AUDIT_FD_STREAM ||
-	       kind == AUDIT_FD_LISTENER || kind == AUDIT_FD_CLIENT || kind == AUDIT_FD_UNIX;
+	return kind == FD_KIND_CONTROL || kind == FD_KIND_WIRE || kind == FD_KIND_STREAM ||
+	       kind == FD_KIND_LISTENER || kind == FD_KIND_CLIENT || kind == FD_KIND_UNIX;
 }
 
 /* Whether it may be taken for being told what to do just now. */
@@ -264,8 +263,7 @@ void judge_in_flight(struct audit_process *process)
 
 /* --- what it maps --- */
 
-static bool map_is_of(const struct proc_map *map, const struct audit_process *process,
-		      enum audit_fd_kind kind)
+static bool map_is_of(const struct proc_map *map, const struct audit_process *process, enum fd_kind kind)
 {
 	for (size_t i = 0; i < process->fds.count && process->fd_roles != NULL; i++)
 		if (process->fd_roles[i].kind == kind && process->fds.fds[i].inode == map->inode &&
@@ -284,11 +282,11 @@ static bool map_is_shared_memory(const struct audit *audit, const struct audit_p
 		const struct audit_process *other = &audit->processes[i];
 
 		if ((is_role(other, "core") &&
-		     (map_is_of(map, other, AUDIT_FD_RAM) || map_is_of(map, other, AUDIT_FD_MEMFD))) ||
-		    (is_role(other, "supervisor") && map_is_of(map, other, AUDIT_FD_STATE)))
+		     (map_is_of(map, other, FD_KIND_RAM) || map_is_of(map, other, FD_KIND_MEMFD))) ||
+		    (is_role(other, "supervisor") && map_is_of(map, other, FD_KIND_STATE)))
 			return true;
 	}
-	return map_is_of(map, process, AUDIT_FD_URING) || map_is_of(map, process, AUDIT_FD_VCPU);
+	return map_is_of(map, process, FD_KIND_URING) || map_is_of(map, process, FD_KIND_VCPU);
 }
 
 /* What a program consists of: parts of files of which some are code, and that no process of the VM serves. */
@@ -306,7 +304,7 @@ static bool map_is_program(const struct audit *audit, const struct audit_process
 		       strcmp(other->device, map->device) == 0;
 	}
 	for (size_t i = 0; i < audit->process_count; i++)
-		if (map_is_of(map, &audit->processes[i], AUDIT_FD_FILE))
+		if (map_is_of(map, &audit->processes[i], FD_KIND_FILE))
 			return false;
 	return code;
 }
@@ -351,14 +349,14 @@ void judge_files(const struct audit *audit, const struct audit_process *process,
  * memory and eventfds. Nothing else, and two devices nothing at all.
  */
 static bool may_share(const struct audit_process *process, const struct audit_process *other,
-		      enum audit_fd_kind kind)
+		      enum fd_kind kind)
 {
 	if (is_role(other, "supervisor"))
-		return kind == AUDIT_FD_KVM || kind == AUDIT_FD_FILE || kind == AUDIT_FD_TAP ||
-		       kind == AUDIT_FD_PTY || kind == AUDIT_FD_LISTENER || kind == AUDIT_FD_STATE ||
-		       kind == AUDIT_FD_STREAM;
+		return kind == FD_KIND_KVM || kind == FD_KIND_FILE || kind == FD_KIND_TAP ||
+		       kind == FD_KIND_PTY || kind == FD_KIND_LISTENER || kind == FD_KIND_STATE ||
+		       kind == FD_KIND_STREAM;
 	return (is_role(process, "core") != is_role(other, "core")) &&
-	       (kind == AUDIT_FD_SHARED_EVENTFD || kind == AUDIT_FD_RAM || kind == AUDIT_FD_MEMFD);
+	       (kind == FD_KIND_SHARED_EVENTFD || kind == FD_KIND_RAM || kind == FD_KIND_MEMFD);
 }
 
 void judge_shares(const struct audit *audit, struct audit_process *process)

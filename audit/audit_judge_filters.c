@@ -59,13 +59,13 @@ static bool filters_equal(const struct trace_filter *a, const struct trace_filte
 	       memcmp(a->instructions, b->instructions, a->count * sizeof(*a->instructions)) == 0;
 }
 
-static unsigned rule_filter_count(const struct audit_thread_rule *rule)
+static unsigned rule_filter_count(const struct role_thread *rule)
 {
 	return (rule->filters[0] != NULL) + (rule->filters[1] != NULL);
 }
 
 /* The value of each slot of one filter. */
-static void judge_slots(const struct audit_process *process, const struct audit_thread_rule *rule,
+static void judge_slots(const struct audit_process *process, const struct role_thread *rule,
 			const struct audit_thread *thread, const struct seccomp_filter *filter,
 			const struct trace_filter *found, struct audit_check *check)
 {
@@ -98,7 +98,7 @@ static void judge_slots(const struct audit_process *process, const struct audit_
 
 /* Our own filters; returns how many of the found ones they take. */
 static unsigned judge_own(const struct audit *audit, const struct audit_process *process,
-			  const struct audit_thread_rule *rule, struct audit_thread *thread,
+			  const struct role_thread *rule, struct audit_thread *thread,
 			  struct audit_check *check)
 {
 	unsigned count = rule_filter_count(rule);
@@ -177,7 +177,7 @@ static void judge_inherited(const struct audit *audit, const struct audit_proces
 
 /* Without the filters themselves: their number, which everybody may know. */
 static void judge_count(const struct audit *audit, const struct audit_process *process,
-			const struct audit_rule *process_rule, const struct audit_thread_rule *rule,
+			const struct audit_rule *process_rule, const struct role_thread *rule,
 			const struct audit_thread *thread, struct audit_check *check)
 {
 	const struct audit_thread *parent = audit->processes[0].threads;
@@ -201,7 +201,7 @@ void judge_filters(const struct audit *audit, struct audit_process *process, con
 		   size_t index)
 {
 	struct audit_thread *thread = &process->threads[index];
-	const struct audit_thread_rule *thread_rule;
+	const struct role_thread *thread_rule;
 	struct audit_check *check;
 
 	if (thread->error == -ESRCH && index > 0)

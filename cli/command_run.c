@@ -386,9 +386,8 @@ static bool run_is_named(const char *id, struct nearest *nearest)
 /* Whether each --no-sandbox names a process that the config has. */
 static bool run_check_no_sandbox(const struct run *run)
 {
-	const struct config *config = run->file.config;
-
 	for (size_t i = 0; i < run->no_sandbox_count; i++) {
+		struct config_entry entry = {0};
 		const char *name = run->no_sandbox[i];
 		struct nearest nearest = nearest_begin(name != NULL ? name : "");
 		char hint[64];
@@ -396,12 +395,8 @@ static bool run_check_no_sandbox(const struct run *run)
 		bool known = name == NULL || strcmp(name, "core") == 0;
 
 		nearest_try(&nearest, "core");
-		for (unsigned d = 0; d < config->disks_count; d++)
-			known |= run_is_named(config->disks[d].id, &nearest);
-		for (unsigned n = 0; n < config->networks_count; n++)
-			known |= run_is_named(config->networks[n].id, &nearest);
-		for (unsigned c = 0; c < config->consoles_count; c++)
-			known |= run_is_named(config->consoles[c].id, &nearest);
+		while (config_next_device(run->file.config, &entry))
+			known |= run_is_named(entry.device->id, &nearest);
 		if (known)
 			continue;
 		report_error("usage: --no-sandbox=%s: the config has no device of that id; %sname one, or "
@@ -540,7 +535,7 @@ static int run_prepare(struct run *run)
 		result = run_prepare_record(run);
 	if (result == 0)
 		result = monitor_new(run->loop, &run->dir, &run->vm, &run->monitor);
-	if (result == 0 && run->resources.network_count > 0)
+	if (result == 0 && run->file.config->networks_count > 0)
 		result = link_watch_new(run->loop, run_link_changed, run, &run->links);
 	if (result == 0)
 		result = run_watch_signals(run, run->terminal);
@@ -647,7 +642,7 @@ static int run_seal(struct run *run)
 
 	reach_add_runtime_dir(&reach, &run->dir);
 	reach_add_log(&reach, &run->log);
-	reach_add_resources(&reach, &run->resources);
+	resources_reach(&run->resources, &reach);
 	cgroups_reach(run->cgroups, &reach);
 	if (run->vm.record != NULL)
 		run_reach_record(&reach);
@@ -685,7 +680,7 @@ static int run_vm(struct run *run, const char *path)
 		return EXIT_STATUS_HOST;
 	if (run_seal(run) < 0)
 		return EXIT_STATUS_FAILED;
-	resources_empty(run->file.config, &run->resources);
+	resources_empty(&run->resources);
 	if (run->terminal) {
 		result = terminal_take(STDIN_FILENO);
 		if (result < 0) {
@@ -753,7 +748,7 @@ int command_run(int argc, char **argv)
 	if (path == NULL)
 		return status;
 	inherited_note(&run.inherited);
-	run.resources = (struct resources){.kvm_fd = -1, .kernel_fd = -1, .initrd_fd = -1};
+	resources_init(&run.resources);
 	result = run.detached ? detach_fork(&run.tell_fd) : 0;
 	/* Unless it is gone already, and we were given to the first process. */
 	if (run.detached && getppid() > 1)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/roles/role.h"
 #include "config/config_lines.h"
 
 /* The first of each enum is the default. */
@@ -82,37 +83,43 @@ struct config_core {
 	struct config_limits *limits;
 };
 
-struct config_console {
+/* What each device has, of whatever kind; the first member of each. */
+struct config_device {
 	char *id;
+	struct config_restart *restart;
+	struct config_limits *limits;
+	enum config_on_violation on_violation;
+};
+
+struct config_console {
+	struct config_device device;
 	enum config_console_type type;
 	enum config_console_output output;
 	char *path; /* file: the file; socket: where it listens instead of the runtime folder; else NULL */
 	char *max_size;
 	uint64_t max_bytes; /* that the file may have; 0: as many as come */
-	struct config_restart *restart;
-	struct config_limits *limits;
-	enum config_on_violation on_violation;
 };
 
 struct config_disk {
-	char *id;
+	struct config_device device;
 	char *path;
 	enum config_disk_format format;
 	bool readonly;
 	unsigned queues;
-	struct config_restart *restart;
-	struct config_limits *limits;
-	enum config_on_violation on_violation;
 };
 
 struct config_network {
-	char *id;
+	struct config_device device;
 	char *tap;
 	char *mac;
-	struct config_restart *restart;
-	struct config_limits *limits;
-	enum config_on_violation on_violation;
 	uint8_t mac_bytes[6];
+};
+
+/* A device that has nothing to be chosen but whether it is there. */
+struct config_simple {
+	bool on;
+	struct config_device
+		device; /* its id is the key, the table's; of the rest it has what holds for the VM */
 };
 
 struct config_boot {
@@ -132,6 +139,8 @@ struct config {
 	unsigned disks_count;
 	struct config_network *networks;
 	unsigned networks_count;
+	/* Of the roles from CHILD_ROLE_SIMPLE on; "rng: false" has none. */
+	struct config_simple simples[CHILD_ROLE_SIMPLES_MAX];
 	struct config_restart *restart;
 	struct config_limits *limits;
 	struct config_core *core;
@@ -148,11 +157,29 @@ struct config {
 	struct config_restart restart_default;
 };
 
+/* One of a config's devices; all zeros before the first one. */
+struct config_entry {
+	enum child_role role;
+	unsigned index; /* of its kind */
+	char key[32];	/* "disks[0]" */
+	const struct config_device *device;
+	unsigned count; /* of entries so far, with this one */
+};
+
 struct config_file {
 	const char *path;	   /* as the operator wrote it */
 	struct config *config;	   /* NULL when the text is so wrong that there is none */
 	struct config_lines lines; /* needed while problems are looked for */
 };
+
+/*
+ * Goes on to the next device, in the order of the guest's PCI bus: disks, networks, consoles, and what is there without a list.
+ * False: there is none.
+ */
+bool config_next_device(const struct config *config, struct config_entry *entry);
+unsigned config_device_count(const struct config *config);
+/* Of the role; NULL: it is not one of the simple ones. */
+struct config_simple *config_simple_of(struct config *config, enum child_role role);
 
 /* The line of a key, "disks[0].path" from a printf format; of its nearest parent when the file does not have
  * it. */

@@ -207,12 +207,12 @@ static uint64_t least_memory(const struct config *config)
 static void check_vm_limits(struct check *check)
 {
 	struct config *config = check->config;
-	unsigned devices = config->consoles_count + config->disks_count + config->networks_count;
-	unsigned core = config->cpus + devices + LIMIT_PIDS_PROCESS, all = core;
+	unsigned devices = config_device_count(config);
+	unsigned core = config->cpus + devices + LIMIT_PIDS_PROCESS,
+		 all = core + devices * LIMIT_PIDS_PROCESS;
 
 	for (unsigned i = 0; i < config->disks_count; i++)
-		all += config->disks[i].queues + LIMIT_PIDS_PROCESS;
-	all += (config->consoles_count + config->networks_count) * LIMIT_PIDS_PROCESS;
+		all += config->disks[i].queues;
 	check_limits(check, "", config->limits,
 		     least_memory(config) + LIMIT_MEMORY_VM + devices * (LIMIT_MEMORY_PROCESS / 2), all);
 	if (config->core != NULL)
@@ -221,16 +221,6 @@ static void check_vm_limits(struct check *check)
 		problem_add(
 			check->problems, config_file_line(check->file, "limits.io"), "limits.io",
 			"is for the devices that hold the disks' images, and there is no disk; remove it");
-}
-
-/* A device that does not say it has the VM's. */
-static void check_on_violation(struct check *check, const char *owner, enum config_on_violation *on_violation)
-{
-	char path[80];
-
-	snprintf(path, sizeof(path), "%son-violation", owner);
-	if (!config_lines_have(&check->file->lines, path))
-		*on_violation = check->config->on_violation;
 }
 
 static void check_restart_default(struct check *check)
@@ -259,52 +249,74 @@ static void check_heartbeat(struct check *check)
 	check_value(check, "heartbeat", config->heartbeat, problem);
 }
 
-/* The id at `index` of all devices, consoles first. */
-static const char *device_id(const struct config *config, unsigned index, char *path, size_t size)
+static void check_id_taken(struct check *check, const struct config_entry *entry,
+			   const struct config_entry *other)
 {
-	if (index < config->consoles_count) {
-		snprintf(path, size, "consoles[%u].id", index);
-		return config->consoles[index].id;
-	}
-	index -= config->consoles_count;
-	if (index < config->disks_count) {
-		snprintf(path, size, "disks[%u].id", index);
-		return config->disks[index].id;
-	}
-	index -= config->disks_count;
-	snprintf(path, size, "networks[%u].id", index);
-	return config->networks[index].id;
+	const char *id = entry->device->id;
+	char path[64], other_path[64];
+	unsigned line, other_line;
+
+	snprintf(path, sizeof(path), "%s.id", entry->key);
+	line = config_file_line(check->file, "%s", path);
+	snprintf(other_path, sizeof(other_path), "%s.id", other->key);
+	other_line = config_file_line(check->file, "%s", other_path);
+	if (entry->role >= CHILD_ROLE_SIMPLE)
+		problem_add(check->problems, other_line, other_path,
+			    "the id \"%s\" is that of a device which each VM has; choose another, or write "
+			    "%s: false",
+			    id, id);
+	/* The complaint belongs to the one that stands further down. */
+	else if (other_line > line)
+		problem_add(check->problems, other_line, other_path,
+			    "the id \"%s\" is taken, on line %u; give each device an id of its own", id,
+			    line);
+	else
+		problem_add(check->problems, line, path,
+			    "the id \"%s\" is taken, on line %u; give each device an id of its own", id,
+			    other_line);
 }
 
 /* Commands name a device by its id alone, so it is unique over all kinds. */
 static void check_ids(struct check *check)
 {
-	const struct config *config = check->config;
-	unsigned count = config->consoles_count + config->disks_count + config->networks_count;
-	char path[64], earlier[64];
+	struct config_entry entry = {0};
+	char path[64];
 
-	for (unsigned i = 0; i < count; i++) {
-		const char *id = device_id(config, i, path, sizeof(path));
+	while (config_next_device(check->config, &entry)) {
+		struct config_entry other = {0};
 
-		check_value(check, path, id, name_check_device(id));
-		for (unsigned j = 0; j < i; j++) {
-			if (strcmp(id, device_id(config, j, earlier, sizeof(earlier))) != 0)
-				continue;
-			/* The complaint belongs to the one that stands further down. */
-			if (config_file_line(check->file, "%s", earlier) >
-			    config_file_line(check->file, "%s", path))
-				problem_add(check->problems, config_file_line(check->file, "%s", earlier),
-					    earlier,
-					    "the id \"%s\" is taken, on line %u; give each device an id of "
-					    "its own",
-					    id, config_file_line(check->file, "%s", path));
-			else
-				problem_add(check->problems, config_file_line(check->file, "%s", path), path,
-					    "the id \"%s\" is taken, on line %u; give each device an id of "
-					    "its own",
-					    id, config_file_line(check->file, "%s", earlier));
-			break;
-		}
+		snprintf(path, sizeof(path), "%s.id", entry.key);
+		check_value(check, path, entry.device->id, name_check_device(entry.device->id));
+		while (config_next_device(check->config, &other) && other.count < entry.count)
+			if (strcmp(entry.device->id, other.device->id) == 0) {
+				check_id_taken(check, &entry, &other);
+				break;
+			}
+	}
+}
+
+/* What it does not say it has from the VM. */
+static void check_device(struct check *check, const char *owner, struct config_device *device)
+{
+	char path[80];
+
+	check_restart(check, owner, device->restart, &check->config->restart_default);
+	snprintf(path, sizeof(path), "%son-violation", owner);
+	if (!config_lines_have(&check->file->lines, path))
+		device->on_violation = check->config->on_violation;
+}
+
+/* Those are there that the config does not leave out. */
+static void check_simples(struct check *check)
+{
+	for (unsigned role = CHILD_ROLE_SIMPLE; role < role_count(); role++) {
+		struct config_simple *simple = config_simple_of(check->config, role);
+		const char *key = role_of(role)->name;
+
+		if (!config_lines_have(&check->file->lines, key))
+			simple->on = true;
+		simple->device.id = (char *)key;
+		simple->device.on_violation = check->config->on_violation;
 	}
 }
 
@@ -359,9 +371,8 @@ static void check_consoles(struct check *check, bool detached)
 		char path[64];
 
 		snprintf(path, sizeof(path), "consoles[%u].", i);
-		check_restart(check, path, console->restart, &config->restart_default);
-		check_on_violation(check, path, &console->on_violation);
-		check_limits(check, path, console->limits,
+		check_device(check, path, &console->device);
+		check_limits(check, path, console->device.limits,
 			     console->type == CONFIG_CONSOLE_VIRTIO ? least_memory(config)
 								    : LIMIT_MEMORY_PROCESS,
 			     LIMIT_PIDS_PROCESS);
@@ -388,16 +399,15 @@ static void check_disks(struct check *check)
 		char path[64];
 
 		snprintf(path, sizeof(path), "disks[%u].", i);
-		check_restart(check, path, disk->restart, &check->config->restart_default);
-		check_on_violation(check, path, &disk->on_violation);
+		check_device(check, path, &disk->device);
 		snprintf(path, sizeof(path), "disks[%u].queues", i);
 		check_range(check, path, &disk->queues, 1, 1, QUEUES_MAX);
 		snprintf(path, sizeof(path), "disks[%u].", i);
-		check_limits(check, path, disk->limits, least_memory(check->config),
+		check_limits(check, path, disk->device.limits, least_memory(check->config),
 			     disk->queues + LIMIT_PIDS_PROCESS);
 		snprintf(path, sizeof(path), "disks[%u].id", i);
-		if (strlen(disk->id) > DISK_ID_MAX)
-			check_value(check, path, disk->id,
+		if (strlen(disk->device.id) > DISK_ID_MAX)
+			check_value(check, path, disk->device.id,
 				    "is too long for a disk; the guest sees 20 characters at most");
 	}
 }
@@ -411,9 +421,8 @@ static void check_networks(struct check *check)
 		char path[64];
 
 		snprintf(path, sizeof(path), "networks[%u].", i);
-		check_restart(check, path, network->restart, &config->restart_default);
-		check_on_violation(check, path, &network->on_violation);
-		check_limits(check, path, network->limits, least_memory(config), LIMIT_PIDS_PROCESS);
+		check_device(check, path, &network->device);
+		check_limits(check, path, network->device.limits, least_memory(config), LIMIT_PIDS_PROCESS);
 		snprintf(path, sizeof(path), "networks[%u].tap", i);
 		check_value(check, path, network->tap, value_check_interface(network->tap));
 		for (unsigned j = 0; j < i; j++) {
@@ -423,7 +432,7 @@ static void check_networks(struct check *check)
 					"is the tap of another network above; give each a tap of its own");
 		}
 		snprintf(path, sizeof(path), "networks[%u].mac", i);
-		value_derive_mac(config->name, network->id, network->mac_bytes);
+		value_derive_mac(config->name, network->device.id, network->mac_bytes);
 		if (network->mac != NULL)
 			check_value(check, path, network->mac,
 				    value_parse_mac(network->mac, network->mac_bytes));
@@ -433,10 +442,10 @@ static void check_networks(struct check *check)
 static void check_pci(struct check *check)
 {
 	const struct config *config = check->config;
-	unsigned functions = config->disks_count + config->networks_count;
+	unsigned functions = config_device_count(config);
 
 	for (unsigned i = 0; i < config->consoles_count; i++)
-		functions += config->consoles[i].type == CONFIG_CONSOLE_VIRTIO;
+		functions -= config->consoles[i].type == CONFIG_CONSOLE_SERIAL;
 	if (functions > PCI_MAX)
 		problem_add(
 			check->problems, config_file_line(check->file, "disks"), "disks",
@@ -453,8 +462,8 @@ static void config_add_default_console(struct check *check, bool detached)
 		return;
 	config->consoles = calloc(1, sizeof(*config->consoles));
 	if (config->consoles != NULL)
-		config->consoles[0].id = strdup("serial");
-	if (config->consoles == NULL || config->consoles[0].id == NULL) {
+		config->consoles[0].device.id = strdup("serial");
+	if (config->consoles == NULL || config->consoles[0].device.id == NULL) {
 		free(config->consoles);
 		config->consoles = NULL;
 		problem_add(check->problems, 1, "consoles", "out of memory; free some, and try again");
@@ -485,6 +494,7 @@ void config_check(struct config_file *file, bool detached, struct problems *prob
 	check_restart_default(&check);
 	check_heartbeat(&check);
 	config_add_default_console(&check, detached);
+	check_simples(&check);
 	check_ids(&check);
 	check_consoles(&check, detached);
 	check_disks(&check);

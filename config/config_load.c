@@ -39,7 +39,7 @@ static bool config_file_take(const uint8_t *text, size_t size, const struct conf
 		text = (const uint8_t *)repaired;
 		size = strlen(repaired);
 	}
-	result = cyaml_load_data(text, size, &cyaml_config, &config_schema, &data, NULL);
+	result = cyaml_load_data(text, size, &cyaml_config, config_schema(), &data, NULL);
 	/* Nothing more is said about what is wrong in it already (problem.h). */
 	if (result != CYAML_OK && repaired == NULL)
 		problem_add(problems, 1, "yaml", "%s; see atoll.yaml(5) for how the file is written",
@@ -58,7 +58,7 @@ void config_file_parse(const uint8_t *text, size_t size, bool detached, struct c
 
 	file->config = NULL;
 	file->lines = (struct config_lines){0};
-	tree = config_tree_new(text, size, &config_schema, &file->lines, problems, &loadable);
+	tree = config_tree_new(text, size, config_schema(), &file->lines, problems, &loadable);
 	if (tree != NULL && config_file_take(text, size, tree, loadable, file, problems))
 		config_check(file, detached, problems);
 	config_tree_free(tree);
@@ -140,6 +140,6 @@ void config_file_clear(struct config_file *file)
 {
 	config_file_forget_lines(file);
 	if (file->config != NULL)
-		cyaml_free(&cyaml_config, &config_schema, file->config, 0);
+		cyaml_free(&cyaml_config, config_schema(), file->config, 0);
 	file->config = NULL;
 }

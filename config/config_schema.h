@@ -6,6 +6,7 @@
 
 #include <cyaml/cyaml.h>
 
-extern const cyaml_schema_value_t config_schema;
+/* From one thread at a time. */
+const cyaml_schema_value_t *config_schema(void);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * The types of virtio devices that there are: what the core's transport, and who answers for a failed one, must know of each. A
- * row a type; what a device does is its own program's.
+ * part of the row of a role (role.h); what a device does is its own program's.
  *
  * Source: virtio 1.2, 5; PCI Code and ID Assignment 1.11 (classes).
  */

@@ -81,21 +81,6 @@ void reach_add_log(struct reach *reach, const struct log_file *log)
 		reach_add_folder(reach, real, rights);
 }
 
-void reach_add_resources(struct reach *reach, const struct resources *resources)
-{
-	for (unsigned i = 0; i < resources->console_count; i++) {
-		if (resources->console_files[i].max > 0)
-			reach_add_fd(reach, resources->console_files[i].folder_fd,
-				     JAIL_PATH_READ_FILE | JAIL_PATH_WRITE_FILE | JAIL_PATH_TRUNCATE |
-					     JAIL_PATH_MAKE_REG | JAIL_PATH_REMOVE_FILE);
-		if (resources->console_paths[i] != NULL)
-			reach_add_folder(reach, resources->console_paths[i], JAIL_PATH_REMOVE_FILE);
-	}
-	if (resources->network_count > 0)
-		reach_add_path(reach, AT_FDCWD, "/dev/net/tun",
-			       JAIL_PATH_READ_FILE | JAIL_PATH_WRITE_FILE | JAIL_PATH_IOCTL_DEV);
-}
-
 void reach_clear(struct reach *reach)
 {
 	for (size_t i = 0; i < reach->count; i++)

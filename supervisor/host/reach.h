@@ -13,7 +13,6 @@
 #include "common/host/runtime_dir.h"
 #include "common/jail/jail.h"
 #include "supervisor/host/log_file.h"
-#include "supervisor/host/resources.h"
 
 struct reach {
 	struct jail_path *paths;
@@ -34,9 +33,6 @@ void reach_add_folder(struct reach *reach, const char *path, unsigned rights);
 void reach_add_runtime_dir(struct reach *reach, const struct runtime_dir *dir);
 /* It is opened again, and one of ours moved when it is full. One that is not open: nothing. */
 void reach_add_log(struct reach *reach, const struct log_file *log);
-/* Files of consoles are exchanged with their former parts, their sockets are removed, a tap is opened anew. */
-void reach_add_resources(struct reach *reach, const struct resources *resources);
-
 void reach_clear(struct reach *reach);
 
 #endif

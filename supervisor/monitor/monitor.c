@@ -19,6 +19,7 @@
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/starter.h"
 #include "supervisor/vm/vm_device.h"
+#include "supervisor/vm/vm_devices.h"
 
 #define CLIENTS_MAX   32
 #define STATISTICS_US 500000
@@ -130,12 +131,12 @@ static Atoll__Control__ProcessState *process_state_new(const struct vm *vm, cons
 		process->trouble = (char *)device->trouble;
 		/* What happens to a process that goes on, not what happened to the one before. */
 		if (vm->state == VM_RUNNING)
-			process->state = (char *)vm_device_state_name(device);
+			process->state = (char *)device_state_name(device->state);
 	}
 	process->no_sandbox = child->no_sandbox;
 	process->recorded = vm->record != NULL;
 	process->read_only =
-		device != NULL && child->role == CHILD_ROLE_BLK && vm->config->disks[device->index].readonly;
+		device != NULL && child->role == CHILD_ROLE_BLK && device->resource->disk.config->readonly;
 	process->violation = (char *)child->violation;
 	if (vm->cgroups != NULL)
 		process->limits = limits_new(cgroups_limits(vm->cgroups, child->role, child->id));
@@ -267,14 +268,14 @@ static void client_wait(struct monitor_client *client, uint64_t ticket, const ch
 
 static void client_restart(struct monitor_client *client, const char *id)
 {
-	struct vm_device *device = vm_device_find(client->monitor->vm, id);
+	struct vm_device *device = vm_device_find(client->monitor->vm, id), *other;
 	struct nearest nearest = nearest_begin(id);
 	char hint[64], unknown[128];
 	const char *why = unknown;
 	uint64_t ticket;
 
-	for (unsigned i = 0; i < client->monitor->vm->device_count; i++)
-		nearest_try(&nearest, client->monitor->vm->devices[i].id);
+	TAILQ_FOREACH (other, &client->monitor->vm->devices, link)
+		nearest_try(&nearest, other->id);
 	snprintf(unknown, sizeof(unknown), "it has no device of this id; %ssee \"atoll list\"",
 		 nearest_hint(&nearest, hint, sizeof(hint)));
 	/* Before the call of client_wait(), for this one sets why. */

@@ -501,8 +501,8 @@ static int child_watch(struct child_process *child)
 		       : -ENOMEM;
 }
 
-int child_process_start(struct loop *loop, struct starter *starter, enum child_role role, unsigned index,
-			const char *vm, const char *id, bool no_sandbox, const struct spawn_limits *limits,
+int child_process_start(struct loop *loop, struct starter *starter, enum child_role role, const char *vm,
+			const char *id, bool no_sandbox, const struct spawn_limits *limits,
 			const struct child_process_ops *ops, void *owner, struct child_process **child,
 			struct spawn_problem *problem)
 {
@@ -517,7 +517,6 @@ int child_process_start(struct loop *loop, struct starter *starter, enum child_r
 	new_child->ops = ops;
 	new_child->owner = owner;
 	new_child->role = role;
-	new_child->index = index;
 	new_child->log_tokens = LOG_TOKENS_MAX;
 	new_child->log_refilled_us = clock_us(CLOCK_MONOTONIC);
 	new_child->pidfd = -1;
@@ -569,4 +568,17 @@ void child_process_free(struct child_process *child)
 		close(child->control_fd);
 	free(child->counters);
 	free(child);
+}
+
+void child_process_tell_end(const struct child_process *child, char *text, size_t size)
+{
+	char how[320];
+
+	child_process_describe_end(child, how, sizeof(how));
+	if (child->violation[0] != '\0')
+		snprintf(text, size, "%.160s: %.512s%.256s", how, child->violation, child->misfit);
+	else if (child->broken == NULL && child_process_signal(child) == 0 && child->last_text[0] != '\0')
+		snprintf(text, size, "%s: \"%.600s\"", how, child->last_text);
+	else
+		snprintf(text, size, "%s", how);
 }

@@ -67,7 +67,6 @@ struct child_process {
 	void *owner;
 
 	enum child_role role;
-	unsigned index;	  /* of its kind in the config */
 	char id[32];	  /* of its device, "" for the core */
 	char object[128]; /* "web/root" */
 	enum child_state state;
@@ -108,8 +107,8 @@ TAILQ_HEAD(child_list, child_process);
  * Has the starter start the program of a role, under the limits if it has a sandbox. control_fd, the supervisor's end, is non-blocking and the child's from here
  * on. Returns 0, or -errno with *problem.
  */
-int child_process_start(struct loop *loop, struct starter *starter, enum child_role role, unsigned index,
-			const char *vm, const char *id, bool no_sandbox, const struct spawn_limits *limits,
+int child_process_start(struct loop *loop, struct starter *starter, enum child_role role, const char *vm,
+			const char *id, bool no_sandbox, const struct spawn_limits *limits,
 			const struct child_process_ops *ops, void *owner, struct child_process **child,
 			struct spawn_problem *problem);
 /* Frees a dead one; or kills it. */
@@ -141,5 +140,7 @@ int child_process_ask_statistics(struct child_process *child, uint64_t serial);
 bool child_process_has_ended(const struct child_process *child);
 /* How it ended: "ended with status 1", "was killed by signal 9 (Killed)", into text. */
 void child_process_describe_end(const struct child_process *child, char *text, size_t size);
+/* And why: what its filter did not allow, or its last words. As an operator reads it behind the program's name. */
+void child_process_tell_end(const struct child_process *child, char *text, size_t size);
 
 #endif

@@ -20,7 +20,9 @@
 #include "supervisor/host/record.h"
 #include "supervisor/vm/restart.h"
 #include "supervisor/vm/vm_configure.h"
+#include "supervisor/vm/vm_console_file.h"
 #include "supervisor/vm/vm_device.h"
+#include "supervisor/vm/vm_devices.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -88,7 +90,7 @@ static void vm_stop_within(struct vm *vm, uint64_t timeout_us)
 	if (vm->stop_us != 0 && vm->stop_us <= until_us)
 		return;
 	vm->stop_us = until_us;
-	loop_timer_arm(vm->stop_timer, timeout_us);
+	loop_timer_arm(vm->draining ? vm->drain_timer : vm->stop_timer, timeout_us);
 }
 
 /*
@@ -204,6 +206,7 @@ static void vm_settle(struct vm *vm)
 	vm->console_fd = -1;
 	if (vm->relay != NULL && relay_busy(vm->relay)) {
 		/* vm_console_drained() comes next, or the timer. */
+		loop_timer_disarm(vm->stop_timer);
 		if (!vm->draining) {
 			vm->draining = true;
 			vm->stop_us = 0;
@@ -212,11 +215,12 @@ static void vm_settle(struct vm *vm)
 		return;
 	}
 	loop_timer_disarm(vm->stop_timer);
+	loop_timer_disarm(vm->drain_timer);
 	if (vm->relaunch) {
 		uint64_t now_us = clock_us(CLOCK_MONOTONIC);
 
 		/* Not from here: a process that has just died is still in its callback. */
-		loop_timer_arm(vm->ready_timer, vm->relaunch_us > now_us ? vm->relaunch_us - now_us : 0);
+		loop_timer_arm(vm->relaunch_timer, vm->relaunch_us > now_us ? vm->relaunch_us - now_us : 0);
 		return;
 	}
 	vm->over = true;
@@ -228,19 +232,22 @@ void vm_console_drained(struct vm *vm)
 	vm_settle(vm);
 }
 
+static void vm_drain_timer(void *argument)
+{
+	struct vm *vm = argument;
+
+	log_warning("nobody reads standard output: the end of the console is lost");
+	relay_free(vm->relay);
+	vm->relay = NULL;
+	vm->relaunch = false;
+	vm_settle(vm);
+}
+
 static void vm_stop_timer(void *argument)
 {
 	struct vm *vm = argument;
 	struct child_process *child;
 
-	if (!vm_processes_left(vm)) {
-		log_warning("nobody reads standard output: the end of the console is lost");
-		relay_free(vm->relay);
-		vm->relay = NULL;
-		vm->relaunch = false;
-		vm_settle(vm);
-		return;
-	}
 	TAILQ_FOREACH (child, &vm->children, link) {
 		if (child->state == CHILD_DEAD)
 			continue;
@@ -398,8 +405,10 @@ static void vm_child_recording(void *owner, struct child_process *child, int lis
 static bool vm_device_state(void *owner, struct child_process *child, uint64_t serial,
 			    const Atoll__Control__DeviceState *state)
 {
+	struct vm_device *device = vm_device_find(owner, state->id);
+
 	(void)child;
-	return vm_device_told(owner, serial, state);
+	return device != NULL && vm_device_told(device, serial, state);
 }
 
 static bool vm_heartbeat_reply(void *owner, struct child_process *child, uint64_t serial,
@@ -423,7 +432,9 @@ static bool vm_heartbeat_reply(void *owner, struct child_process *child, uint64_
 
 static bool vm_console_full(void *owner, struct child_process *child)
 {
-	return vm_device_file_full(vm_device_of(owner, child), child);
+	struct vm_device *device = vm_device_of(owner, child);
+
+	return device != NULL && vm_console_file_full(device, child);
 }
 
 static enum cause_weight vm_death_weight(const struct child_process *child)
@@ -509,19 +520,22 @@ void vm_launch(struct vm *vm)
 	}
 }
 
+/* Armed by vm_settle(); somebody may have wanted the end since. */
+static void vm_relaunch_timer(void *argument)
+{
+	struct vm *vm = argument;
+
+	if (vm->relaunch)
+		vm_launch(vm);
+	else
+		vm_settle(vm);
+}
+
 static void vm_ready_timer(void *argument)
 {
 	struct vm *vm = argument;
 	struct child_process *child;
 
-	if (vm->state == VM_STOPPING) {
-		/* Armed by vm_settle(); somebody may have wanted the end since. */
-		if (vm->relaunch)
-			vm_launch(vm);
-		else
-			vm_settle(vm);
-		return;
-	}
 	TAILQ_FOREACH (child, &vm->children, link)
 		if (child->state == CHILD_STARTING)
 			break;
@@ -553,10 +567,13 @@ int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struc
 	TAILQ_INIT(&vm->children);
 	vm->ready_timer = loop_watch_timer(loop, vm_ready_timer, vm);
 	vm->stop_timer = loop_watch_timer(loop, vm_stop_timer, vm);
+	vm->drain_timer = loop_watch_timer(loop, vm_drain_timer, vm);
+	vm->relaunch_timer = loop_watch_timer(loop, vm_relaunch_timer, vm);
 	vm->power_timer = loop_watch_timer(loop, vm_power_timer, vm);
 	vm->cause_timer = loop_watch_timer(loop, vm_fail_cause, vm);
 	if (vm_devices_new(vm) < 0 || vm->cause_timer == NULL || vm->ready_timer == NULL ||
-	    vm->stop_timer == NULL || vm->power_timer == NULL) {
+	    vm->stop_timer == NULL || vm->drain_timer == NULL || vm->relaunch_timer == NULL ||
+	    vm->power_timer == NULL) {
 		vm_release(vm);
 		return -ENOMEM;
 	}
@@ -572,9 +589,12 @@ void vm_release(struct vm *vm)
 	vm->console_fd = -1;
 	loop_unwatch(vm->ready_timer);
 	loop_unwatch(vm->stop_timer);
+	loop_unwatch(vm->drain_timer);
+	loop_unwatch(vm->relaunch_timer);
 	loop_unwatch(vm->power_timer);
 	loop_unwatch(vm->cause_timer);
-	vm->ready_timer = vm->stop_timer = vm->power_timer = vm->cause_timer = NULL;
+	vm->ready_timer = vm->stop_timer = vm->drain_timer = vm->relaunch_timer = vm->power_timer =
+		vm->cause_timer = NULL;
 	free(vm->cause);
 	vm->cause = NULL;
 }
@@ -668,7 +688,7 @@ void vm_console_resize(struct vm *vm, unsigned columns, unsigned rows)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__ConsoleResize resize = ATOLL__CONTROL__CONSOLE_RESIZE__INIT;
-	struct child_process *child;
+	struct vm_device *device;
 
 	vm->columns = columns;
 	vm->rows = rows;
@@ -676,53 +696,52 @@ void vm_console_resize(struct vm *vm, unsigned columns, unsigned rows)
 	resize.rows = rows;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_RESIZE;
 	envelope.console_resize = &resize;
-	TAILQ_FOREACH (child, &vm->children, link) {
-		if (child->role != CHILD_ROLE_CONSOLE || child->state == CHILD_DEAD)
+	TAILQ_FOREACH (device, &vm->devices, link) {
+		if (device->role != CHILD_ROLE_CONSOLE || device->child == NULL ||
+		    device->child->state == CHILD_DEAD)
 			continue;
 		/* A UART has no size. */
-		if (vm->config->consoles[child->index].output == CONFIG_OUTPUT_STDIO &&
-		    vm->config->consoles[child->index].type == CONFIG_CONSOLE_VIRTIO)
-			child_process_send(child, &envelope, NULL, 0);
+		if (device->resource->console.config->output == CONFIG_OUTPUT_STDIO && device->virtio_id != 0)
+			child_process_send(device->child, &envelope, NULL, 0);
 	}
 }
 
 /* A tap that is down may be one that was deleted. */
-static void vm_look_for_tap(const struct vm *vm, unsigned index)
+static void vm_look_for_tap(const struct vm_device *device)
 {
-	const struct config_network *network = &vm->config->networks[index];
-	struct network_resource *resource = &vm->resources->networks[index];
+	struct tap_resource *tap = &device->resource->tap;
+	const char *vm = device->vm->config->name;
 
-	if (resource->gone || !tap_gone(resource->fd))
+	if (tap->gone || !tap_gone(device->resource->fd))
 		return;
-	resource->gone = true;
+	tap->gone = true;
 	log_warning(
 		"%s/%s has lost its tap %s, which was deleted; make it again, and then: atoll restart %s %s",
-		vm->config->name, network->id, network->tap, vm->config->name, network->id);
+		vm, device->id, tap->config->tap, vm, device->id);
 }
 
 void vm_link_changed(struct vm *vm, unsigned interface_index, bool up)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__LinkState link = ATOLL__CONTROL__LINK_STATE__INIT;
-	struct child_process *child;
+	struct vm_device *device;
 
 	link.up = up;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_LINK_STATE;
 	envelope.link_state = &link;
-	for (unsigned i = 0; i < vm->resources->network_count; i++) {
-		struct network_resource *network = &vm->resources->networks[i];
+	TAILQ_FOREACH (device, &vm->devices, link) {
+		struct tap_resource *tap = &device->resource->tap;
 
-		if (network->interface_index != interface_index)
+		if (device->role != CHILD_ROLE_NET || tap->interface_index != interface_index)
 			continue;
 		if (!up)
-			vm_look_for_tap(vm, i);
-		if (network->link_up == up)
+			vm_look_for_tap(device);
+		if (tap->link_up == up)
 			continue;
-		network->link_up = up;
-		log_info("the tap of network %s is %s", vm->config->networks[i].id, up ? "up" : "down");
-		TAILQ_FOREACH (child, &vm->children, link)
-			if (child->role == CHILD_ROLE_NET && child->index == i)
-				child_process_send(child, &envelope, NULL, 0);
+		tap->link_up = up;
+		log_info("the tap of network %s is %s", device->id, up ? "up" : "down");
+		if (device->child != NULL)
+			child_process_send(device->child, &envelope, NULL, 0);
 	}
 }
 

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/fd_passing.h"
 #include "common/base/report.h"
 #include "supervisor/host/cgroup.h"
+#include "supervisor/vm/device_message.h"
 #include "supervisor/vm/spawn.h"
 #include "supervisor/vm/starter.h"
 #include "supervisor/vm/vm_parts.h"
@@ -43,41 +43,21 @@ static bool vm_no_sandbox(const struct vm *vm, enum child_role role, const char 
 /* The core makes the guest's memory and the inflight regions as files. */
 #define CORE_FILE_LEAST ((uint64_t)16 << 20)
 
-/* A disk's process cannot make the image larger than it found it. */
-static uint64_t disk_file_limit(const struct vm *vm, unsigned index)
-{
-	struct stat status;
-
-	if (fstat(vm->resources->disk_fds[index], &status) == 0 && S_ISREG(status.st_mode))
-		return (uint64_t)status.st_size;
-	return UINT64_MAX; /* a block device has the size that it has */
-}
-
-static void vm_limits(const struct vm *vm, enum child_role role, unsigned index, struct spawn_limits *limits)
+/* device: NULL for the core, and whose undertaker it is. */
+static void vm_limits(const struct vm *vm, enum child_role role, const struct vm_device *device,
+		      struct spawn_limits *limits)
 {
 	const struct config *config = vm->config;
 	uint64_t threads = 0;
 
 	limits->file = 0;
-	switch (role) {
-	case CHILD_ROLE_CORE:
+	if (role == CHILD_ROLE_CORE) {
 		threads = (uint64_t)config->cpus + vm->device_count;
 		limits->file =
 			config->memory_bytes > CORE_FILE_LEAST ? config->memory_bytes : CORE_FILE_LEAST;
-		break;
-	case CHILD_ROLE_BLK:
-		threads = config->disks[index].queues;
-		limits->file = disk_file_limit(vm, index);
-		break;
-	case CHILD_ROLE_CONSOLE:
-		if (config->consoles[index].output == CONFIG_OUTPUT_FILE)
-			limits->file = vm->resources->console_files[index].max > 0
-					       ? vm->resources->console_files[index].max
-					       : UINT64_MAX;
-		break;
-	case CHILD_ROLE_NET:
-	case CHILD_ROLE_UNDERTAKER:
-		break;
+	} else if (role != CHILD_ROLE_UNDERTAKER) {
+		threads = role_of(role)->has_tasks ? device->queues : 0;
+		limits->file = resource_file_limit(device->resource);
 	}
 	limits->memory = config->memory_bytes + PROCESS_MEMORY + threads * THREAD_MEMORY;
 }
@@ -91,29 +71,30 @@ static int table_add(const struct vm *vm, struct starter_table *table, enum chil
 int vm_starter_table(const struct vm *vm, struct starter_table *table)
 {
 	int result = table_add(vm, table, CHILD_ROLE_CORE, "");
+	const struct vm_device *device;
 
-	for (unsigned i = 0; i < vm->device_count && result == 0; i++) {
-		const struct vm_device *device = &vm->devices[i];
-
-		result = table_add(vm, table, device->role, device->id);
+	TAILQ_FOREACH (device, &vm->devices, link) {
+		if (result == 0)
+			result = table_add(vm, table, device->role, device->id);
 		if (result == 0)
 			result = table_add(vm, table, CHILD_ROLE_UNDERTAKER, device->id);
 	}
 	return result;
 }
 
-static int vm_start_one(struct vm *vm, enum child_role role, unsigned index, const char *id,
+static int vm_start_one(struct vm *vm, enum child_role role, const struct vm_device *device,
 			struct child_process **child)
 {
+	const char *id = device != NULL ? device->id : "";
 	struct spawn_problem problem;
 	struct spawn_limits limits;
 	char path[PATH_MAX];
 	int result;
 
-	vm_limits(vm, role, index, &limits);
+	vm_limits(vm, role, device, &limits);
 	limits.cgroup_fd = cgroups_fd(vm->cgroups, role, id);
 	result =
-		child_process_start(vm->loop, vm->starter, role, index, vm->config->name, id,
+		child_process_start(vm->loop, vm->starter, role, vm->config->name, id,
 				    vm_no_sandbox(vm, role, id), &limits, vm->child_ops, vm, child, &problem);
 	if (result < 0) {
 		spawn_program_path(child_role_program(role), path, sizeof(path));
@@ -157,164 +138,19 @@ static int core_attach(struct child_process *core, const struct vm_device *devic
 	attach.virtio_id = device->virtio_id;
 	attach.queues = device->queues;
 	attach.undertaker = undertaker;
-	envelope.serial = device->wire;
+	envelope.serial = device->wire.serial;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE;
 	envelope.attach_device = &attach;
 	return child_process_send(core, &envelope, &wire_fd, 1);
-}
-
-/* The guest saw none of a process that ended before the VM ran. */
-static bool device_resumes(const struct vm_device *device)
-{
-	return device->state != DEVICE_STARTING;
-}
-
-/* What a device's process is told and given; the parts of the kinds stay until it is sent. */
-struct device_message {
-	Atoll__Control__DeviceConfigure configure;
-	Atoll__Control__BlkConfigure blk;
-	Atoll__Control__NetConfigure net;
-	Atoll__Control__ConsoleConfigure console;
-	Atoll__Control__UndertakerConfigure undertaker;
-	int fds[CONTROL_FRAME_FDS_MAX];
-	size_t fd_count;
-};
-
-static void message_add_fd(struct device_message *message, int fd)
-{
-	message->fds[message->fd_count++] = fd;
-}
-
-static void message_add_state(struct device_message *message, int state_fd)
-{
-	message->configure.has_state = true;
-	message_add_fd(message, state_fd);
-}
-
-static int blk_configure(struct vm *vm, const struct vm_device *device, struct device_message *message)
-{
-	const struct config_disk *disk = &vm->config->disks[device->index];
-	const struct disk_discard *discard = &vm->resources->disk_discards[device->index];
-
-	atoll__control__blk_configure__init(&message->blk);
-	message->blk.readonly = disk->readonly;
-	message->blk.queues = device->queues;
-	message->blk.discard_max = discard->max;
-	message->blk.discard_granularity = discard->granularity;
-	message->configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_BLK;
-	message->configure.blk = &message->blk;
-	message_add_state(message, vm->resources->disk_states[device->index]);
-	message_add_fd(message, vm->resources->disk_fds[device->index]);
-	for (unsigned i = 0; i < DISK_WITNESSES && !disk->readonly; i++)
-		message_add_fd(message, vm->resources->disk_witnesses[device->index][i]);
-	return 0;
-}
-
-static int net_configure(struct vm *vm, const struct vm_device *device, struct device_message *message)
-{
-	const struct config_network *config = &vm->config->networks[device->index];
-	struct network_resource *network = &vm->resources->networks[device->index];
-	const char *problem;
-
-	/* After a reset of the machine; a device that has no tap any more is there all the same. */
-	resources_renew_tap(network, config->tap, &problem);
-	atoll__control__net_configure__init(&message->net);
-	message->net.mac.data = (uint8_t *)config->mac_bytes;
-	message->net.mac.len = sizeof(config->mac_bytes);
-	message->net.mtu = network->mtu;
-	message->net.link_up = network->link_up;
-	message->configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_NET;
-	message->configure.net = &message->net;
-	message_add_state(message, network->state_fd);
-	message_add_fd(message, network->fd);
-	return 0;
-}
-
-/* The relay's end stays here, and so does the other, the output of the console's process and its successors. */
-static int console_stream(struct vm *vm)
-{
-	int sockets[2], result;
-
-	if (vm->console_fd >= 0)
-		return 0;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0)
-		return -errno;
-	result = relay_attach(vm->relay, sockets[0]);
-	if (result < 0) {
-		fds_close(sockets, 2);
-		return result;
-	}
-	vm->console_fd = sockets[1];
-	return 0;
-}
-
-static int console_configure(struct vm *vm, const struct vm_device *device, struct device_message *message)
-{
-	static const Atoll__Control__ConsoleConfigure__Output outputs[] = {
-		[CONFIG_OUTPUT_STDIO] = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_STREAM,
-		[CONFIG_OUTPUT_PTY] = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_PTY,
-		[CONFIG_OUTPUT_FILE] = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_FILE,
-		[CONFIG_OUTPUT_SOCKET] = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_LISTENER,
-		[CONFIG_OUTPUT_NULL] = ATOLL__CONTROL__CONSOLE_CONFIGURE__OUTPUT__OUTPUT_NULL};
-	const struct config_console *console = &vm->config->consoles[device->index];
-	bool on_stdio = console->output == CONFIG_OUTPUT_STDIO;
-	int result = on_stdio ? console_stream(vm) : 0;
-	int output_fd = on_stdio ? vm->console_fd : vm->resources->console_fds[device->index];
-
-	atoll__control__console_configure__init(&message->console);
-	message->console.serial = device->virtio_id == 0;
-	message->console.output = outputs[console->output];
-	message->console.columns = on_stdio ? vm->columns : 0;
-	message->console.rows = on_stdio ? vm->rows : 0;
-	message->console.max_bytes = vm->resources->console_files[device->index].max;
-	message->configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_CONSOLE;
-	message->configure.console = &message->console;
-	message_add_state(message, vm->resources->console_states[device->index]);
-	if (output_fd >= 0)
-		message_add_fd(message, output_fd);
-	return result;
-}
-
-static int undertaker_configure(struct vm *vm, const struct vm_device *device, struct device_message *message)
-{
-	(void)vm;
-	atoll__control__undertaker_configure__init(&message->undertaker);
-	message->undertaker.virtio_id = device->virtio_id;
-	message->undertaker.queues = device->queues;
-	message->configure.device_case = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_UNDERTAKER;
-	message->configure.undertaker = &message->undertaker;
-	return 0;
-}
-
-/* The part of its kind. */
-static int device_describe(struct vm *vm, const struct vm_device *device, struct device_message *message)
-{
-	if (device->undertaker != NULL)
-		return undertaker_configure(vm, device, message);
-	switch (device->role) {
-	case CHILD_ROLE_BLK:
-		return blk_configure(vm, device, message);
-	case CHILD_ROLE_NET:
-		return net_configure(vm, device, message);
-	default:
-		return console_configure(vm, device, message);
-	}
 }
 
 static int device_configure(struct vm *vm, const struct vm_device *device, int wire_fd)
 {
 	struct child_process *child = device->undertaker != NULL ? device->undertaker : device->child;
 	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	struct device_message message = {.fds = {wire_fd}, .fd_count = 1};
-	int result;
+	struct device_message message;
+	int result = device_message_fill(vm, device, child, wire_fd, &message);
 
-	atoll__control__device_configure__init(&message.configure);
-	message.configure.vm = vm->config->name;
-	message.configure.id = (char *)device->id;
-	message.configure.log_level = log_get_level();
-	message.configure.no_sandbox = child->no_sandbox;
-	message.configure.resume = device->undertaker == NULL && device_resumes(device);
-	result = device_describe(vm, device, &message);
 	if (result < 0)
 		return result;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_CONFIGURE;
@@ -336,8 +172,7 @@ static int device_wire(struct vm *vm, struct vm_device *device)
 		return result;
 	}
 	/* The first wires have none: the core tells nothing of them before the VM runs. */
-	device->wire = device->state == DEVICE_STARTING ? 0 : ++vm->serial;
-	device->wire_ended = device->core_serves = false;
+	device->wire = (struct device_wire){.serial = device->state == DEVICE_STARTING ? 0 : ++vm->serial};
 	result = core_attach(TAILQ_FIRST(&vm->children), device, device->undertaker != NULL, wire[0]);
 	if (result == 0)
 		result = device_configure(vm, device, wire[1]);
@@ -361,7 +196,7 @@ int vm_start_undertaker(struct vm *vm, struct vm_device *device)
 	int result;
 
 	undertaker_forget(vm, device);
-	result = vm_start_one(vm, CHILD_ROLE_UNDERTAKER, device->index, device->id, &device->undertaker);
+	result = vm_start_one(vm, CHILD_ROLE_UNDERTAKER, device, &device->undertaker);
 	if (result < 0) {
 		device->undertaker = NULL;
 		return result;
@@ -376,7 +211,7 @@ int vm_start_device(struct vm *vm, struct vm_device *device)
 	int result;
 
 	undertaker_forget(vm, device);
-	result = vm_start_one(vm, device->role, device->index, device->id, &child);
+	result = vm_start_one(vm, device->role, device, &child);
 
 	if (result < 0)
 		return result;
@@ -390,16 +225,15 @@ int vm_start_device(struct vm *vm, struct vm_device *device)
 int vm_start_processes(struct vm *vm)
 {
 	struct child_process *core;
+	struct vm_device *device;
 	int result;
 
-	result = vm_start_one(vm, CHILD_ROLE_CORE, 0, "", &core);
+	result = vm_start_one(vm, CHILD_ROLE_CORE, NULL, &core);
 	if (result < 0)
 		return result;
 	TAILQ_INSERT_TAIL(&vm->children, core, link);
-	for (unsigned i = 0; i < vm->device_count; i++) {
-		struct vm_device *device = &vm->devices[i];
-
-		result = vm_start_one(vm, device->role, device->index, device->id, &device->child);
+	TAILQ_FOREACH (device, &vm->devices, link) {
+		result = vm_start_one(vm, device->role, device, &device->child);
 		if (result < 0)
 			return result;
 		TAILQ_INSERT_TAIL(&vm->children, device->child, link);
@@ -407,8 +241,9 @@ int vm_start_processes(struct vm *vm)
 	result = core_configure(vm, core, vm->device_count);
 	if (result == -EPIPE)
 		result = 0;
-	for (unsigned i = 0; i < vm->device_count && result == 0; i++)
-		result = device_wire(vm, &vm->devices[i]);
+	TAILQ_FOREACH (device, &vm->devices, link)
+		if (result == 0)
+			result = device_wire(vm, device);
 	if (result < 0)
 		report_error("%s: cannot configure its processes: %s; see that this host has files and "
 			     "memory left",

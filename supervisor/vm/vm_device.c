@@ -13,44 +13,29 @@
 
 #include "common/base/clock.h"
 #include "common/base/control_wire.h"
-#include "common/spec/virtio_spec.h"
-#include "supervisor/host/resources.h"
 #include "supervisor/vm/starter.h"
 #include "supervisor/vm/vm_configure.h"
+#include "supervisor/vm/vm_console_file.h"
 #include "supervisor/vm/vm_parts.h"
+#include "supervisor/vm/vm_undertaker.h"
 
 /* A process whose wire has ended is about to end. */
 #define WIRE_ENDED_US UINT64_C(200000)
-/* Between two heartbeats, at most. */
-#define BEAT_US UINT64_C(1000000)
 /* How often an undertaker is succeeded, within the window of restart.h. */
 #define UNDERTAKER_LIMIT      5
 #define UNDERTAKER_BACKOFF_US UINT64_C(100000)
-/* A beat that comes so much too late: it is we who were stopped. */
-#define BEAT_LATE_US UINT64_C(500000)
-/* New files that a console is given: so many at once, and then one in so long. */
-#define FILE_BURST     16
-#define FILE_PERIOD_US UINT64_C(50000)
 
-const char *vm_device_state_name(const struct vm_device *device)
+/* The one way from state to state; whatever was waited for in the one before is waited for no more. */
+static void device_become(struct vm_device *device, enum device_event event)
 {
-	static const char *const names[] = {"starting",	  "running", "restarting", "restarting",
-					    "restarting", "held",    "failed"};
-
-	return names[device->state];
+	device->state = device_state_after(device->state, event);
+	loop_timer_disarm(device->start_timer);
+	loop_timer_disarm(device->patience_timer);
 }
 
 static const char *device_program(const struct vm_device *device)
 {
 	return child_role_program(device->role);
-}
-
-/* Who answers the guest, or last did. */
-static struct child_process *device_process(const struct vm_device *device)
-{
-	bool undertaker = device->undertaker != NULL && device->undertaker->state != CHILD_DEAD;
-
-	return undertaker ? device->undertaker : device->child;
 }
 
 /* Who waited for the successor is told how it went; "": it serves. */
@@ -77,41 +62,16 @@ device_answer_trouble(struct vm_device *device, const char *format, ...)
 
 /* --- a process ended --- */
 
-/* Why, as an operator reads it behind the program's name. */
-static void describe_end(const struct child_process *child, char *text, size_t size)
-{
-	char how[320];
-
-	child_process_describe_end(child, how, sizeof(how));
-	if (child->violation[0] != '\0')
-		snprintf(text, size, "%.160s: %.512s%.256s", how, child->violation, child->misfit);
-	else if (child->broken == NULL && child_process_signal(child) == 0 && child->last_text[0] != '\0')
-		snprintf(text, size, "%s: \"%.600s\"", how, child->last_text);
-	else
-		snprintf(text, size, "%s", how);
-}
-
-static void device_tell_core_failed(struct vm_device *device)
-{
-	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__FailDevice fail = ATOLL__CONTROL__FAIL_DEVICE__INIT;
-
-	fail.id = (char *)device->id;
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_FAIL_DEVICE;
-	envelope.fail_device = &fail;
-	child_process_send(TAILQ_FIRST(&device->vm->children), &envelope, NULL, 0);
-}
-
 /* why: behind "the device is failed, ". */
 static void device_fail(struct vm_device *device, const char *why)
 {
 	const char *vm = device->vm->config->name;
 
-	device->state = DEVICE_FAILED;
+	device_become(device, DEVICE_GIVEN_UP);
 	if (device->virtio_id == 0)
-		device_tell_core_failed(device);
+		vm_undertaker_none(device);
 	else
-		loop_timer_arm(device->timer, 0);
+		loop_timer_arm(device->start_timer, 0);
 	log_error("%s: %s/%s %s; the device is failed, %s; the VM goes on; revive it with \"atoll restart %s "
 		  "%s\"",
 		  device_program(device), vm, device->id, device->trouble, why, vm, device->id);
@@ -135,7 +95,7 @@ static void device_hold(struct vm_device *device)
 {
 	const char *vm = device->vm->config->name, *why = "";
 
-	device->state = DEVICE_HELD;
+	device_become(device, DEVICE_STOPPED);
 	if (device->vm->device_ops->pause(device->vm, true, &why) == 0)
 		log_error("%s: it cannot be paused: %s", vm, why);
 	log_error(
@@ -157,9 +117,10 @@ static bool device_take_violation(struct vm_device *device)
 		device_fail(device, "and no restart is tried: it ended before it served");
 		return true;
 	}
-	if (!child_process_violated(device->child) || device->on_violation == CONFIG_ON_VIOLATION_RESTART)
+	if (!child_process_violated(device->child) ||
+	    device->resource->of.device->on_violation == CONFIG_ON_VIOLATION_RESTART)
 		return false;
-	if (device->on_violation == CONFIG_ON_VIOLATION_HOLD)
+	if (device->resource->of.device->on_violation == CONFIG_ON_VIOLATION_HOLD)
 		device_hold(device);
 	else
 		device_fail(device, "for its process called what it may not (on-violation: fail)");
@@ -177,7 +138,7 @@ static void device_succeed(struct vm_device *device, uint64_t served_us)
 		return;
 	}
 	device->restarts++;
-	device->state = DEVICE_WAITING;
+	device_become(device, DEVICE_LOST);
 	snprintf(pause, sizeof(pause), "at once");
 	if (delay > 0)
 		snprintf(pause, sizeof(pause), "in %" PRIu64 " ms", delay / 1000);
@@ -189,162 +150,54 @@ static void device_succeed(struct vm_device *device, uint64_t served_us)
 			      "its successor does not serve: it %s; see its log lines; it is tried again",
 			      device->trouble);
 	/* In a callback of its own also when it is at once: the dead one is still in its. */
-	loop_timer_arm(device->timer, delay);
-}
-
-/* --- its undertaker --- */
-
-/* Of a device that has FAILED. */
-static void device_bury(struct vm_device *device)
-{
-	int result;
-
-	device->core_serves = false;
-	device->heartbeat = (struct heartbeat){0};
-	result = vm_start_undertaker(device->vm, device);
-	if (result == 0) {
-		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
-		return;
-	}
-	/* The reason is in the log. */
-	if (device->undertaker != NULL)
-		child_process_break(device->undertaker, "it could not be told what to do");
-	else
-		device_tell_core_failed(device);
-}
-
-static void undertaker_serves(struct vm_device *device)
-{
-	if (device->undertaker == NULL || device->undertaker->state != CHILD_RUNNING ||
-	    !device->core_serves || device->wire_ended)
-		return;
-	loop_timer_disarm(device->timer);
-	device->serving_us = clock_us(CLOCK_MONOTONIC);
-	log_notice("%s: %s/%s answers for the failed device: what the guest asks of it fails",
-		   child_role_program(CHILD_ROLE_UNDERTAKER), device->vm->config->name, device->id);
-}
-
-static void undertaker_died(struct vm_device *device)
-{
-	const struct child_process *child = device->undertaker;
-	const char *program = child_role_program(CHILD_ROLE_UNDERTAKER), *vm = device->vm->config->name;
-	uint64_t now = clock_us(CLOCK_MONOTONIC), delay;
-	bool misfits = child_process_misfits(child);
-	char how[LOG_TEXT_MAX];
-
-	loop_timer_disarm(device->timer);
-	describe_end(child, how, sizeof(how));
-	if (device->state == DEVICE_DRAINING) {
-		if (child->killed || child->wait_status != 0)
-			log_warning("%s: %s/%s %s while the device was being revived", program, vm,
-				    device->id, how);
-		device->state = DEVICE_WAITING;
-		loop_timer_arm(device->timer, 0);
-		return;
-	}
-	/* One that does not fit its policy would do no better the next time. */
-	if (misfits || !restart_decide(&device->undertaker_restart, now,
-				       device->core_serves ? now - device->serving_us : 0, &delay)) {
-		log_error("%s: %s/%s %s, %s; nobody answers the guest for this device; revive it "
-			  "with \"atoll restart %s %s\"",
-			  program, vm, device->id, how, misfits ? "and no other is tried" : "once too often",
-			  vm, device->id);
-		device_tell_core_failed(device);
-		return;
-	}
-	log_warning("%s: %s/%s %s; another takes its place", program, vm, device->id, how);
-	loop_timer_arm(device->timer, delay);
-}
-
-/* --- a console's file that is full --- */
-
-static void device_change_file(struct vm_device *device)
-{
-	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
-	Atoll__Control__ConsoleFile message = ATOLL__CONTROL__CONSOLE_FILE__INIT;
-	struct console_file *file = &device->vm->resources->console_files[device->index];
-	int *fd = &device->vm->resources->console_fds[device->index];
-	const char *problem;
-	int result = console_file_rotate(file, fd, &problem);
-
-	device->file_asked = false;
-	device->file_refused_us = result < 0 ? clock_us(CLOCK_MONOTONIC) : 0;
-	if (result < 0 && !device->file_told)
-		log_warning("%s/%s: its file %s has reached its max-size, and %s (%s): what the guest writes "
-			    "is dropped until that can be done",
-			    device->vm->config->name, device->id, file->path, problem, strerror(-result));
-	device->file_told = result < 0;
-	message.refused = result < 0;
-	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CONSOLE_FILE;
-	envelope.console_file = &message;
-	/* Its successor gets the file in its configuration. */
-	if (child_process_send(device->child, &envelope, fd, result < 0 ? 0 : 1) < 0)
-		child_process_kill(device->child);
-}
-
-static void device_file_timer(void *argument)
-{
-	struct vm_device *device = argument;
-
-	if (device->file_asked && device->child->state != CHILD_DEAD)
-		device_change_file(device);
-}
-
-/* A guest that writes fast, and a process that says so without end, wait for the next file. */
-bool vm_device_file_full(struct vm_device *device, const struct child_process *child)
-{
-	uint64_t now = clock_us(CLOCK_MONOTONIC), from;
-
-	if (device == NULL || device->role != CHILD_ROLE_CONSOLE || child != device->child ||
-	    device->file_asked ||
-	    (device->file_refused_us != 0 && now - device->file_refused_us < CONSOLE_REFUSED_US) ||
-	    !console_file_is_full(&device->vm->resources->console_files[device->index],
-				  device->vm->resources->console_fds[device->index]))
-		return false;
-	device->file_asked = true;
-	from = device->file_due_us > now ? device->file_due_us : now;
-	device->file_due_us = from + FILE_PERIOD_US;
-	if (from <= now + FILE_BURST * FILE_PERIOD_US)
-		device_change_file(device);
-	else
-		loop_timer_arm(device->file_timer, from - now - FILE_BURST * FILE_PERIOD_US);
-	return true;
-}
-
-static void device_forget_file(struct vm_device *device)
-{
-	device->file_asked = device->file_told = false;
-	device->file_refused_us = 0;
-	loop_timer_disarm(device->file_timer);
+	loop_timer_arm(device->start_timer, delay);
 }
 
 /* --- its end, and what comes of it --- */
 
-void vm_device_died(struct vm_device *device, struct child_process *died)
+/* Who was ordered to end for the next one has. how: the way it did. */
+static void device_drained(struct vm_device *device, const struct child_process *child, const char *how,
+			   const char *meanwhile)
 {
-	enum vm_device_state before = device->state;
-	uint64_t now = clock_us(CLOCK_MONOTONIC);
-	const struct child_process *child = device->child;
+	if (child->killed || child->wait_status != 0)
+		log_warning("%s: %s/%s %s while %s", child_role_program(child->role),
+			    device->vm->config->name, device->id, how, meanwhile);
+	device_become(device, DEVICE_LOST);
+	loop_timer_arm(device->start_timer, 0);
+}
 
-	if (died == device->undertaker) {
-		undertaker_died(device);
+static void device_undertaker_died(struct vm_device *device)
+{
+	char how[LOG_TEXT_MAX];
+
+	if (device->state != DEVICE_DRAINING) {
+		vm_undertaker_died(device);
 		return;
 	}
-	loop_timer_disarm(device->timer);
-	device_forget_file(device);
-	describe_end(device->child, device->trouble, sizeof(device->trouble));
+	child_process_tell_end(device->undertaker, how, sizeof(how));
+	device_drained(device, device->undertaker, how, "the device was being revived");
+}
+
+void vm_device_died(struct vm_device *device, struct child_process *died)
+{
+	enum device_state before = device->state;
+	uint64_t now = clock_us(CLOCK_MONOTONIC);
+
+	if (died == device->undertaker) {
+		device_undertaker_died(device);
+		return;
+	}
+	loop_timer_disarm(device->patience_timer);
+	vm_console_turn_forget(device);
+	child_process_tell_end(device->child, device->trouble, sizeof(device->trouble));
 	if (before == DEVICE_RUNNING)
 		device->ended_us = now;
 	if (device_take_violation(device))
 		return;
 	if (before == DEVICE_DRAINING) {
-		if (child->killed || child->wait_status != 0)
-			log_warning("%s: %s/%s %s while it was being replaced", device_program(device),
-				    device->vm->config->name, device->id, device->trouble);
+		device_drained(device, device->child, device->trouble, "it was being replaced");
 		snprintf(device->trouble, sizeof(device->trouble), "was replaced as a command asked");
 		device->restarts++;
-		device->state = DEVICE_WAITING;
-		loop_timer_arm(device->timer, 0);
 		return;
 	}
 	device_succeed(device, before == DEVICE_RUNNING ? now - device->serving_us : 0);
@@ -353,21 +206,18 @@ void vm_device_died(struct vm_device *device, struct child_process *died)
 /* --- its successor --- */
 
 /*
- * A tap that was deleted cannot be served any more, by no successor: one that has its name is taken in its place. 0, or -errno
+ * What is gone from the host cannot be served any more, by no successor: what has its name now is taken in its place. 0, or -errno
  * with device->trouble.
  */
 static int device_renew(struct vm_device *device)
 {
-	const char *tap, *problem;
-	int result;
+	const char *problem;
+	int result = resource_renew(device->resource, &problem);
 
-	if (device->role != CHILD_ROLE_NET)
-		return 0;
-	tap = device->vm->config->networks[device->index].tap;
-	result = resources_renew_tap(&device->vm->resources->networks[device->index], tap, &problem);
 	if (result < 0)
 		snprintf(device->trouble, sizeof(device->trouble),
-			 "has lost its tap %s, which was deleted: %s", tap, problem);
+			 "has lost its tap %s, which was deleted: %s", device->resource->tap.config->tap,
+			 problem);
 	return result;
 }
 
@@ -375,8 +225,7 @@ static void device_start(struct vm_device *device)
 {
 	int result;
 
-	device->state = DEVICE_SUCCEEDING;
-	device->core_serves = false;
+	device_become(device, DEVICE_TRIED);
 	device->heartbeat = (struct heartbeat){0};
 	/* Where nothing can be started, nothing is tried. */
 	if (starter_pid(device->vm->starter) == 0) {
@@ -390,7 +239,7 @@ static void device_start(struct vm_device *device)
 	}
 	result = vm_start_device(device->vm, device);
 	if (result == 0) {
-		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
+		loop_timer_arm(device->patience_timer, device->vm->config->heartbeat_us);
 		return;
 	}
 	snprintf(device->trouble, sizeof(device->trouble), "could not be started: %s", strerror(-result));
@@ -406,10 +255,9 @@ static void device_serves(struct vm_device *device)
 {
 	uint64_t now = clock_us(CLOCK_MONOTONIC);
 
-	if (device->child->state != CHILD_RUNNING || !device->core_serves || device->wire_ended)
+	if (device->child->state != CHILD_RUNNING || !device->wire.served || device->wire.ended)
 		return;
-	loop_timer_disarm(device->timer);
-	device->state = DEVICE_RUNNING;
+	device_become(device, DEVICE_SERVED);
 	device->serving_us = now;
 	log_notice("%s: %s/%s serves again, %" PRIu64 ".%" PRIu64 " ms after the one before it ended",
 		   device_program(device), device->vm->config->name, device->id,
@@ -423,77 +271,72 @@ void vm_device_ready(struct vm_device *device)
 	if (device->state == DEVICE_SUCCEEDING)
 		device_serves(device);
 	else if (device->state == DEVICE_FAILED)
-		undertaker_serves(device);
+		vm_undertaker_serves(device);
 }
 
-static void device_timer(void *argument)
+static void device_start_timer(void *argument)
 {
 	struct vm_device *device = argument;
-	struct child_process *process;
 
-	if (device->state == DEVICE_WAITING) {
+	if (device->state == DEVICE_WAITING)
 		device_start(device);
-		return;
-	}
-	if (device->state == DEVICE_HELD)
-		return;
-	process = device_process(device);
-	if (device->state == DEVICE_FAILED && process->state == CHILD_DEAD) {
-		device_bury(device);
-		return;
-	}
+	else if (device->state == DEVICE_FAILED)
+		vm_undertaker_start(device);
+}
+
+static void device_patience_timer(void *argument)
+{
+	struct vm_device *device = argument;
+	struct child_process *process = vm_device_process(device);
+
 	if (child_process_has_ended(process))
 		return;
-	if (starter_process_is_stopped(device->vm->starter, process->pid)) {
+	if (starter_process_is_stopped(device->vm->starter, process->pid))
 		/* By a debugger, who has time. */
-		loop_timer_arm(device->timer, device->vm->config->heartbeat_us);
-		return;
-	}
-	if (device->wire_ended)
+		loop_timer_arm(device->patience_timer, device->vm->config->heartbeat_us);
+	else if (device->wire.ended)
 		child_process_break(process, "it closed its wire to the core and went on");
 	else if (device->state == DEVICE_DRAINING)
 		child_process_break(process, "it did not finish in time");
-	else if (device->state == DEVICE_SUCCEEDING || device->state == DEVICE_FAILED)
+	else
 		child_process_break(process, process->state == CHILD_RUNNING
 						     ? "the core could not set it up in time"
 						     : "it was not ready in time");
 }
 
-bool vm_device_told(struct vm *vm, uint64_t wire, const Atoll__Control__DeviceState *state)
+bool vm_device_told(struct vm_device *device, uint64_t wire, const Atoll__Control__DeviceState *state)
 {
-	struct vm_device *device = vm_device_find(vm, state->id);
 	char why[256];
 
-	if (device == NULL)
-		return false;
 	/* Of a predecessor's, or of a process that has ended meanwhile. */
-	if (wire != device->wire || device->child == NULL || device_process(device)->state == CHILD_DEAD)
-		return wire <= device->wire;
+	if (wire != device->wire.serial || device->child == NULL ||
+	    vm_device_process(device)->state == CHILD_DEAD)
+		return wire <= device->wire.serial;
 	switch (state->kind) {
 	case ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING:
-		if (device->wire_ended)
+		if (device->wire.ended)
 			return false;
-		device->core_serves = true;
+		device->wire.served = true;
 		if (device->state == DEVICE_SUCCEEDING)
 			device_serves(device);
 		else if (device->state == DEVICE_FAILED)
-			undertaker_serves(device);
+			vm_undertaker_serves(device);
 		return true;
 	case ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_GONE:
-		if (device->wire_ended)
+		if (device->wire.ended)
 			return false;
-		device->wire_ended = true;
+		device->wire.ended = true;
 		/* In DRAINING that is its last act; otherwise, it is what is left of one that has died. */
 		if (device->state != DEVICE_DRAINING)
-			loop_timer_arm(device->timer, WIRE_ENDED_US);
+			loop_timer_arm(device->patience_timer, WIRE_ENDED_US);
 		return true;
 	case ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_BROKEN:
-		if (device->wire_ended)
+		if (device->wire.ended)
 			return false;
-		device->wire_ended = true;
-		if (!child_process_has_ended(device_process(device))) {
+		device->wire.ended = true;
+		if (!child_process_has_ended(vm_device_process(device))) {
 			snprintf(why, sizeof(why), "the core cut it off: %.200s", state->detail);
-			child_process_break(device_process(device), why);
+			child_process_break(vm_device_process(device), why);
 		}
 		return true;
 	default:
@@ -528,9 +371,9 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 	case DEVICE_RUNNING:
 		log_notice("%s: %s/%s is replaced: a command asks for it", device_program(device),
 			   vm->config->name, device->id);
-		device->state = DEVICE_DRAINING;
+		device_become(device, DEVICE_ORDERED);
 		device->ended_us = clock_us(CLOCK_MONOTONIC);
-		loop_timer_arm(device->timer, vm->config->heartbeat_us);
+		loop_timer_arm(device->patience_timer, vm->config->heartbeat_us);
 		child_process_shut_down(device->child);
 		break;
 	case DEVICE_HELD:
@@ -540,17 +383,17 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 		restart_forgive(&device->restart);
 		device->restarts++;
 		device->ended_us = clock_us(CLOCK_MONOTONIC);
-		if (device_process(device)->state == CHILD_DEAD) {
-			device->state = DEVICE_WAITING;
-			loop_timer_arm(device->timer, 0);
+		if (vm_device_process(device)->state == CHILD_DEAD) {
+			device_become(device, DEVICE_LOST);
+			loop_timer_arm(device->start_timer, 0);
 			break;
 		}
-		device->state = DEVICE_DRAINING;
-		loop_timer_arm(device->timer, vm->config->heartbeat_us);
+		device_become(device, DEVICE_ORDERED);
+		loop_timer_arm(device->patience_timer, vm->config->heartbeat_us);
 		child_process_shut_down(device->undertaker);
 		break;
 	case DEVICE_WAITING:
-		loop_timer_arm(device->timer, 0);
+		loop_timer_arm(device->start_timer, 0);
 		break;
 	default:
 		break;
@@ -560,13 +403,17 @@ uint64_t vm_device_replace(struct vm_device *device, const char **why)
 
 /* --- heartbeats --- */
 
-static void device_beat(struct vm_device *device, uint64_t now)
+void vm_device_beat(struct vm_device *device, uint64_t now)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__Heartbeat heartbeat = ATOLL__CONTROL__HEARTBEAT__INIT;
-	struct child_process *process = device_process(device);
-	const char *hangs = heartbeat_hangs(&device->heartbeat, device->vm->config->heartbeat_us, now);
+	struct child_process *process = vm_device_process(device);
+	const char *hangs;
 
+	if ((device->state != DEVICE_RUNNING && device->state != DEVICE_FAILED) ||
+	    process->state != CHILD_RUNNING)
+		return;
+	hangs = heartbeat_hangs(&device->heartbeat, device->vm->config->heartbeat_us, now);
 	if (hangs != NULL && !child_process_has_ended(process)) {
 		if (!starter_process_is_stopped(device->vm->starter, process->pid)) {
 			child_process_break(process, hangs);
@@ -584,160 +431,88 @@ static void device_beat(struct vm_device *device, uint64_t now)
 	control_send(process->control_fd, &envelope, NULL, 0);
 }
 
-static uint64_t beat_period_us(const struct vm *vm)
+/* --- with the VM --- */
+
+void vm_device_launch(struct vm_device *device)
 {
-	return vm->config->heartbeat_us / 4 < BEAT_US ? vm->config->heartbeat_us / 4 : BEAT_US;
+	device_become(device, DEVICE_LAUNCHED);
+	device->child = device->undertaker = NULL;
+	device->ended_us = 0;
+	device->trouble[0] = '\0';
+	device->heartbeat = (struct heartbeat){0};
+	vm_console_turn_forget(device);
+	restart_forgive(&device->restart);
+	restart_forgive(&device->undertaker_restart);
 }
 
-static void vm_beat(void *argument)
+void vm_device_run(struct vm_device *device)
 {
-	struct vm *vm = argument;
-	uint64_t now = clock_us(CLOCK_MONOTONIC);
-
-	/* We were stopped ourselves, or the host was: what is late is late through that. */
-	if (vm->paused || now - vm->beat_us > beat_period_us(vm) + BEAT_LATE_US)
-		vm_devices_excuse(vm, now);
-	vm->beat_us = now;
-	for (unsigned i = 0; i < vm->device_count; i++)
-		if ((vm->devices[i].state == DEVICE_RUNNING || vm->devices[i].state == DEVICE_FAILED) &&
-		    device_process(&vm->devices[i])->state == CHILD_RUNNING)
-			device_beat(&vm->devices[i], now);
-	loop_timer_arm(vm->beat_timer, beat_period_us(vm));
+	device_become(device, DEVICE_BEGAN);
+	device->serving_us = clock_us(CLOCK_MONOTONIC);
 }
 
-void vm_devices_resume(struct vm *vm)
+void vm_device_end(struct vm_device *device, const char *why)
 {
-	for (unsigned i = 0; i < vm->device_count; i++)
-		if (vm->devices[i].state == DEVICE_HELD)
-			device_fail(&vm->devices[i], "for the VM was resumed without it");
+	loop_timer_disarm(device->start_timer);
+	loop_timer_disarm(device->patience_timer);
+	device_answer(device, why);
 }
 
-void vm_devices_excuse(struct vm *vm, uint64_t now)
+void vm_device_resume(struct vm_device *device)
 {
-	for (unsigned i = 0; i < vm->device_count; i++)
-		heartbeat_excuse(&vm->devices[i].heartbeat, now);
+	if (device->state == DEVICE_HELD)
+		device_fail(device, "for the VM was resumed without it");
 }
 
-/* --- all of them --- */
-
-struct vm_device *vm_device_find(const struct vm *vm, const char *id)
+static uint16_t resource_virtio_id(const struct resource *resource)
 {
-	for (unsigned i = 0; i < vm->device_count; i++)
-		if (strcmp(vm->devices[i].id, id) == 0)
-			return &vm->devices[i];
-	return NULL;
+	if (resource->of.role == CHILD_ROLE_CONSOLE &&
+	    resource->console.config->type == CONFIG_CONSOLE_SERIAL)
+		return 0;
+	return role_of(resource->of.role)->type.virtio_id;
 }
 
-struct vm_device *vm_device_of(const struct vm *vm, const struct child_process *child)
+struct vm_device *vm_device_new(struct vm *vm, struct resource *resource)
 {
-	for (unsigned i = 0; i < vm->device_count; i++)
-		if (vm->devices[i].child == child || (child != NULL && vm->devices[i].undertaker == child))
-			return &vm->devices[i];
-	return NULL;
-}
+	const struct config_restart *restart = resource->of.device->restart;
+	struct vm_device *device = calloc(1, sizeof(*device));
 
-void vm_devices_launch(struct vm *vm)
-{
-	for (unsigned i = 0; i < vm->device_count; i++) {
-		struct vm_device *device = &vm->devices[i];
-
-		device->state = DEVICE_STARTING;
-		device->child = device->undertaker = NULL;
-		device->ended_us = 0;
-		device->trouble[0] = '\0';
-		device->heartbeat = (struct heartbeat){0};
-		device_forget_file(device);
-		restart_forgive(&device->restart);
-		restart_forgive(&device->undertaker_restart);
+	if (device == NULL)
+		return NULL;
+	*device = (struct vm_device){
+		.vm = vm,
+		.resource = resource,
+		.role = resource->of.role,
+		.id = resource->of.device->id,
+		.virtio_id = resource_virtio_id(resource),
+		.queues = resource->of.role == CHILD_ROLE_BLK ? resource->disk.config->queues : 0,
+		.start_timer = loop_watch_timer(vm->loop, device_start_timer, device),
+		.patience_timer = loop_watch_timer(vm->loop, device_patience_timer, device),
+		.console_turn.timer = loop_watch_timer(vm->loop, vm_console_turn_timer, device),
+	};
+	TAILQ_INSERT_TAIL(&vm->devices, device, link);
+	vm->device_count++;
+	if (restart == NULL)
+		restart = &vm->config->restart_default;
+	if (device->start_timer == NULL || device->patience_timer == NULL ||
+	    device->console_turn.timer == NULL ||
+	    restart_init(&device->undertaker_restart, true, UNDERTAKER_LIMIT, UNDERTAKER_BACKOFF_US) < 0 ||
+	    restart_init(&device->restart, restart->policy == CONFIG_RESTART_ALWAYS, restart->limit,
+			 restart->backoff_us) < 0) {
+		vm_device_free(device);
+		return NULL;
 	}
+	return device;
 }
 
-void vm_devices_run(struct vm *vm)
+void vm_device_free(struct vm_device *device)
 {
-	for (unsigned i = 0; i < vm->device_count; i++) {
-		vm->devices[i].state = DEVICE_RUNNING;
-		vm->devices[i].serving_us = clock_us(CLOCK_MONOTONIC);
-	}
-	vm->beat_us = clock_us(CLOCK_MONOTONIC);
-	loop_timer_arm(vm->beat_timer, beat_period_us(vm));
-}
-
-void vm_devices_end(struct vm *vm, const char *why)
-{
-	loop_timer_disarm(vm->beat_timer);
-	for (unsigned i = 0; i < vm->device_count; i++) {
-		loop_timer_disarm(vm->devices[i].timer);
-		device_answer(&vm->devices[i], why);
-	}
-}
-
-static int device_init(struct vm *vm, struct vm_device *device, const struct config_restart *own,
-		       enum config_on_violation on_violation)
-{
-	const struct config_restart *restart = own != NULL ? own : &vm->config->restart_default;
-
-	device->vm = vm;
-	device->on_violation = on_violation;
-	device->timer = loop_watch_timer(vm->loop, device_timer, device);
-	device->file_timer = loop_watch_timer(vm->loop, device_file_timer, device);
-	if (device->timer == NULL || device->file_timer == NULL)
-		return -ENOMEM;
-	if (restart_init(&device->undertaker_restart, true, UNDERTAKER_LIMIT, UNDERTAKER_BACKOFF_US) < 0)
-		return -ENOMEM;
-	return restart_init(&device->restart, restart->policy == CONFIG_RESTART_ALWAYS, restart->limit,
-			    restart->backoff_us);
-}
-
-int vm_devices_new(struct vm *vm)
-{
-	const struct config *config = vm->config;
-	unsigned count = config->disks_count + config->networks_count + config->consoles_count;
-	struct vm_device *next;
-	int result = 0;
-
-	vm->devices = next = calloc(count + 1, sizeof(*next));
-	vm->beat_timer = loop_watch_timer(vm->loop, vm_beat, vm);
-	if (next == NULL || vm->beat_timer == NULL)
-		return -ENOMEM;
-	vm->device_count = count;
-	for (unsigned i = 0; i < config->disks_count && result == 0; i++, next++) {
-		*next = (struct vm_device){.role = CHILD_ROLE_BLK,
-					   .index = i,
-					   .id = config->disks[i].id,
-					   .virtio_id = VIRTIO_ID_BLOCK,
-					   .queues = config->disks[i].queues};
-		result = device_init(vm, next, config->disks[i].restart, config->disks[i].on_violation);
-	}
-	for (unsigned i = 0; i < config->networks_count && result == 0; i++, next++) {
-		*next = (struct vm_device){.role = CHILD_ROLE_NET,
-					   .index = i,
-					   .id = config->networks[i].id,
-					   .virtio_id = VIRTIO_ID_NET};
-		result = device_init(vm, next, config->networks[i].restart, config->networks[i].on_violation);
-	}
-	for (unsigned i = 0; i < config->consoles_count && result == 0; i++, next++) {
-		*next = (struct vm_device){.role = CHILD_ROLE_CONSOLE,
-					   .index = i,
-					   .id = config->consoles[i].id,
-					   .virtio_id = config->consoles[i].type == CONFIG_CONSOLE_SERIAL
-								? 0
-								: VIRTIO_ID_CONSOLE};
-		result = device_init(vm, next, config->consoles[i].restart, config->consoles[i].on_violation);
-	}
-	return result;
-}
-
-void vm_devices_free(struct vm *vm)
-{
-	for (unsigned i = 0; i < vm->device_count; i++) {
-		loop_unwatch(vm->devices[i].timer);
-		loop_unwatch(vm->devices[i].file_timer);
-		restart_clear(&vm->devices[i].restart);
-		restart_clear(&vm->devices[i].undertaker_restart);
-	}
-	free(vm->devices);
-	loop_unwatch(vm->beat_timer);
-	vm->devices = NULL;
-	vm->beat_timer = NULL;
-	vm->device_count = 0;
+	TAILQ_REMOVE(&device->vm->devices, device, link);
+	device->vm->device_count--;
+	loop_unwatch(device->start_timer);
+	loop_unwatch(device->patience_timer);
+	loop_unwatch(device->console_turn.timer);
+	restart_clear(&device->restart);
+	restart_clear(&device->undertaker_restart);
+	free(device);
 }

@@ -14,6 +14,7 @@
 #include "supervisor/host/relay.h"
 #include "supervisor/host/resources.h"
 #include "supervisor/vm/child_process.h"
+#include "supervisor/vm/device_state.h"
 #include "supervisor/vm/heartbeat.h"
 #include "supervisor/vm/restart.h"
 
@@ -43,50 +44,52 @@ struct vm_ops {
 	void (*answered)(void *owner, uint64_t ticket, const char *error);
 };
 
-/* Of one device; vm_device.h tells what they mean. */
-enum vm_device_state {
-	DEVICE_STARTING,
-	DEVICE_RUNNING,
-	DEVICE_DRAINING,
-	DEVICE_WAITING,
-	DEVICE_SUCCEEDING,
-	DEVICE_HELD,
-	DEVICE_FAILED,
+/* The end of a device's wire that the core has, as the core tells of it. */
+struct device_wire {
+	uint64_t serial; /* of the AttachDevice that brought it; 0: from before the VM ran */
+	bool served;
+	bool ended;
+};
+
+/* A console's file (console_file.h) that has reached its bound, and the next one. */
+struct console_turn {
+	bool asked;
+	bool told;	     /* that there was none */
+	uint64_t due_us;     /* what was given so far is given by then */
+	uint64_t refused_us; /* when there was none; 0: it was not so */
+	struct loop_watch *timer;
 };
 
 struct vm_device {
+	TAILQ_ENTRY(vm_device) link;
 	struct vm *vm;
+	struct resource *resource; /* what of the host it serves, and of the config it is */
 	enum child_role role;
-	unsigned index; /* of its kind in the config */
 	const char *id;
 	uint16_t virtio_id; /* 0: a 16550A */
-	unsigned queues;
+	unsigned queues;    /* of a blk device; 0: as many as its type has */
 
-	enum vm_device_state state;
+	enum device_state state; /* by device_state.h's table alone */
+	struct restart restart;
+	struct loop_watch *start_timer; /* fires when the next process, or the next undertaker, is to start */
+	struct loop_watch
+		*patience_timer; /* fires when who is there has not done in time what it is waited for */
+
 	struct child_process *child;	  /* the last one; dead in WAITING, HELD and FAILED */
 	struct child_process *undertaker; /* of FAILED, and of DRAINING from there; may be dead; NULL: none */
 	struct restart undertaker_restart; /* its own: a device's is spent */
-	uint64_t wire;			   /* serial of the AttachDevice that brought the core its end */
-	bool wire_ended;		   /* so the core said */
-	bool core_serves;
-	struct restart restart;
-	enum config_on_violation on_violation;
+	struct device_wire wire;
 	struct heartbeat heartbeat;
-	/* What DRAINING, WAITING or SUCCEEDING waits for is not for ever; nor is an end after the wire's. */
-	struct loop_watch *timer;
 	uint64_t serving_us; /* since when it served */
 	uint64_t ended_us;   /* when the process before ended, or was ordered to */
 	unsigned restarts;
 	uint64_t ticket;	    /* of the commands that wait for the successor; 0: none */
 	char trouble[LOG_TEXT_MAX]; /* the reason for the last restart, or failure */
 
-	/* A console's file (console_file.h) has reached its bound, and another is asked for. */
-	bool file_asked;
-	bool file_told;		  /* that there was none */
-	uint64_t file_due_us;	  /* what was given so far is given by then */
-	uint64_t file_refused_us; /* when there was none; 0: it was not so */
-	struct loop_watch *file_timer;
+	struct console_turn console_turn;
 };
+
+TAILQ_HEAD(vm_device_list, vm_device);
 
 /* What its devices ask of the VM. */
 struct vm_device_ops {
@@ -103,15 +106,15 @@ struct vm {
 	void *owner;
 
 	enum vm_state state;
-	uint64_t started_us;	    /* CLOCK_BOOTTIME, which nobody can set */
-	uint64_t ran_us;	    /* when the vCPUs of this run were started; 0: not yet */
-	uint64_t relaunch_us;	    /* when the next run may start */
-	uint64_t reset_pause_us;    /* before the next one that the guest asks for */
-	uint64_t stop_us;	    /* when stop_timer fires, in STOPPING */
-	bool draining;		    /* STOPPING waits for nothing but the relay */
-	bool hurried;		    /* by vm_kill() */
-	struct child_list children; /* the core is the first */
-	struct vm_device *devices;
+	uint64_t started_us;	       /* CLOCK_BOOTTIME, which nobody can set */
+	uint64_t ran_us;	       /* when the vCPUs of this run were started; 0: not yet */
+	uint64_t relaunch_us;	       /* when the next run may start */
+	uint64_t reset_pause_us;       /* before the next one that the guest asks for */
+	uint64_t stop_us;	       /* when stop_timer or drain_timer fires, in STOPPING */
+	bool draining;		       /* STOPPING waits for nothing but the relay */
+	bool hurried;		       /* by vm_kill() */
+	struct child_list children;    /* the core is the first */
+	struct vm_device_list devices; /* in the order of the guest's PCI bus */
 	unsigned device_count;
 	const struct child_process_ops *child_ops;
 	const struct vm_device_ops *device_ops;
@@ -140,9 +143,11 @@ struct vm {
 	char *cause;
 	unsigned cause_weight;
 	struct loop_watch *cause_timer;
-	struct loop_watch *ready_timer; /* a process that never gets ready */
-	struct loop_watch *stop_timer;	/* one that never ends; then a stdout that nobody reads */
-	struct loop_watch *power_timer; /* a guest that does not heed its power button */
+	struct loop_watch *ready_timer;	   /* a process that never gets ready */
+	struct loop_watch *stop_timer;	   /* one that never ends */
+	struct loop_watch *drain_timer;	   /* a stdout that nobody reads once all have ended */
+	struct loop_watch *relaunch_timer; /* the pause before the next run */
+	struct loop_watch *power_timer;	   /* a guest that does not heed its power button */
 };
 
 #endif

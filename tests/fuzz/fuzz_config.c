@@ -54,22 +54,22 @@ static void check_devices(const struct config_file *file)
 	for (unsigned i = 0; i < config->consoles_count; i++) {
 		const struct config_console *console = &config->consoles[i];
 
-		check_id(console->id);
-		check_restart(console->restart);
+		check_id(console->device.id);
+		check_restart(console->device.restart);
 		functions += console->type == CONFIG_CONSOLE_VIRTIO;
 		fuzz_require(console->type <= CONFIG_CONSOLE_VIRTIO && console->output <= CONFIG_OUTPUT_NULL);
 		if (console->output == CONFIG_OUTPUT_FILE)
 			check_path(file, console->path);
 	}
 	for (unsigned i = 0; i < config->disks_count; i++) {
-		check_id(config->disks[i].id);
-		check_restart(config->disks[i].restart);
+		check_id(config->disks[i].device.id);
+		check_restart(config->disks[i].device.restart);
 		check_path(file, config->disks[i].path);
-		fuzz_require(strlen(config->disks[i].id) <= 20 && config->disks[i].queues >= 1);
+		fuzz_require(strlen(config->disks[i].device.id) <= 20 && config->disks[i].queues >= 1);
 	}
 	for (unsigned i = 0; i < config->networks_count; i++) {
-		check_id(config->networks[i].id);
-		check_restart(config->networks[i].restart);
+		check_id(config->networks[i].device.id);
+		check_restart(config->networks[i].device.restart);
 		fuzz_require(value_check_interface(config->networks[i].tap) == NULL);
 		fuzz_require((config->networks[i].mac_bytes[0] & 1) == 0);
 	}

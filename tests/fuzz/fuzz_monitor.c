@@ -511,6 +511,7 @@ static void prepare(void)
 {
 	struct resources *resources = &bench.resources;
 	struct problems problems = {0};
+	struct resource *resource;
 
 	fuzz_quiet_log();
 	log_set_level(LOG_LEVEL_DEBUG);
@@ -521,15 +522,18 @@ static void prepare(void)
 	fuzz_require(problems.count == 0);
 	config_file_forget_lines(&bench.file);
 	fuzz_require(resources_allocate(resources, bench.file.config));
-	fuzz_require(resources->disk_count == 1 && resources->network_count == 1 &&
-		     resources->console_count == 2);
-	resources->kvm_fd = resources->kernel_fd = resources->disk_fds[0] = resources->disk_states[0] =
-		bench.null_fd;
-	resources->networks[0] = (struct network_resource){
-		.fd = bench.null_fd, .state_fd = bench.null_fd, .interface_index = 7, .mtu = 1500};
-	resources->console_states[0] = resources->console_states[1] = bench.null_fd;
-	for (unsigned i = 0; i < DISK_WITNESSES; i++)
-		resources->disk_witnesses[0][i] = bench.null_fd;
+	resources->kvm_fd = resources->kernel_fd = bench.null_fd;
+	TAILQ_FOREACH (resource, &resources->devices, link) {
+		resource->state_fd = bench.null_fd;
+		if (resource->of.role != CHILD_ROLE_CONSOLE)
+			resource->fd = bench.null_fd;
+		if (resource->of.role == CHILD_ROLE_NET) {
+			resource->tap.interface_index = 7;
+			resource->tap.mtu = 1500;
+		}
+		for (unsigned i = 0; i < DISK_WITNESSES && resource->of.role == CHILD_ROLE_BLK; i++)
+			resource->disk.witnesses[i] = bench.null_fd;
+	}
 }
 
 static void tear_down(void)

@@ -279,7 +279,7 @@ static void vm_judge(struct audit *audit)
 		for (size_t k = 0; k < audit->processes[i].fds.count; k++) {
 			struct audit_fd *fd = &audit->processes[i].fd_roles[k];
 
-			if ((fd->kind != AUDIT_FD_RAM && fd->kind != AUDIT_FD_STATE) || fd->seals != 0)
+			if ((fd->kind != FD_KIND_RAM && fd->kind != FD_KIND_STATE) || fd->seals != 0)
 				continue;
 			fd->seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 			fd->seals_error = 0;
@@ -1263,7 +1263,7 @@ static void test_seals(void **state)
 	for (size_t i = 0; i < audit.processes[BLK].fds.count; i++) {
 		struct audit_fd *fd = &audit.processes[BLK].fd_roles[i];
 
-		if (fd->kind != AUDIT_FD_RAM)
+		if (fd->kind != FD_KIND_RAM)
 			continue;
 		fd->seals = F_SEAL_GROW | F_SEAL_SEAL;
 		fd->seals_error = 0;
@@ -1341,20 +1341,20 @@ static void test_unread(void **state)
  * started by hand (A4), which no process of a VM may wear. */
 static void test_table_and_filters(void **state)
 {
-	static const char *const roles[] = {"supervisor", "core", "blk", "net", "console", "undertaker"};
+	const char *roles[2 + CHILD_ROLES_MAX] = {"supervisor", "starter"};
 	const struct seccomp_filter *const *compiled = audit_filters();
 	bool named[64] = {0};
 
 	(void)state;
 	assert_null(audit_rule_find("gpu"));
-	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+	for (unsigned role = 0; role < role_count(); role++)
+		roles[2 + role] = role_of(role)->name;
+	for (size_t i = 0; i < 2 + role_count(); i++) {
 		const struct audit_rule *rule = audit_rule_find(roles[i]);
 
 		assert_non_null(rule);
-		for (size_t k = 0; k < 4 * 2; k++) {
-			const char *name = rule->threads[k / 2].name != NULL
-						   ? rule->threads[k / 2].filters[k % 2]
-						   : NULL;
+		for (size_t k = 0; rule->threads[k / 2].name != NULL; k++) {
+			const char *name = rule->threads[k / 2].filters[k % 2];
 			size_t at = 0;
 
 			if (name == NULL)

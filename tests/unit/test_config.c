@@ -89,17 +89,17 @@ static void test_good(void **state)
 	assert_true(config->disks[1].readonly);
 	assert_int_equal(config->disks[1].queues, 4);
 	assert_memory_equal(config->networks[0].mac_bytes, mac, 6);
-	assert_int_equal(config->networks[0].restart->policy, CONFIG_RESTART_NEVER);
+	assert_int_equal(config->networks[0].device.restart->policy, CONFIG_RESTART_NEVER);
 	assert_true(config->restart->backoff_us == 1000000);
 	assert_int_equal(config->restart->limit, 3);
 	/* What a device leaves out is the VM's. */
-	assert_true(config->networks[0].restart->backoff_us == 1000000);
-	assert_int_equal(config->networks[0].restart->limit, 3);
+	assert_true(config->networks[0].device.restart->backoff_us == 1000000);
+	assert_int_equal(config->networks[0].device.restart->limit, 3);
 	assert_int_equal(config->restart_default.policy, CONFIG_RESTART_ALWAYS);
 	assert_int_equal(config->restart_default.limit, 3);
-	assert_int_equal(config->disks[0].on_violation, CONFIG_ON_VIOLATION_HOLD);
-	assert_int_equal(config->disks[1].on_violation, CONFIG_ON_VIOLATION_FAIL);
-	assert_int_equal(config->consoles[1].on_violation, CONFIG_ON_VIOLATION_HOLD);
+	assert_int_equal(config->disks[0].device.on_violation, CONFIG_ON_VIOLATION_HOLD);
+	assert_int_equal(config->disks[1].device.on_violation, CONFIG_ON_VIOLATION_FAIL);
+	assert_int_equal(config->consoles[1].device.on_violation, CONFIG_ON_VIOLATION_HOLD);
 	assert_true(config->heartbeat_us == 2000000);
 	assert_int_equal(config->on_reset, CONFIG_ON_RESET_EXIT);
 	assert_int_equal(config->on_panic, CONFIG_ON_PANIC_HOLD);
@@ -117,7 +117,7 @@ static void test_defaults(void **state)
 	assert_int_equal(file.config->cpus, 1);
 	assert_true(file.config->memory_bytes == UINT64_C(256) << 20);
 	assert_int_equal(file.config->consoles_count, 1);
-	assert_string_equal(file.config->consoles[0].id, "serial");
+	assert_string_equal(file.config->consoles[0].device.id, "serial");
 	assert_int_equal(file.config->consoles[0].type, CONFIG_CONSOLE_SERIAL);
 	assert_int_equal(file.config->consoles[0].output, CONFIG_OUTPUT_STDIO);
 	assert_int_equal(file.config->on_reset, CONFIG_ON_RESET_RESTART);
@@ -378,6 +378,43 @@ static void test_bound_of_a_file(void **state)
 	clear();
 }
 
+/* One list of them all, whatever their kind, in the order of the guest's bus. */
+static void test_all_devices(void **state)
+{
+	static const struct {
+		enum child_role role;
+		const char *key, *id;
+	} expected[] = {{CHILD_ROLE_BLK, "disks[0]", "root"},
+			{CHILD_ROLE_BLK, "disks[1]", "data"},
+			{CHILD_ROLE_NET, "networks[0]", "lan"},
+			{CHILD_ROLE_CONSOLE, "consoles[0]", "a"},
+			{CHILD_ROLE_CONSOLE, "consoles[1]", "serial"}};
+	size_t count = sizeof(expected) / sizeof(expected[0]);
+	struct config_entry entry = {0};
+
+	(void)state;
+	parse(HEAD "consoles:\n  - {id: a, type: virtio, output: pty}\n  - {id: serial}\n"
+		   "networks: [{id: lan, tap: t}]\n"
+		   "disks: [{id: root, path: r}, {id: data, path: d}]\n",
+	      false);
+	assert_string_equal(told(), "");
+	for (size_t i = 0; i < count; i++) {
+		assert_true(config_next_device(file.config, &entry));
+		assert_int_equal(entry.role, expected[i].role);
+		assert_string_equal(entry.key, expected[i].key);
+		assert_string_equal(entry.device->id, expected[i].id);
+	}
+	/* Then those that each VM has. */
+	for (unsigned role = CHILD_ROLE_SIMPLE; role < role_count(); role++) {
+		assert_true(config_next_device(file.config, &entry));
+		assert_int_equal(entry.role, role);
+		assert_string_equal(entry.key, role_of(role)->name);
+		assert_string_equal(entry.device->id, role_of(role)->name);
+	}
+	assert_false(config_next_device(file.config, &entry));
+	assert_int_equal(entry.count, config_device_count(file.config));
+}
+
 static void test_too_many_devices(void **state)
 {
 	char text[4096] = HEAD "disks:\n";
@@ -499,11 +536,11 @@ static void test_limits(void **state)
 	assert_int_equal(file.config->limits->io->write_iops, 500);
 	assert_int_equal(file.config->core->limits->cpu_percent, 120);
 	assert_int_equal(file.config->core->limits->memory_bytes, 0);
-	assert_int_equal(file.config->disks[0].limits->memory_bytes, 64 << 20);
-	assert_int_equal(file.config->disks[0].limits->io->write_bytes, 4096);
-	assert_int_equal(file.config->networks[0].limits->pids, 4);
-	assert_int_equal(file.config->consoles[0].limits->memory_bytes, 16 << 20);
-	assert_null(file.config->consoles[1].limits);
+	assert_int_equal(file.config->disks[0].device.limits->memory_bytes, 64 << 20);
+	assert_int_equal(file.config->disks[0].device.limits->io->write_bytes, 4096);
+	assert_int_equal(file.config->networks[0].device.limits->pids, 4);
+	assert_int_equal(file.config->consoles[0].device.limits->memory_bytes, 16 << 20);
+	assert_null(file.config->consoles[1].device.limits);
 	clear();
 	/* None are asked for; they are, but none is set. */
 	parse(LIMITED, false);
@@ -605,6 +642,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_bound_of_a_file),
+		cmocka_unit_test(test_all_devices),
 		cmocka_unit_test(test_too_many_devices),
 		cmocka_unit_test(test_no_yaml),
 		cmocka_unit_test(test_all_at_once),

@@ -25,6 +25,68 @@
 #include "supervisor/host/log_output.h"
 #include "supervisor/host/relay.h"
 #include "supervisor/host/terminal.h"
+#include "supervisor/vm/device_state.h"
+
+/* --- the states of a device --- */
+
+/* From launch to each state and out of it again; and whatever there is, a launch begins anew. */
+static void test_device_states(void **state)
+{
+	static const enum device_event ways[][6] = {
+		/* Replaced as a command asks. */
+		{DEVICE_BEGAN, DEVICE_ORDERED, DEVICE_LOST, DEVICE_TRIED, DEVICE_SERVED, DEVICE_LAUNCHED},
+		/* Its process dies, and the next one does not get ready. */
+		{DEVICE_BEGAN, DEVICE_LOST, DEVICE_TRIED, DEVICE_LOST, DEVICE_TRIED, DEVICE_LAUNCHED},
+		/* A violation: held, and revived. */
+		{DEVICE_BEGAN, DEVICE_STOPPED, DEVICE_LOST, DEVICE_TRIED, DEVICE_SERVED, DEVICE_LAUNCHED},
+		/* The same, and the guest goes on without it. */
+		{DEVICE_BEGAN, DEVICE_STOPPED, DEVICE_GIVEN_UP, DEVICE_LOST, DEVICE_TRIED, DEVICE_LAUNCHED},
+		/* Failed; its undertaker is ordered to end for the next process. */
+		{DEVICE_BEGAN, DEVICE_GIVEN_UP, DEVICE_ORDERED, DEVICE_LOST, DEVICE_TRIED, DEVICE_LAUNCHED},
+	};
+	static const enum device_state ends[][6] = {
+		{DEVICE_RUNNING, DEVICE_DRAINING, DEVICE_WAITING, DEVICE_SUCCEEDING, DEVICE_RUNNING,
+		 DEVICE_STARTING},
+		{DEVICE_RUNNING, DEVICE_WAITING, DEVICE_SUCCEEDING, DEVICE_WAITING, DEVICE_SUCCEEDING,
+		 DEVICE_STARTING},
+		{DEVICE_RUNNING, DEVICE_HELD, DEVICE_WAITING, DEVICE_SUCCEEDING, DEVICE_RUNNING,
+		 DEVICE_STARTING},
+		{DEVICE_RUNNING, DEVICE_HELD, DEVICE_FAILED, DEVICE_WAITING, DEVICE_SUCCEEDING,
+		 DEVICE_STARTING},
+		{DEVICE_RUNNING, DEVICE_FAILED, DEVICE_DRAINING, DEVICE_WAITING, DEVICE_SUCCEEDING,
+		 DEVICE_STARTING},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		enum device_state at = DEVICE_STARTING;
+
+		for (size_t k = 0; k < 6; k++) {
+			at = device_state_after(at, ways[i][k]);
+			assert_int_equal(at, ends[i][k]);
+		}
+	}
+	for (unsigned at = 0; at < DEVICE_STATES; at++)
+		assert_int_equal(device_state_after(at, DEVICE_LAUNCHED), DEVICE_STARTING);
+}
+
+/* What cannot be is no state: the supervisor's own fault, which ends it here and now. */
+static void test_device_state_never(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		signal(SIGABRT, SIG_DFL);
+		close(STDERR_FILENO);
+		device_state_after(DEVICE_WAITING, DEVICE_SERVED);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
 
 /* --- keys --- */
 
@@ -746,6 +808,8 @@ static void test_console_file_leaves_others_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_device_states),
+		cmocka_unit_test(test_device_state_never),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_log_output),
 		cmocka_unit_test_setup_teardown(test_runtime_dir, base_make, base_remove),
