@@ -17,6 +17,9 @@
  * Each of these directories is marked, by an extended attribute; what is not is the operator's, and is neither used nor
  * removed. A killed supervisor leaves them; the next run of this name in the same cgroup removes them.
  *
+ * Within: cgroup_set.h says what is known of them, cgroup_look.c looks for problems, cgroup_make.c makes,
+ * cgroup_remove.c removes, cgroup_limits.c writes the limits; cgroup_dir.h is one directory, cgroup_own.h finds ours.
+ *
  * Source: the kernel's Documentation/admin-guide/cgroup-v2.rst. All paths are taken before the supervisor seals itself;
  * from then on only descriptors are used.
  */
@@ -41,8 +44,8 @@ void cgroups_look(const struct config_file *file, const struct resources *resour
 		  struct problems *problems);
 
 /*
- * Makes them, once nothing else is in the VM's way; the name is ours (runtime_dir_take()). Returns them, or NULL: there are no limits, or
- * with problems, and nothing is left.
+ * Makes them, once nothing else is in the VM's way; the name is ours (runtime_dir_take()). Returns them, or NULL: there
+ * are no limits, or with problems, and nothing is left.
  */
 struct cgroups *cgroups_make(const struct config_file *file, const struct resources *resources, pid_t waiting,
 			     struct problems *problems);
@@ -50,11 +53,12 @@ struct cgroups *cgroups_make(const struct config_file *file, const struct resour
 /* The directory of a process's cgroup, which stays ours; id: of its device. -1: it has none (also for NULL). */
 int cgroups_fd(const struct cgroups *cgroups, enum child_role role, const char *id);
 
-/* What cgroups_remove() needs (reach.h). NULL: nothing. */
-void cgroups_reach(const struct cgroups *cgroups, struct reach *reach);
-/* What it is held to there; NULL: nothing, or there is no such cgroup. The config's. */
+/* What a process is held to in its cgroup; NULL: nothing, or there is no such cgroup. The config's. */
 const struct config_limits *cgroups_limits(const struct cgroups *cgroups, enum child_role role,
 					   const char *id);
+
+/* Adds the paths that cgroups_remove() needs (reach.h). NULL: nothing. */
+void cgroups_reach(const struct cgroups *cgroups, struct reach *reach);
 
 /* When no process of the VM is left. NULL: nothing. What cannot be removed is warned of. */
 void cgroups_remove(struct cgroups *cgroups);

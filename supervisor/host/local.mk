@@ -1,6 +1,13 @@
 # What is opened of the host for a VM, and given back.
 supervisor_libsupervisor_la_SOURCES += \
 	supervisor/host/cgroup.c supervisor/host/cgroup.h \
+	supervisor/host/cgroup_dir.c supervisor/host/cgroup_dir.h \
+	supervisor/host/cgroup_limits.c \
+	supervisor/host/cgroup_look.c \
+	supervisor/host/cgroup_make.c \
+	supervisor/host/cgroup_own.c supervisor/host/cgroup_own.h \
+	supervisor/host/cgroup_remove.c \
+	supervisor/host/cgroup_set.c supervisor/host/cgroup_set.h \
 	supervisor/host/console_file.c supervisor/host/console_file.h \
 	supervisor/host/detach.c supervisor/host/detach.h \
 	supervisor/host/file_claims.c supervisor/host/file_claims.h \
