@@ -16,8 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+
 /* A thread in the kernel may be waiting for a disk. */
-#define STOP_TIMEOUT_S 2
+#define STOP_TIMEOUT_MS 2000
 
 struct tracer {
 	int dir_fd;
@@ -45,7 +47,7 @@ static int filter_read(pid_t thread, unsigned index, struct trace_filter *filter
 	instructions = calloc((size_t)count, sizeof(*instructions));
 	if (instructions == NULL)
 		return -ENOMEM;
-	/* It is stopped, and only its own threads could add one. */
+	/* The count cannot have changed: the thread is stopped, and only its own process could add a filter. */
 	if (ptrace(PTRACE_SECCOMP_GET_FILTER, thread, (void *)(uintptr_t)index, instructions) != count) {
 		free(instructions);
 		return -EAGAIN;
@@ -83,15 +85,14 @@ static int filters_read(pid_t thread, struct trace_filters *filters)
 /* Waits for a stop. Returns the signal to be delivered at the end (0: none), -ESRCH, -ETIMEDOUT or -errno. */
 static int thread_wait_stop(pid_t thread)
 {
-	struct timespec end, now;
+	int64_t end = clock_ms(CLOCK_MONOTONIC) + STOP_TIMEOUT_MS;
 	sigset_t child;
 
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += STOP_TIMEOUT_S;
 	for (;;) {
-		struct timespec left;
+		struct timespec wait;
+		int64_t left;
 		int status;
 		pid_t result = waitpid(thread, &status, __WALL | WNOHANG);
 
@@ -102,14 +103,11 @@ static int thread_wait_stop(pid_t thread)
 			return status >> 16 != 0 ? 0 : WSTOPSIG(status);
 		if (result == thread)
 			return -ESRCH;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		left.tv_sec = end.tv_sec - now.tv_sec;
-		left.tv_nsec = end.tv_nsec - now.tv_nsec;
-		if (left.tv_nsec < 0) {
-			left.tv_nsec += 1000000000;
-			left.tv_sec--;
-		}
-		if (left.tv_sec < 0 || (sigtimedwait(&child, NULL, &left) < 0 && errno == EAGAIN))
+		left = end - clock_ms(CLOCK_MONOTONIC);
+		if (left < 0)
+			return -ETIMEDOUT;
+		wait = (struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+		if (sigtimedwait(&child, NULL, &wait) < 0 && errno == EAGAIN)
 			return -ETIMEDOUT;
 	}
 }

@@ -83,78 +83,107 @@ static void tree_fault(struct config_tree *tree)
 	tree->loadable = false;
 }
 
+/* What is wrong with a text, whatever value it is to be; NULL: nothing. */
+static const char *text_problem(const char *text, size_t length)
+{
+	if (memchr(text, '\n', length) != NULL)
+		return "has a line break; write the value on one line, or fold it with >-";
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return "has a control character; write the value on one line, without escapes";
+	return NULL;
+}
+
+static bool text_is_number(const char *text, size_t length)
+{
+	char *end;
+
+	errno = 0;
+	return length > 0 && strspn(text, "0123456789") == length && (text[0] != '0' || length == 1) &&
+	       strtoull(text, &end, 10) <= UINT32_MAX && errno == 0;
+}
+
+/* libcyaml takes any word that it does not know for true. */
+static bool text_is_truth(const char *text)
+{
+	static const char *const words[] = {"true", "false", "yes", "no"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcasecmp(text, words[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool text_is_choice(const char *text, const cyaml_schema_value_t *schema)
+{
+	for (uint32_t i = 0; i < schema->enumeration.count; i++)
+		if (strcmp(text, schema->enumeration.strings[i].str) == 0)
+			return true;
+	return false;
+}
+
+static void tree_tell_choices(struct config_tree *tree, const char *text, const cyaml_schema_value_t *schema,
+			      const char *path, unsigned line)
+{
+	struct nearest nearest = nearest_begin(text);
+	char list[PATH_LENGTH], hint[64];
+
+	strings_list(schema, list, sizeof(list));
+	for (uint32_t i = 0; i < schema->enumeration.count; i++)
+		nearest_try(&nearest, schema->enumeration.strings[i].str);
+	problem_add_shape(tree->problems, line, path, "\"%.64s\" is not a choice here; %swrite %s", text,
+			  nearest_hint(&nearest, hint, sizeof(hint)), list);
+}
+
+/* Whether the text is what its schema wants; tells it if it is not. */
+static bool tree_check_scalar(struct config_tree *tree, const char *text, size_t length,
+			      const cyaml_schema_value_t *schema, const char *path, unsigned line)
+{
+	const char *problem = text_problem(text, length);
+
+	if (problem != NULL) {
+		problem_add_shape(tree->problems, line, path, "%s", problem);
+		return false;
+	}
+	switch (schema->type) {
+	case CYAML_UINT:
+		if (text_is_number(text, length))
+			return true;
+		problem_add_shape(tree->problems, line, path,
+				  "\"%.64s\" is not a whole number; write one, as in 2", text);
+		return false;
+	case CYAML_BOOL:
+		if (text_is_truth(text))
+			return true;
+		problem_add_shape(tree->problems, line, path,
+				  "\"%.64s\" is neither true nor false; write one of them", text);
+		return false;
+	case CYAML_ENUM:
+		if (text_is_choice(text, schema))
+			return true;
+		tree_tell_choices(tree, text, schema, path, line);
+		return false;
+	default:
+		if (length > 0)
+			return true;
+		problem_add_shape(tree->problems, line, path,
+				  "has no value; write one, or leave the key out");
+		return false;
+	}
+}
+
 static void tree_walk_scalar(struct config_tree *tree, const yaml_node_t *node,
 			     const cyaml_schema_value_t *schema, const char *path, unsigned line)
 {
 	const char *text = node_text(node);
 	size_t length = node->data.scalar.length;
-	char list[PATH_LENGTH], hint[64];
-	struct nearest nearest;
 
 	/* What a block (> or |) ends with; config_check() takes it off. */
 	if (strcmp(path, "boot.cmdline") == 0 && node->data.scalar.style != YAML_DOUBLE_QUOTED_SCALAR_STYLE)
 		while (length > 0 && text[length - 1] == '\n')
 			length--;
-	if (memchr(text, '\n', length) != NULL) {
-		problem_add_shape(tree->problems, line, path,
-				  "has a line break; write the value on one line, or fold it with >-");
+	if (!tree_check_scalar(tree, text, length, schema, path, line))
 		tree_fault(tree);
-		return;
-	}
-	for (size_t i = 0; i < length; i++) {
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
-			problem_add_shape(
-				tree->problems, line, path,
-				"has a control character; write the value on one line, without escapes");
-			tree_fault(tree);
-			return;
-		}
-	}
-	switch (schema->type) {
-	case CYAML_UINT: {
-		char *end;
-
-		errno = 0;
-		if (length > 0 && strspn(text, "0123456789") == length && (text[0] != '0' || length == 1) &&
-		    strtoull(text, &end, 10) <= UINT32_MAX && errno == 0)
-			return;
-		problem_add_shape(tree->problems, line, path,
-				  "\"%.64s\" is not a whole number; write one, as in 2", text);
-		tree_fault(tree);
-		return;
-	}
-	case CYAML_BOOL:
-		/* libcyaml takes any word that it does not know for true. */
-		for (size_t i = 0; i < 4; i++) {
-			static const char *const words[] = {"true", "false", "yes", "no"};
-
-			if (strcasecmp(text, words[i]) == 0)
-				return;
-		}
-		problem_add_shape(tree->problems, line, path,
-				  "\"%.64s\" is neither true nor false; write one of them", text);
-		tree_fault(tree);
-		return;
-	case CYAML_ENUM:
-		for (uint32_t i = 0; i < schema->enumeration.count; i++) {
-			if (strcmp(text, schema->enumeration.strings[i].str) == 0)
-				return;
-		}
-		strings_list(schema, list, sizeof(list));
-		nearest = nearest_begin(text);
-		for (uint32_t i = 0; i < schema->enumeration.count; i++)
-			nearest_try(&nearest, schema->enumeration.strings[i].str);
-		problem_add_shape(tree->problems, line, path, "\"%.64s\" is not a choice here; %swrite %s",
-				  text, nearest_hint(&nearest, hint, sizeof(hint)), list);
-		tree_fault(tree);
-		return;
-	default:
-		if (length == 0) {
-			problem_add_shape(tree->problems, line, path,
-					  "has no value; write one, or leave the key out");
-			tree_fault(tree);
-		}
-	}
 }
 
 static void tree_walk(struct config_tree *tree, const yaml_node_t *node, const cyaml_schema_value_t *schema,

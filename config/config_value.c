@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/mac.h"
+
 struct unit {
 	const char *name;
 	uint64_t factor;
@@ -128,17 +130,8 @@ const char *value_parse_mac(const char *text, uint8_t mac[6])
 	static const uint8_t zero[6];
 	uint8_t bytes[6];
 
-	if (strlen(text) != 17)
+	if (!mac_parse(text, bytes))
 		return form;
-	for (size_t i = 0; i < 6; i++) {
-		unsigned byte;
-
-		if (!isxdigit((unsigned char)text[3 * i]) || !isxdigit((unsigned char)text[3 * i + 1]) ||
-		    (i < 5 && text[3 * i + 2] != ':'))
-			return form;
-		sscanf(text + 3 * i, "%2x", &byte);
-		bytes[i] = (uint8_t)byte;
-	}
 	if (bytes[0] & 1)
 		return "is a group address; the first byte of a network card's own address is even";
 	if (memcmp(bytes, zero, sizeof(bytes)) == 0)

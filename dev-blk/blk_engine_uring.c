@@ -10,9 +10,10 @@
  * following ones go to the workers for a while, and the queue stays responsive. Everything that waits for the
  * medium by nature (flush, stable writes, fallocate) always goes to the workers.
  *
- * Long by the clock alone may also mean that this thread did not get a processor, which workers would not get either. So
- * an operation counts as one that waited only if the thread gave its processor up by itself meanwhile (ru_nvcsw). That
- * costs a system call, and so it is looked at for a while after an operation that took long; the first such is let pass.
+ * Long by the clock alone may also mean that this thread did not get a processor, which workers would not get either.
+ * So an operation counts as one that waited only if the thread gave its processor up by itself meanwhile (ru_nvcsw).
+ * That costs a system call, and so it is looked at for a while after an operation that took long; the first such is let
+ * pass.
  *
  * Operations used on the ring: READV, WRITEV, FSYNC, FALLOCATE, POLL_ADD, POLL_REMOVE. The descriptors polled
  * are the kick eventfd and the wake eventfd. The kick eventfd is polled in multishot mode and never read: its
@@ -142,7 +143,7 @@ static void uring_start(struct blk_engine *engine, struct blk_io *io)
 		uring_execute_inline(uring, io);
 		return;
 	}
-	/* No ring knew it before Linux 6.12. In pieces (blk_request.c), and no matter for the clock of writes. */
+	/* No ring knew it before Linux 6.12. In pieces (blk_request_range.c), and no matter for the clock of writes. */
 	if (io->kind == BLK_IO_DISCARD) {
 		blk_io_execute(engine->image_fd, io);
 		uring->clock = 0;

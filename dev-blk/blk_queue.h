@@ -66,8 +66,10 @@ bool blk_queue_synced(const struct blk_queue *queue);
 /* What the thread calls when it stopped, or did what blk_queue_sync() asked for. Before the first start. */
 void blk_queue_on_settled(struct blk_queue *queue, void (*settled)(void *argument), void *argument);
 
-/* What the thread calls when it has asked the disk's witness: flushes that other queues hold may complete. Before the first
- * start. */
+/*
+ * What the thread calls when it has asked the disk's witness: flushes that other queues hold may complete. Before the
+ * first start.
+ */
 void blk_queue_on_witnessed(struct blk_queue *queue, void (*witnessed)(void *argument), void *argument);
 /* Lets the thread come round. Any thread. */
 void blk_queue_wake(struct blk_queue *queue);

@@ -7,8 +7,10 @@ dev_blk_libblk_la_SOURCES = \
 	dev-blk/blk_engine_kind.c dev-blk/blk_engine_kind.h \
 	dev-blk/blk_engine_sync.c dev-blk/blk_engine_sync.h \
 	dev-blk/blk_engine_uring.c dev-blk/blk_engine_uring.h \
-	dev-blk/blk_request.c dev-blk/blk_request.h \
-	dev-blk/blk_queue.c dev-blk/blk_queue.h \
+	dev-blk/blk_request.h dev-blk/blk_request_steps.h \
+	dev-blk/blk_request_advance.c dev-blk/blk_request_parse.c dev-blk/blk_request_range.c \
+	dev-blk/blk_queue.h dev-blk/blk_queue_parts.h \
+	dev-blk/blk_queue_round.c dev-blk/blk_queue_thread.c \
 	dev-blk/blk_state.c dev-blk/blk_state.h \
 	dev-blk/blk_device.c dev-blk/blk_device.h
 dev_blk_libblk_la_CFLAGS = $(AM_CFLAGS) $(URING_CFLAGS)

@@ -3,7 +3,9 @@ noinst_LTLIBRARIES += dev-console/libconsole.la
 dev_console_libconsole_la_SOURCES = \
 	dev-console/uart16550.c dev-console/uart16550.h \
 	dev-console/console_state.c dev-console/console_state.h \
-	dev-console/output.c dev-console/output.h \
+	dev-console/output.h dev-console/output_parts.h \
+	dev-console/output_file.c dev-console/output_open.c dev-console/output_peer.c \
+	dev-console/output_read.c dev-console/output_write.c \
 	dev-console/serial.c dev-console/serial.h \
 	dev-console/virtio_console.c dev-console/virtio_console.h \
 	dev-console/virtio_console_spec.h

@@ -1,15 +1,15 @@
 /*
  * The host side of a console: where its characters go to and come from. Both devices (serial.c,
- * virtio_console.c) stand on this.
+ * virtio_console.c) stand on this. output_parts.h says which of output_*.c does what.
  *
- *   stream    a connected stream, or two descriptors (standard input and output). Nothing is lost: a reader
- * that is slow fills the buffer, and then the device lets the guest wait. When the other end closes for good,
+ *   stream    a connected stream, or two descriptors (standard input and output). Nothing is lost: a reader that is
+ *             slow fills the buffer, and then the device lets the guest wait. When the other end closes for good,
  *             output is dropped.
  *   pty       the master of a pseudo-terminal. While nobody has its other side open, output is dropped.
  *   file      a regular file, written as a whole and in order; no input. It may have a bound, at which another file
  *             takes its place.
- *   listener  a listening unix socket; one client at a time, the next one waits. Output is dropped while
- * there is none. discard   nowhere.
+ *   listener  a listening unix socket; one client at a time, the next one waits. Output is dropped while there is none.
+ *   discard   nowhere.
  *
  * Output is gathered and written by output_flush(), so that a device which gets single characters decides how
  * many make a write(2). Input is not read ahead: what the device has no room for stays with the host.
@@ -51,9 +51,14 @@ struct output_ops {
 
 /* Of a file that has a bound. */
 struct output_file_ops {
-	/* It is full, and another one is wanted: asks for it. 0; -EAGAIN: not now; another -errno: there will be none. */
+	/*
+	 * It is full, and another one is wanted: asks for it. 0; -EAGAIN: not now; another -errno: there will be none.
+	 */
 	int (*full)(void *owner);
-	/* Waits for what was asked for, which comes by output_replace_file() from within. 0, or -errno: it does not come. */
+	/*
+	 * Waits for what was asked for, which comes by output_replace_file() from within. 0, or -errno: it does not
+	 * come.
+	 */
 	int (*await)(void *owner, int timeout_ms);
 };
 

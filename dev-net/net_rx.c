@@ -13,9 +13,9 @@
 #include "dev-net/net_header.h"
 
 /*
- * One readv takes the header's copy, the window, and memory of ours for what did not fit: a tap's MTU may be raised at any
- * time, so that a frame may be longer than any before. The header's place is the slot before the window: iov[0] stays free
- * for it.
+ * One readv(2) takes our copy of the header, the window, and memory of ours for what does not fit: a tap's MTU may be
+ * raised at any time, so that a frame may be longer than any before. The iovec before the window's first is free for
+ * the header's copy (iov[0] at least), and the one behind its last for that memory.
  */
 #define WINDOW_IOVS (IOV_MAX - 2)
 /* The window is moved back to the front when it is this far from there: few enough that little memory is
@@ -176,8 +176,10 @@ void net_rx_drop_held(struct net_rx *rx)
 	rx->held_bytes = 0;
 }
 
-/* Offloads may change between two runs. A frame that is not for segmentation is no longer than the tap's MTU, which shows
- * in the frames once it was raised. */
+/*
+ * What the window should have room for. Looked at in each run, since offloads may change in between. A frame that is
+ * not to be segmented is no longer than the tap's MTU; that this was raised is seen by a longer frame.
+ */
 static size_t rx_wanted(const struct net_port *port)
 {
 	const uint64_t segmented = net_guest_offloads & ~(VIRTIO_BIT(VIRTIO_NET_F_GUEST_CSUM) |
@@ -266,10 +268,19 @@ static enum net_progress rx_no_frame(struct net_rx *rx, ssize_t size)
 	}
 }
 
-/* The header's place at the window's beginning, cut off from it for the time of a read. */
+/*
+ * The header's place: the first NET_HEADER_SIZE bytes of the window, which may lie across several buffers. The guest
+ * finds the frame behind them. What the tap says in its header is judged and completed first, so it is read into a copy
+ * of ours, and for the time of the read its place is cut off the window's first iovecs:
+ *
+ *   window           [ place | frame ... ][ frame ... ]
+ *   readv    [ copy ]        [ frame ... ][ frame ... ][ our memory ]
+ *
+ * Then the iovecs are put back as they were, and rx_deliver() writes the header into its place.
+ */
 struct header_place {
-	size_t count;
-	struct iovec whole[NET_HEADER_SIZE];
+	size_t count;			     /* of the iovecs in which it lies */
+	struct iovec uncut[NET_HEADER_SIZE]; /* these, before; none is empty */
 };
 
 static void header_place_cut(struct net_rx *rx, struct header_place *place)
@@ -281,7 +292,7 @@ static void header_place_cut(struct net_rx *rx, struct header_place *place)
 	while (left > 0) {
 		size_t part = iov->iov_len < left ? iov->iov_len : left;
 
-		place->whole[place->count++] = *iov;
+		place->uncut[place->count++] = *iov;
 		iov->iov_base = (uint8_t *)iov->iov_base + part;
 		iov->iov_len -= part;
 		left -= part;
@@ -291,7 +302,7 @@ static void header_place_cut(struct net_rx *rx, struct header_place *place)
 
 static void header_place_restore(struct net_rx *rx, const struct header_place *place)
 {
-	memcpy(rx->iov + rx->iov_first, place->whole, place->count * sizeof(place->whole[0]));
+	memcpy(rx->iov + rx->iov_first, place->uncut, place->count * sizeof(place->uncut[0]));
 }
 
 /* The first bytes of a frame that was read, from the window without the header's place. */
@@ -314,14 +325,14 @@ static void rx_too_large(struct net_rx *rx, size_t size)
 		return;
 	rx->too_large_logged = true;
 	log_warning("a frame of %zu bytes was dropped, for the guest's receive buffers take less; it and "
-		    "those that "
-		    "follow are counted as rx-dropped-too-large; give the tap an MTU that the guest has too",
+		    "those that follow are counted as rx-dropped-too-large; give the tap an MTU that the "
+		    "guest has too",
 		    size < NET_HEADER_SIZE ? 0 : size - NET_HEADER_SIZE);
 }
 
 /*
- * A frame that was read into the window, and for the rest into our own memory: longer than was to be expected. All of it is
- * gathered there.
+ * A frame that was read into the window, and for the rest into our own memory: longer than was to be expected. All of
+ * it is gathered there.
  */
 static void rx_gather(struct net_rx *rx, const struct virtio_net_hdr *header, size_t size)
 {
@@ -334,31 +345,46 @@ static void rx_gather(struct net_rx *rx, const struct virtio_net_hdr *header, si
 	rx->held_bytes = size;
 }
 
+/* Reads one frame: its header into the copy, the frame into the window, what is more into our own memory. */
+static ssize_t rx_readv(struct net_rx *rx, struct virtio_net_hdr *header)
+{
+	struct iovec *first = rx->iov + rx->iov_first - 1;
+
+	first[0] = (struct iovec){.iov_base = header, .iov_len = sizeof(*header)};
+	first[1 + rx->iov_count] = (struct iovec){.iov_base = rx->held, .iov_len = HELD_ROOM + 1};
+	return readv(rx->port->tap_fd, first, (int)rx->iov_count + 2);
+}
+
+/* Whether the frame in the window is for the guest. One that is longer than the window is gathered or dropped. */
+static bool rx_take(struct net_rx *rx, struct virtio_net_hdr *header, size_t size)
+{
+	size_t frame_bytes = size < NET_HEADER_SIZE ? 0 : size - NET_HEADER_SIZE;
+	uint8_t look[NET_FILTER_LOOK];
+
+	if (size > HELD_ROOM || (size > rx->bytes && !rx->mergeable)) {
+		rx_too_large(rx, size);
+		return false;
+	}
+	if (size > rx->bytes) {
+		rx_gather(rx, header, size);
+		return false;
+	}
+	if (!net_filter_open(&rx->port->filter))
+		rx_look(rx, look, frame_bytes < sizeof(look) ? frame_bytes : sizeof(look));
+	return rx_judge(rx, header, look, frame_bytes);
+}
+
 /* Reads one frame into the window. MORE: done with it, or it is held. */
 static enum net_progress rx_read_direct(struct net_rx *rx)
 {
-	struct iovec *first = rx->iov + rx->iov_first - 1;
-	uint8_t look[NET_FILTER_LOOK];
 	struct virtio_net_hdr header;
 	struct header_place place;
-	bool wanted = false;
-	size_t frame_bytes = 0;
+	bool wanted;
 	ssize_t size;
 
 	header_place_cut(rx, &place);
-	first[0] = (struct iovec){.iov_base = &header, .iov_len = sizeof(header)};
-	first[1 + rx->iov_count] = (struct iovec){.iov_base = rx->held, .iov_len = HELD_ROOM + 1};
-	size = readv(rx->port->tap_fd, first, (int)rx->iov_count + 2);
-	if (size > HELD_ROOM || (size > 0 && (size_t)size > rx->bytes && !rx->mergeable)) {
-		rx_too_large(rx, (size_t)size);
-	} else if (size > 0 && (size_t)size > rx->bytes) {
-		rx_gather(rx, &header, (size_t)size);
-	} else if (size > 0) {
-		frame_bytes = size < NET_HEADER_SIZE ? 0 : (size_t)size - NET_HEADER_SIZE;
-		if (!net_filter_open(&rx->port->filter))
-			rx_look(rx, look, frame_bytes < sizeof(look) ? frame_bytes : sizeof(look));
-		wanted = rx_judge(rx, &header, look, frame_bytes);
-	}
+	size = rx_readv(rx, &header);
+	wanted = size > 0 && rx_take(rx, &header, (size_t)size);
 	header_place_restore(rx, &place);
 	if (size <= 0)
 		return rx_no_frame(rx, size);

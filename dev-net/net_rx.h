@@ -9,9 +9,9 @@
  * that is unused from the used index on.
  *
  * When the guest has fewer buffers than the longest frame needs, frames are read into memory of ours and
- * copied: one that does not fit yet is held, and the tap is left alone until it does. So it is with a frame that is longer
- * than the longest one was, for the tap's MTU was raised. Without
- * VIRTIO_NET_F_MRG_RXBUF a frame has one chain, and is lost if that is too small.
+ * copied: one that does not fit yet is held, and the tap is left alone until it does. So it is with a frame that is
+ * longer than the longest one was, for the tap's MTU was raised. Without VIRTIO_NET_F_MRG_RXBUF a frame has one chain,
+ * and is lost if that is too small.
  */
 #ifndef ATOLL_DEV_NET_NET_RX_H
 #define ATOLL_DEV_NET_NET_RX_H

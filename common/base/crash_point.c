@@ -33,7 +33,7 @@ int crash_point_choose(const char *text)
 			continue;
 		chosen = (enum crash_point)i;
 		atomic_store(&left, count);
-		/* Nobody may have a last word, a sanitizer neither. */
+		/* The process is to end at once: a handler of SIGILL, as a sanitizer has one, must not run. */
 		signal(SIGILL, SIG_DFL);
 		return 0;
 	}

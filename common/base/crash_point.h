@@ -5,8 +5,8 @@
  * the variable ATOLL_CRASH_POINT=NAME[:COUNT] names the step, and the COUNTth time (1) that the process comes to it is
  * its end: without a signal handler, without a system call, as if it had been killed between two instructions.
  *
- * The names follow a request in time. Those of the region that tracks requests (common/ring/inflight.h) lie behind each of
- * its stores.
+ * The names follow a request in time. Those of the region that tracks requests (common/ring/inflight.h) lie behind each
+ * of its stores.
  */
 #ifndef ATOLL_COMMON_BASE_CRASH_POINT_H
 #define ATOLL_COMMON_BASE_CRASH_POINT_H

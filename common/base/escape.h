@@ -14,8 +14,10 @@
 #include <stddef.h>
 
 enum escape_as {
-	ESCAPE_TEXT, /* other characters stay as they are */
-	ESCAPE_NAME, /* a name that is to be told apart from any other: everything but printable ASCII is escaped, and "\" */
+	/* Other characters stay as they are. */
+	ESCAPE_TEXT,
+	/* A name that is to be told apart from any other: everything but printable ASCII is escaped, and "\". */
+	ESCAPE_NAME,
 };
 
 /* Of the longest piece of the output that one byte becomes. */

@@ -1,7 +1,7 @@
 /*
  * Eventfds that a peer has too. For reading there is a call that never waits. For writing there is none, so it is asked
- * first whether there is room. Who clears O_NONBLOCK and also fills the count just between the two calls would still make
- * us wait; that takes F_SETFL, so that what keeps it out are the filters.
+ * first whether there is room. Who clears O_NONBLOCK and also fills the count just between the two calls would still
+ * make us wait; that takes F_SETFL, so that what keeps it out are the filters.
  */
 #include "common/base/eventfd_wire.h"
 

@@ -12,9 +12,12 @@ common_libcommon_la_SOURCES += \
 	common/base/log_limit.c common/base/log_limit.h \
 	common/base/log_record.c common/base/log_record.h \
 	common/base/loop.c common/base/loop.h \
+	common/base/mac.c common/base/mac.h \
 	common/base/names.c common/base/names.h \
 	common/base/peers.c common/base/peers.h \
+	common/base/proc.c common/base/proc.h \
 	common/base/report.c common/base/report.h \
+	common/base/sealed_memfd.c common/base/sealed_memfd.h \
 	common/base/seccomp_filter.h \
 	common/base/syscall_names.c common/base/syscall_names.h
 

@@ -34,7 +34,9 @@ const char *log_level_name(enum log_level level);
 /* The longest line of a record in bytes. */
 #define LOG_LINE_MAX (ESCAPE_BYTE_MAX * LOG_TEXT_MAX + 384)
 
-/* Writes the line that log_write_line() (log.h) writes, its newline included, without a terminator; returns its length. */
+/*
+ * Writes the line that log_write_line() (log.h) writes, its newline included, without a terminator; returns its length.
+ */
 size_t log_format_line(const struct log_record *record, char line[LOG_LINE_MAX]);
 
 #endif

@@ -8,7 +8,6 @@
  */
 #include "common/host/image_lock.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +20,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "common/base/escape.h"
+#include "common/base/proc.h"
 
 /* QEMU's numbers for permissions on an image. */
 enum qemu_permission {
@@ -133,8 +135,7 @@ static pid_t find_in_proc_locks(const struct stat *image);
 static void image_lock_find_holder(int fd, struct image_lock_holder *holder)
 {
 	struct stat image;
-	char path[64];
-	FILE *file;
+	char comm[32];
 
 	*holder = (struct image_lock_holder){0};
 	if (fstat(fd, &image) < 0)
@@ -144,19 +145,9 @@ static void image_lock_find_holder(int fd, struct image_lock_holder *holder)
 		holder->pid = find_in_proc_locks(&image);
 	if (holder->pid == 0)
 		return;
-	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)holder->pid);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return;
-	if (fgets(holder->program, sizeof(holder->program), file) == NULL)
-		holder->program[0] = '\0';
-	fclose(file);
-	holder->program[strcspn(holder->program, "\n")] = '\0';
 	/* A process chooses its name; it goes to a terminal. */
-	for (char *c = holder->program; *c != '\0'; c++) {
-		if (!isprint((unsigned char)*c))
-			*c = '?';
-	}
+	(void)proc_comm(holder->pid, comm, sizeof(comm));
+	escape_text(comm, strlen(comm), ESCAPE_TEXT, holder->program, sizeof(holder->program));
 }
 
 /* What a lock held through a descriptor tells of its taker. */
@@ -188,11 +179,6 @@ static enum fdinfo_lock fdinfo_read_lock(const char *path, pid_t process)
 	return found;
 }
 
-static bool name_is_number(const char *name)
-{
-	return name[0] != '\0' && name[strspn(name, "0123456789")] == '\0';
-}
-
 static enum fdinfo_lock process_lock(pid_t process, int own_fd, const struct stat *image)
 {
 	enum fdinfo_lock best = FDINFO_LOCK_NONE;
@@ -208,7 +194,7 @@ static enum fdinfo_lock process_lock(pid_t process, int own_fd, const struct sta
 		enum fdinfo_lock found;
 		struct stat status;
 
-		if (!name_is_number(entry->d_name))
+		if (entry->d_name[0] == '.')
 			continue;
 		/* A lock of ours on the attempt's own description would not have been refused. */
 		if (process == getpid() && strtol(entry->d_name, NULL, 10) == own_fd)
@@ -239,12 +225,11 @@ static pid_t find_in_descriptors(int fd, const struct stat *image)
 	if (proc == NULL)
 		return 0;
 	while (taker == 0 && (entry = readdir(proc)) != NULL) {
-		pid_t process;
+		pid_t process = proc_entry_id(entry->d_name);
 		enum fdinfo_lock found;
 
-		if (!name_is_number(entry->d_name))
+		if (process == 0)
 			continue;
-		process = (pid_t)strtol(entry->d_name, NULL, 10);
 		found = process_lock(process, fd, image);
 		if (found == FDINFO_LOCK_TAKEN)
 			taker = process;

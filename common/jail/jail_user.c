@@ -1,10 +1,11 @@
 /*
  * The user of a jailed process whose parent is root: an id that nobody else has.
  *
- * On a host, 0x70000000 and the pid: the upper half of the ids that no account and no container range has. A container's
- * user namespace mostly has 65,536 ids, which are fewer than there are pids. There it is one from the upper half of what
- * the namespace has, and whether another process is that user already, or is about to be, is looked up in /proc: before
- * its map is written, and after it, so that of two supervisors that choose the same at least one sees the other.
+ * On a host, 0x70000000 and the pid: the upper half of the ids that no account and no container range has. A
+ * container's user namespace mostly has 65,536 ids, which are fewer than there are pids. There it is one from the upper
+ * half of what the namespace has, and whether another process is that user already, or is about to be, is looked up in
+ * /proc: before its map is written, and after it, so that of two supervisors that choose the same at least one sees the
+ * other.
  *
  * Source: user_namespaces(7), "Defining user and group ID mappings".
  */
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "common/base/line_file.h"
+#include "common/base/proc.h"
 #include "common/jail/jail_user.h"
 
 #define EXTENTS_MAX 340 /* of a map: the kernel's limit */
@@ -121,7 +123,9 @@ static int find_used(const struct jail_users *users, uint32_t start, pid_t excep
 	while ((entry = readdir(proc)) != NULL) {
 		struct stat status;
 
-		if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || atoi(entry->d_name) == except)
+		pid_t process = proc_entry_id(entry->d_name);
+
+		if (process == 0 || process == except)
 			continue;
 		if (fstatat(dirfd(proc), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
 			mark(used, users, start, status.st_uid);

@@ -73,8 +73,8 @@ struct device_state {
 
 /*
  * Maps the page. fd: borrowed; -1: there is none, and no successor either. layout: of which a reference is kept.
- * 0, -EINVAL for what is no state page, or -errno (logged). device_state_close() afterwards; then device_state_take() or
- * device_state_begin() before the first commit.
+ * 0, -EINVAL for what is no state page, or -errno (logged). device_state_close() afterwards; then device_state_take()
+ * or device_state_begin() before the first commit.
  */
 int device_state_open(struct device_state *state, enum device_state_kind kind,
 		      const struct device_state_layout *layout, int fd);

@@ -19,11 +19,12 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/sealed_memfd.h"
 #include "common/spec/virtio_spec.h"
 
 #define inflight_load(location) __atomic_load_n(&(location), __ATOMIC_RELAXED)
 
-/* So many chains no process can have taken; a counter beyond it would let ours wrap around. */
+/* No process can have taken so many chains. From a counter beyond it, ours would wrap around one day. */
 #define COUNTER_MAX (UINT64_MAX / 2)
 
 /* --- The region --- */
@@ -38,19 +39,13 @@ uint64_t inflight_region_size(uint16_t queues, uint16_t queue_size)
 int inflight_region_create(uint16_t queues, uint16_t queue_size, int *fd)
 {
 	uint64_t size = inflight_region_size(queues, queue_size);
-	int new_fd, error;
+	int new_fd;
 
 	if (size == 0)
 		return -EINVAL;
-	new_fd = memfd_create("inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	new_fd = sealed_memfd_new("inflight", size);
 	if (new_fd < 0)
-		return -errno;
-	if (ftruncate(new_fd, (off_t)size) < 0 ||
-	    fcntl(new_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		error = errno;
-		close(new_fd);
-		return -error;
-	}
+		return new_fd;
 	*fd = new_fd;
 	return 0;
 }
@@ -178,7 +173,7 @@ static int entries_collect(struct inflight_log *log, struct entry *entries)
 	return 0;
 }
 
-static int log_recover(struct inflight_log *log, uint16_t used_index)
+static int log_take_over(struct inflight_log *log, uint16_t used_index)
 {
 	struct vhost_user_inflight_queue *shared = log->shared;
 	uint16_t recorded = inflight_load(shared->used_idx), desc_num = inflight_load(shared->desc_num);
@@ -206,7 +201,7 @@ static int log_recover(struct inflight_log *log, uint16_t used_index)
 	}
 	log->batch_count = 0;
 	inflight_store(shared->used_idx, used_index);
-	log->recovered = true;
+	log->served_before = true;
 	CRASH_POINT(RECOVERED);
 	return 0;
 }
@@ -245,7 +240,7 @@ int inflight_log_new(struct vhost_user_inflight_queue *shared, uint16_t size, ui
 	if (version == 0)
 		log_start(new_log, used_index);
 	else if (version == VHOST_USER_INFLIGHT_VERSION)
-		result = log_recover(new_log, used_index);
+		result = log_take_over(new_log, used_index);
 	else
 		result = refuse("its version is unknown", version);
 	if (result < 0) {

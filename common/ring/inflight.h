@@ -62,15 +62,15 @@ struct inflight_log {
 	uint16_t batch_count;	  /* heads pushed and not published */
 	uint16_t unfinished;	  /* a predecessor's chains */
 	uint16_t unfinished_next; /* of those, how many were taken again */
-	bool recovered;		  /* a predecessor used it */
+	bool served_before;	  /* a predecessor used it */
 	uint16_t *batch;	  /* `size` heads */
 	uint16_t heads[];	  /* the unfinished ones, in their order; behind them the batch */
 };
 
 /*
- * Judges what a predecessor left in a queue's part, repairs it against the ring's used index, and takes over: the chains
- * that it left undone are then log->unfinished. 0, -ENOMEM, or -EBADMSG (logged) when no predecessor that kept to the
- * algorithm can have left it so: then it is not touched.
+ * Judges what a predecessor left in a queue's part, repairs it against the ring's used index, and takes over: the
+ * chains that it left undone are then log->unfinished. 0, -ENOMEM, or -EBADMSG (logged) when no predecessor that kept
+ * to the algorithm can have left it so: then it is not touched.
  */
 int inflight_log_new(struct vhost_user_inflight_queue *shared, uint16_t size, uint16_t used_index,
 		     struct inflight_log **log);

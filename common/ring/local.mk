@@ -4,4 +4,5 @@ common_libcommon_la_SOURCES += \
 	common/ring/guest_memory.c common/ring/guest_memory.h \
 	common/ring/inflight.c common/ring/inflight.h \
 	common/ring/state_page.c common/ring/state_page.h \
-	common/ring/virtqueue.c common/ring/virtqueue.h
+	common/ring/virtqueue.c common/ring/virtqueue.h \
+	common/ring/virtqueue_chain.c

@@ -5,7 +5,7 @@
  *
  *   - what the driver can change is read once, with ring_load(), into a local, and only the local is used;
  *   - the addresses of a chain are translated when it is popped, all of them, so that nobody downstream translates a
- * guest-physical address; those of what the device may write are noted beside it, as they were checked;
+ *     guest-physical address; those of what the device may write are noted beside it, as they were checked;
  *   - a violation sets `broken`, once and for good, and every call from then on is harmless.
  *
  * And three barriers make it work (virtio 1.2, 2.7.13 and 2.7.14):
@@ -13,7 +13,7 @@
  *   - the available index is an acquire load: the ring entry and descriptors behind it are visible;
  *   - the used index is a release store: the used elements before it are visible to the driver;
  *   - between publishing and looking whether the driver wants an interrupt, and between asking for kicks and
- * looking once more for chains, a full barrier: each side writes its own word, then reads the other's.
+ *     looking once more for chains, a full barrier: each side writes its own word, then reads the other's.
  */
 #include "common/ring/virtqueue.h"
 
@@ -42,7 +42,7 @@ struct virtqueue {
 	uint16_t notified;	 /* the used index up to which an interrupt was considered */
 	bool event_idx;
 	bool indirect;
-	bool resumed;
+	bool served_before;
 	int kick_fd;
 	int call_fd;
 	struct inflight_log *log; /* NULL: none is kept */
@@ -51,9 +51,10 @@ struct virtqueue {
 };
 
 /*
- * The writable extents of chains, by head. The first ones of all heads lie together, a cache line for each head, then the
- * next ones, and so on: there is room for the longest chain of each head, and what no chain was long enough for is address
- * space alone. A driver that has one head out twice mixes up its own chains' extents, all of which are its guest's.
+ * The writable extents of chains, by head. The first ones of all heads lie together, a cache line for each head, then
+ * the next ones, and so on: there is room for the longest chain of each head, and what no chain was long enough for is
+ * address space alone. A driver that has one head out twice mixes up its own chains' extents, all of which are its
+ * guest's.
  */
 #define EXTENTS_TOGETHER 4
 
@@ -90,54 +91,67 @@ static inline uint16_t *ring_avail_event(struct virtqueue *queue)
 	return (uint16_t *)&queue->used->ring[queue->size];
 }
 
+static bool setup_valid(const struct virtqueue_setup *setup)
+{
+	return setup->size > 0 && setup->size <= VIRTQUEUE_SIZE_MAX &&
+	       (setup->size & (setup->size - 1)) == 0 && (uintptr_t)setup->descriptor_table % 16 == 0 &&
+	       (uintptr_t)setup->available_ring % 2 == 0 && (uintptr_t)setup->used_ring % 4 == 0;
+}
+
+static int queue_open_log(struct virtqueue *queue, struct vhost_user_inflight_queue *inflight)
+{
+	int result = inflight_log_new(inflight, queue->size, queue->next_used, &queue->log);
+
+	if (result < 0)
+		return result;
+	/* The used index may have wrapped around to 0; the region knows better. */
+	queue->served_before |= queue->log->served_before;
+	/* A predecessor took those that it did not finish, too. */
+	queue->taken = (uint64_t)queue->next_used + queue->log->unfinished;
+	return 0;
+}
+
 int virtqueue_new(const struct virtqueue_setup *setup, struct virtqueue **queue)
 {
 	struct virtqueue *new_queue;
-	int result;
+	int result = 0;
 
-	if (setup->size == 0 || setup->size > VIRTQUEUE_SIZE_MAX || (setup->size & (setup->size - 1)) != 0)
-		return -EINVAL;
-	if ((uintptr_t)setup->descriptor_table % 16 != 0 || (uintptr_t)setup->available_ring % 2 != 0 ||
-	    (uintptr_t)setup->used_ring % 4 != 0)
+	if (!setup_valid(setup))
 		return -EINVAL;
 	new_queue = calloc(1, sizeof(*new_queue));
 	if (new_queue == NULL)
 		return -ENOMEM;
+	*new_queue = (struct virtqueue){
+		.memory = setup->memory,
+		.descriptors = setup->descriptor_table,
+		.available = setup->available_ring,
+		.used = setup->used_ring,
+		.size = setup->size,
+		.taken = setup->next_available,
+		.event_idx = (setup->features & VIRTIO_BIT(VIRTIO_F_EVENT_IDX)) != 0,
+		.indirect = (setup->features & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC)) != 0,
+		.kick_fd = setup->kick_fd,
+		.call_fd = setup->call_fd,
+	};
+	/* The used ring goes on where it stands: a predecessor may have used this queue. */
+	new_queue->next_used = ring_load(new_queue->used->idx);
+	new_queue->published = new_queue->next_used;
+	new_queue->notified = new_queue->next_used;
+	new_queue->served_before = new_queue->next_used != 0;
 	new_queue->extents = mmap(NULL, extents_bytes(setup->size), PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (new_queue->extents == MAP_FAILED) {
 		free(new_queue);
 		return -ENOMEM;
 	}
-	new_queue->memory = setup->memory;
-	new_queue->descriptors = setup->descriptor_table;
-	new_queue->available = setup->available_ring;
-	new_queue->used = setup->used_ring;
-	new_queue->size = setup->size;
-	new_queue->taken = setup->next_available;
-	/* The used ring goes on where it stands: a predecessor may have used this queue. */
-	new_queue->next_used = ring_load(new_queue->used->idx);
-	new_queue->published = new_queue->next_used;
-	new_queue->notified = new_queue->next_used;
-	new_queue->resumed = new_queue->next_used != 0;
-	if (setup->inflight != NULL) {
-		result =
-			inflight_log_new(setup->inflight, setup->size, new_queue->next_used, &new_queue->log);
-		if (result < 0) {
-			munmap(new_queue->extents, extents_bytes(setup->size));
-			free(new_queue);
-			return result;
-		}
-		/* The index may have wrapped around to 0; the region knows better. */
-		new_queue->resumed |= new_queue->log->recovered;
-		/* A predecessor took those. */
-		new_queue->taken = (uint64_t)new_queue->next_used + new_queue->log->unfinished;
+	if (setup->inflight != NULL)
+		result = queue_open_log(new_queue, setup->inflight);
+	if (result < 0) {
+		munmap(new_queue->extents, extents_bytes(setup->size));
+		free(new_queue);
+		return result;
 	}
 	new_queue->available_seen = next_available(new_queue);
-	new_queue->event_idx = (setup->features & VIRTIO_BIT(VIRTIO_F_EVENT_IDX)) != 0;
-	new_queue->indirect = (setup->features & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC)) != 0;
-	new_queue->kick_fd = setup->kick_fd;
-	new_queue->call_fd = setup->call_fd;
 	*queue = new_queue;
 	return 0;
 }
@@ -510,9 +524,9 @@ void virtqueue_count_on(struct virtqueue *queue, uint64_t taken)
 		queue->taken = counted + virtqueue_unfinished(queue);
 }
 
-bool virtqueue_resumed(const struct virtqueue *queue)
+bool virtqueue_served_before(const struct virtqueue *queue)
 {
-	return queue->resumed;
+	return queue->served_before;
 }
 
 void virtqueue_interrupt(struct virtqueue *queue)
@@ -593,72 +607,4 @@ uint16_t virtqueue_next_available(const struct virtqueue *queue)
 const char *virtqueue_broken(const struct virtqueue *queue)
 {
 	return queue->broken;
-}
-
-/* --- Helpers over chains --- */
-
-/* Copies between data and [offset, ...) of iov[0..count); returns the bytes copied. */
-static size_t iovec_copy(const struct iovec *iov, size_t count, size_t offset, void *data, size_t size,
-			 bool into_iov)
-{
-	size_t copied = 0;
-
-	for (size_t i = 0; i < count && copied < size; i++) {
-		size_t part;
-
-		if (offset >= iov[i].iov_len) {
-			offset -= iov[i].iov_len;
-			continue;
-		}
-		part = iov[i].iov_len - offset;
-		if (part > size - copied)
-			part = size - copied;
-		if (into_iov)
-			memcpy((uint8_t *)iov[i].iov_base + offset, (uint8_t *)data + copied, part);
-		else
-			memcpy((uint8_t *)data + copied, (uint8_t *)iov[i].iov_base + offset, part);
-		copied += part;
-		offset = 0;
-	}
-	return copied;
-}
-
-size_t virtqueue_chain_read(const struct virtqueue_chain *chain, size_t offset, void *data, size_t size)
-{
-	return iovec_copy(chain->iov, chain->out_count, offset, data, size, false);
-}
-
-size_t virtqueue_chain_write(const struct virtqueue_chain *chain, size_t offset, const void *data,
-			     size_t size)
-{
-	return iovec_copy(chain->iov + chain->out_count, chain->in_count, offset, (void *)data, size, true);
-}
-
-int iovec_slice(const struct iovec *iov, size_t count, size_t offset, size_t size, struct iovec *out,
-		size_t *out_count)
-{
-	size_t room = *out_count;
-	size_t used = 0;
-
-	for (size_t i = 0; i < count && size > 0; i++) {
-		size_t part;
-
-		if (offset >= iov[i].iov_len) {
-			offset -= iov[i].iov_len;
-			continue;
-		}
-		part = iov[i].iov_len - offset;
-		if (part > size)
-			part = size;
-		if (used == room)
-			return -ENOSPC;
-		out[used++] =
-			(struct iovec){.iov_base = (uint8_t *)iov[i].iov_base + offset, .iov_len = part};
-		size -= part;
-		offset = 0;
-	}
-	if (size > 0)
-		return -ERANGE;
-	*out_count = used;
-	return 0;
 }

@@ -29,9 +29,10 @@
 #define VIRTQUEUE_EXTENTS_MAX 256
 
 /*
- * Which chain it is: what virtqueue_pop() hands out, and virtqueue_push() and virtqueue_rewind() take back. A device keeps
- * it by value for as long as the chain is out, and never looks into it: what is in it is for the files of this folder, and
- * for their tests. So what the ring's layout is, and what is noted of a chain beside its memory, is the queue's alone.
+ * Which chain it is: what virtqueue_pop() hands out, and virtqueue_push() and virtqueue_rewind() take back. A device
+ * keeps it by value for as long as the chain is out, and never looks into it: what is in it is for the files of this
+ * folder, and for their tests. So what the ring's layout is, and what is noted of a chain beside its memory, is the
+ * queue's alone.
  */
 struct virtqueue_token {
 	uint64_t number; /* virtqueue_taken() before it was popped */
@@ -110,29 +111,29 @@ void virtqueue_publish(struct virtqueue *queue);
 bool virtqueue_complete(struct virtqueue *queue);
 
 /*
- * The guest memory that the device may write of a chain that is out: *extent is the nth piece of it, in the chain's order,
- * as it was checked when the chain was popped. False behind the last. They hold all of it, and from the 256th on perhaps
- * what lies between, be it guest memory or none. A driver that has one head out twice mixes up what is said of its own
- * memory.
+ * The guest memory that the device may write of a chain that is out: *extent is the nth piece of it, in the chain's
+ * order, as it was checked when the chain was popped. False behind the last. They hold all of it, and from the 256th on
+ * perhaps what lies between, be it guest memory or none. A driver that has one head out twice mixes up what is said of
+ * its own memory.
  */
 bool virtqueue_writable(const struct virtqueue *queue, const struct virtqueue_token *token, uint16_t n,
 			struct virtqueue_extent *extent);
 
 /*
- * The chains that were taken from this ring, by us and by predecessors, without those that were rewound, and those that a
- * predecessor left undone and that were not popped again yet. 64 bits, which do not wrap around. A new queue knows as much
- * of it as the ring says: the base or, with an inflight region, the used index, of 16 bits in a split ring.
+ * The chains that were taken from this ring, by us and by predecessors, without those that were rewound, and those that
+ * a predecessor left undone and that were not popped again yet. 64 bits, which do not wrap around. A new queue knows as
+ * much of it as the ring says: the base or, with an inflight region, the used index, of 16 bits in a split ring.
  */
 uint64_t virtqueue_taken(const struct virtqueue *queue);
 
 /*
- * Before the first pop, for a device that keeps virtqueue_taken() in its state: the queue counts on from there. `taken` is
- * what was kept last; where the ring stands may be less than 32,768 chains away from that, before it or behind it.
+ * Before the first pop, for a device that keeps virtqueue_taken() in its state: the queue counts on from there. `taken`
+ * is what was kept last; where the ring stands may be less than 32,768 chains away from that, before it or behind it.
  */
 void virtqueue_count_on(struct virtqueue *queue, uint64_t taken);
 
 /* Whether another device used this ring before the queue was made: an interrupt of a predecessor's may be missing. */
-bool virtqueue_resumed(const struct virtqueue *queue);
+bool virtqueue_served_before(const struct virtqueue *queue);
 
 /* Signals the call eventfd regardless of suppression. */
 void virtqueue_interrupt(struct virtqueue *queue);

@@ -34,9 +34,11 @@ struct vhost_user_device_ops {
 	uint64_t device_features;
 	/* Queues at most; what GET_QUEUE_NUM says, but for a device of one set of queues. */
 	uint16_t queue_max;
-	/* The queues come as one set and never as several: MQ is not offered, and GET_QUEUE_NUM says 1. Front ends differ in
-	 * what they count in a network device, queues (Cloud Hypervisor) or pairs of them (QEMU, DPDK); without MQ all of
-	 * them take one pair. */
+	/*
+	 * The queues come as one set and never as several: MQ is not offered, and GET_QUEUE_NUM says 1. Front ends
+	 * differ in what they count in a network device, queues (Cloud Hypervisor) or pairs of them (QEMU, DPDK);
+	 * without MQ all of them take one pair.
+	 */
 	bool single_set;
 	/* Size of the config space that the device fills, 0 .. VHOST_USER_CONFIG_MAX; 0: CONFIG is not
 	 * offered. */
@@ -46,8 +48,10 @@ struct vhost_user_device_ops {
 	 * predecessor took and did not finish. */
 	bool track_inflight;
 
-	/* The driver's features, before any queue starts. A front end may say them again, without a reset between: then the
-	 * driver is the same one, and what it has set counts. 0, or -errno to refuse (logged; the session ends). */
+	/*
+	 * The driver's features, before any queue starts. A front end may say them again, without a reset between: then
+	 * the driver is the same one, and what it has set counts. 0, or -errno to refuse (logged; the session ends).
+	 */
 	int (*set_features)(void *device, uint64_t features);
 	/* Fills config[0..config_size). */
 	void (*get_config)(void *device, uint8_t *config);
@@ -68,8 +72,10 @@ struct vhost_user_device_ops {
 	 */
 	bool (*quiesce)(void *device, uint16_t index);
 	bool (*settled)(void *device);
-	/* RESET_DEVICE, or a status of 0: forget the driver. May be NULL. Queues are stopped. The end of a session is none:
-	 * the driver may go on with the next process of the device. */
+	/*
+	 * RESET_DEVICE, or a status of 0: forget the driver. May be NULL. Queues are stopped. The end of a session is
+	 * none: the driver may go on with the next process of the device.
+	 */
 	void (*reset)(void *device);
 	/* NET_SET_MTU; NULL: not offered. 0 or -EINVAL. */
 	int (*set_mtu)(void *device, uint16_t mtu);
@@ -104,9 +110,9 @@ void vhost_user_backend_queue_broken(struct vhost_user_backend *backend, uint16_
 uint64_t vhost_user_backend_offers(const struct vhost_user_device_ops *ops);
 
 /*
- * Whether SET_FEATURES with `features` is said again of the driver that has negotiated `before` (0: there was none, or it
- * was reset): front ends do that when a guest that was stopped goes on, and to a successor. A driver changes its features
- * by a reset alone (virtio 1.2, 2.2), so other ones are another driver's.
+ * Whether SET_FEATURES with `features` is said again of the driver that has negotiated `before` (0: there was none, or
+ * it was reset): front ends do that when a guest that was stopped goes on, and to a successor. A driver changes its
+ * features by a reset alone (virtio 1.2, 2.2), so other ones are another driver's.
  */
 bool vhost_user_backend_same_driver(uint64_t before, uint64_t features);
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/proc.h"
 #include "common/base/report.h"
 #include "common/base/syscall_names.h"
 #include "policy/policy.h"
@@ -74,20 +75,12 @@ static const struct policy *record_find_policy(const struct record *record, cons
 	return NULL;
 }
 
-/* By the thread's name: "vcpu3", "queue-0", the core's "attendant"; every other is the main thread's kind. */
+/* The thread's kind is in its name: "vcpu3", "queue-0", "attendant"; any other name is of the main thread's kind. */
 static const struct policy *record_policy_of(const struct record *record, const char *role, uint32_t tid)
 {
-	char path[64], comm[32] = "", name[64];
-	ssize_t size;
-	int fd;
+	char comm[32], name[64];
 
-	snprintf(path, sizeof(path), "/proc/%u/comm", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		size = read(fd, comm, sizeof(comm) - 1);
-		comm[size > 0 ? size : 0] = '\0';
-		close(fd);
-	}
+	(void)proc_comm((pid_t)tid, comm, sizeof(comm));
 	if (strncmp(comm, "vcpu", 4) == 0)
 		snprintf(name, sizeof(name), "%s.vcpu", role);
 	else if (strncmp(comm, "queue-", 6) == 0)
@@ -125,7 +118,7 @@ static void record_note(struct record *record, const char *role, const struct se
 		return;
 	for (size_t i = 0; i < POLICY_ARGUMENTS; i++)
 		arguments[i] = notice->data.args[i];
-	/* That the descriptor is the thread's own is what the audit looks at. */
+	/* A slot is filled as the call has it. Whether the descriptor is the thread's own, the audit looks at. */
 	verdict = policy_evaluate(policy, notice->data.arch, call, arguments, &own_fd, 1);
 	SLIST_FOREACH (entry, &record->entries[call % RECORD_BUCKETS], link)
 		if (record_same(entry, policy, &verdict, call, arguments))
@@ -159,7 +152,10 @@ static void record_readable(int fd, unsigned events, void *argument)
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 
 	(void)events;
-	/* When the last thread has ended the listener hangs up, and kernels before 6.6 let who asks it then wait for ever. */
+	/*
+	 * When the last thread has ended the listener hangs up, and kernels before 6.6 let who asks it then wait for
+	 * ever.
+	 */
 	if (poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLIN) == 0) {
 		record_listener_free(listener);
 		return;

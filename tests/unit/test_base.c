@@ -19,7 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -31,6 +34,9 @@
 #include "common/base/fd_wait.h"
 #include "common/base/log.h"
 #include "common/base/loop.h"
+#include "common/base/mac.h"
+#include "common/base/proc.h"
+#include "common/base/sealed_memfd.h"
 #include "common/program/child.h"
 
 static unsigned count_open_fds(void)
@@ -806,6 +812,80 @@ static void loop_watch_may_remove_itself_and_pause(void **state)
 	loop_free(self.loop);
 }
 
+/* Issue 9, item 10: one reader of MAC addresses, for the config and for options. */
+static void mac_addresses_have_one_form(void **state)
+{
+	static const char *const others[] = {
+		"",
+		"52:54:00:12:34",
+		"52:54:00:12:34:56:78",
+		"52:54:00:12:34:5",
+		"52:54:00:12:34:5g",
+		"52:54:00:12:34: 5",
+		"52:54:00:12:34:+5",
+		"52:54:00:12:34:-5",
+		"52-54-00-12-34-56",
+		"525:4:00:12:34:56",
+		"52:54:00:12:34:56 ",
+		"0x:54:00:12:34:56",
+		"\xb2\xb3:54:00:12:34:56",
+	};
+	static const uint8_t expected[MAC_SIZE] = {0x52, 0x54, 0x0a, 0xbc, 0xde, 0xff};
+	uint8_t mac[MAC_SIZE] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (mac_parse(others[i], mac))
+			fail_msg("\"%s\" was taken", others[i]);
+	assert_int_equal(mac[0], 0);
+	assert_true(mac_parse("52:54:0A:bc:De:fF", mac));
+	assert_memory_equal(mac, expected, sizeof(mac));
+}
+
+/* Issue 9, item 10: memory that nobody can resize under whoever maps it. */
+static void sealed_memory_keeps_its_size(void **state)
+{
+	int fd = sealed_memfd_new("test", 8192);
+	struct stat status;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &status), 0);
+	assert_int_equal(status.st_size, 8192);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, 4096), -1);
+	assert_int_equal(errno, EPERM);
+	assert_int_equal(ftruncate(fd, 16384), -1);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	close(fd);
+	assert_int_equal(sealed_memfd_new("test", UINT64_MAX), -EINVAL);
+}
+
+/* Issue 9, item 10: what is read of processes in /proc. */
+static void proc_entries_and_names(void **state)
+{
+	char name[16], cut[4];
+
+	(void)state;
+	assert_int_equal(proc_entry_id("1"), 1);
+	assert_int_equal(proc_entry_id("4194304"), 4194304);
+	assert_int_equal(proc_entry_id("self"), 0);
+	assert_int_equal(proc_entry_id(".."), 0);
+	assert_int_equal(proc_entry_id(""), 0);
+	assert_int_equal(proc_entry_id("12a"), 0);
+	assert_int_equal(proc_entry_id("0"), 0);
+	assert_int_equal(proc_entry_id("-1"), 0);
+	assert_int_equal(proc_entry_id("4294967297"), 0);
+	assert_int_equal(proc_entry_id("99999999999999999999999"), 0);
+	assert_int_equal(prctl(PR_SET_NAME, "a \033name"), 0);
+	assert_int_equal(proc_comm(getpid(), name, sizeof(name)), 0);
+	assert_string_equal(name, "a \033name");
+	assert_int_equal(proc_comm(getpid(), cut, sizeof(cut)), 0);
+	assert_string_equal(cut, "a \033");
+	assert_int_equal(proc_comm(INT32_MAX, name, sizeof(name)), -ENOENT);
+	assert_string_equal(name, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -834,6 +914,9 @@ int main(void)
 		cmocka_unit_test(child_shuts_down_for_what_it_does_not_take),
 		cmocka_unit_test(loop_wakes_across_threads_and_fires_timers),
 		cmocka_unit_test(loop_watch_may_remove_itself_and_pause),
+		cmocka_unit_test(mac_addresses_have_one_form),
+		cmocka_unit_test(sealed_memory_keeps_its_size),
+		cmocka_unit_test(proc_entries_and_names),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -242,7 +242,7 @@ static void device_start(void)
 	machine.pending_count = 0;
 	assert_int_equal(virtqueue_new(&setup, &machine.queue), 0);
 	/* As vhost_user_backend.c does. */
-	if (virtqueue_resumed(machine.queue))
+	if (virtqueue_served_before(machine.queue))
 		virtqueue_interrupt(machine.queue);
 }
 

@@ -1,0 +1,31 @@
+#include "common/base/mac.h"
+
+#include <string.h>
+
+static int digit_value(char digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	if (digit >= 'a' && digit <= 'f')
+		return digit - 'a' + 10;
+	if (digit >= 'A' && digit <= 'F')
+		return digit - 'A' + 10;
+	return -1;
+}
+
+bool mac_parse(const char *text, uint8_t mac[MAC_SIZE])
+{
+	uint8_t bytes[MAC_SIZE];
+
+	if (strlen(text) != 3 * MAC_SIZE - 1)
+		return false;
+	for (size_t i = 0; i < MAC_SIZE; i++) {
+		int high = digit_value(text[3 * i]), low = digit_value(text[3 * i + 1]);
+
+		if (high < 0 || low < 0 || (i + 1 < MAC_SIZE && text[3 * i + 2] != ':'))
+			return false;
+		bytes[i] = (uint8_t)(high << 4 | low);
+	}
+	memcpy(mac, bytes, sizeof(bytes));
+	return true;
+}
