@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "common/jail/jail_user.h"
+#include "common/ring/inflight.h"
 #include "policy/filters.h"
 
 /* jail_fork(): root gives each child a user id of its own. */
@@ -55,6 +56,7 @@ static const struct role_fd supervisor_fds[] = {
 	{FD_KIND_INPUT, 0, 1},
 	{FD_KIND_TAP, 0, ROLE_FD_MANY},
 	{FD_KIND_PTY, 0, ROLE_FD_MANY},
+	{FD_KIND_RAM, 0, 1}, /* judge_files(): not mapped */
 	{FD_KIND_STATE, 0, ROLE_FD_MANY},
 	{FD_KIND_TERMINAL, 0, 6}, /* standard ones, and opened anew to be read and written */
 	{FD_KIND_OTHER, 0, 0},
@@ -129,7 +131,7 @@ static void rule_of_child(const struct role *role, struct audit_rule *rule)
 	};
 	rule_add_limit(rule, 0, RLIMIT_NOFILE, role->descriptors);
 	if (core)
-		rule_add_limit(rule, 1, RLIMIT_FSIZE, AUDIT_LIMITED);
+		rule_add_limit(rule, 1, RLIMIT_FSIZE, INFLIGHT_FILE_MAX);
 	else if (!role->has_tasks)
 		rule_add_limit(rule, 1, RLIMIT_NPROC, 0);
 }

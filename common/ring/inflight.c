@@ -39,15 +39,8 @@ uint64_t inflight_region_size(uint16_t queues, uint16_t queue_size)
 int inflight_region_create(uint16_t queues, uint16_t queue_size, int *fd)
 {
 	uint64_t size = inflight_region_size(queues, queue_size);
-	int new_fd;
 
-	if (size == 0)
-		return -EINVAL;
-	new_fd = sealed_memfd_new("inflight", size);
-	if (new_fd < 0)
-		return new_fd;
-	*fd = new_fd;
-	return 0;
+	return size == 0 ? -EINVAL : sealed_memfd_create("inflight", size, fd);
 }
 
 int inflight_region_map(struct inflight_region *region, const struct vhost_user_inflight *description, int fd)

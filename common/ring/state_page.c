@@ -12,12 +12,7 @@
 
 int state_page_create(int *fd)
 {
-	int new_fd = sealed_memfd_new(STATE_PAGE_NAME, STATE_PAGE_SIZE);
-
-	if (new_fd < 0)
-		return new_fd;
-	*fd = new_fd;
-	return 0;
+	return sealed_memfd_create(STATE_PAGE_NAME, STATE_PAGE_SIZE, fd);
 }
 
 int state_page_map(int fd, void **page)

@@ -28,7 +28,7 @@ enum fd_kind {
 	FD_KIND_KVM,
 	FD_KIND_VM,
 	FD_KIND_VCPU,
-	FD_KIND_RAM,	/* the guest's memory, which the core has too */
+	FD_KIND_RAM,	/* the guest's memory, which the core has, and the supervisor keeps */
 	FD_KIND_MEMFD,	/* another of the core's */
 	FD_KIND_STATE,	/* a state page, which the supervisor keeps for a device's next process */
 	FD_KIND_FILE,	/* of a device, which the supervisor has open too */

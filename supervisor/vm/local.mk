@@ -14,4 +14,5 @@ supervisor_libsupervisor_la_SOURCES += \
 	supervisor/vm/vm_console_file.c supervisor/vm/vm_console_file.h \
 	supervisor/vm/vm_device.c supervisor/vm/vm_device.h \
 	supervisor/vm/vm_devices.c supervisor/vm/vm_devices.h \
+	supervisor/vm/vm_memory.c supervisor/vm/vm_memory.h \
 	supervisor/vm/vm_undertaker.c supervisor/vm/vm_undertaker.h

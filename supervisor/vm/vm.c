@@ -23,6 +23,7 @@
 #include "supervisor/vm/vm_console_file.h"
 #include "supervisor/vm/vm_device.h"
 #include "supervisor/vm/vm_devices.h"
+#include "supervisor/vm/vm_memory.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -204,6 +205,7 @@ static void vm_settle(struct vm *vm)
 	if (vm->console_fd >= 0)
 		close(vm->console_fd);
 	vm->console_fd = -1;
+	vm_memory_close(&vm->memory_fd);
 	if (vm->relay != NULL && relay_busy(vm->relay)) {
 		/* vm_console_drained() comes next, or the timer. */
 		loop_timer_disarm(vm->stop_timer);
@@ -563,7 +565,8 @@ int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struc
 			  .owner = owner,
 			  .child_ops = &vm_child_ops,
 			  .device_ops = &device_ops,
-			  .console_fd = -1};
+			  .console_fd = -1,
+			  .memory_fd = -1};
 	TAILQ_INIT(&vm->children);
 	vm->ready_timer = loop_watch_timer(loop, vm_ready_timer, vm);
 	vm->stop_timer = loop_watch_timer(loop, vm_stop_timer, vm);
@@ -587,6 +590,7 @@ void vm_release(struct vm *vm)
 	if (vm->console_fd >= 0)
 		close(vm->console_fd);
 	vm->console_fd = -1;
+	vm_memory_close(&vm->memory_fd);
 	loop_unwatch(vm->ready_timer);
 	loop_unwatch(vm->stop_timer);
 	loop_unwatch(vm->drain_timer);

@@ -1,5 +1,6 @@
 /* A device's process and its wire: see bench_link.h. */
 #include "tests/bench/bench_link.h"
+#include "tests/unit/test_ram.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ void bench_link_open(struct bench_link *link, const char *socket_path, size_t me
 	static const _Atomic bool never_cancelled;
 
 	*link = (struct bench_link){.inflight = {.memfd = -1}};
-	link_check(guest_ram_create(memory, &link->ram), "its memory cannot be made");
+	link_check(test_ram_create(memory, &link->ram), "its memory cannot be made");
 	/* Not yet mapped memory would be measured as the device's work. */
 	memset(link->ram.host, 0, memory);
 	link->socket_fd = link_connect(socket_path);
