@@ -1,6 +1,6 @@
 /*
- * What is written, a row a role, and the lists that the rows share. Change one together with what it describes: the filters (policy/), the jail
- * (common/jail/jail.h), or what a program opens.
+ * What is written, a row a role, and the lists that the rows share. Change one together with what it describes: the
+ * filters (policy/), the jail (common/jail/jail.h), or what a program opens.
  */
 #include "audit/audit_expect.h"
 
@@ -67,11 +67,11 @@ static const struct audit_fd_rule supervisor_fds[] = {
 	{AUDIT_FD_OTHER, 0, 0},
 };
 
-/* Its wire, and nothing else. */
+/* The starter has its wire, and nothing else. */
 static const struct audit_fd_rule starter_fds[] = {
 	{AUDIT_FD_NULL, 3, 3}, {AUDIT_FD_CONTROL, 1, 1}, {AUDIT_FD_OTHER, 0, 0}};
 
-/* Of every child but that: the control wire, its log, and what its event loop is made of. */
+/* What every child but the starter has: the control wire, its log, and what its event loop is made of. */
 static const struct audit_fd_rule child_fds[] = {
 	{AUDIT_FD_NULL, 1, 1},
 	{AUDIT_FD_LOG, 2, 2},
@@ -85,7 +85,10 @@ static const struct audit_fd_rule child_fds[] = {
 	{AUDIT_FD_OTHER, 0, 0},
 };
 
-/* Of a device: its wire and the back channel; what the core sends over it is closed once it is mapped. */
+/*
+ * What a device's process has besides: its wire and the back channel; descriptors of memory that come over the wire are
+ * closed once they are mapped.
+ */
 static const struct audit_fd_rule wire_fds[] = {
 	{AUDIT_FD_WIRE, 1, 2}, {AUDIT_FD_RAM, 0, 8}, {AUDIT_FD_MEMFD, 0, 1}, {AUDIT_FD_OTHER, 0, 0}};
 
@@ -107,8 +110,10 @@ static const struct audit_fd_rule blk_fds[] = {
 
 static const struct audit_fd_rule net_fds[] = {{AUDIT_FD_TAP, 1, 1}, {AUDIT_FD_OTHER, 0, 0}};
 
-/* One of the last four, by its output; a listener's clients come and go. A file is changed for another at its bound: there are
- * two for a moment. */
+/*
+ * One of the last four, by its output; a listener's clients come and go. A file is changed for another at its bound:
+ * there are two for a moment.
+ */
 static const struct audit_fd_rule console_fds[] = {{AUDIT_FD_CLIENT, 0, 16},  {AUDIT_FD_STREAM, 0, 1},
 						   {AUDIT_FD_LISTENER, 0, 1}, {AUDIT_FD_FILE, 0, 2},
 						   {AUDIT_FD_PTY, 0, 1},      {AUDIT_FD_OTHER, 0, 0}};

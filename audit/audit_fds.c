@@ -262,7 +262,7 @@ static void name_pipe(const struct audit *audit, const struct audit_process *pro
 		snprintf(fd->role, sizeof(fd->role), "output of %s", other->title);
 	} else if (other == NULL && is_role(process, "supervisor") &&
 		   pipe_ends(process, inode, O_RDONLY) == 1) {
-		/* Of one that has closed it; the judge counts them. */
+		/* The process that wrote to it has closed its end. The judge counts such pipes. */
 		fd->kind = AUDIT_FD_OUTPUT;
 		snprintf(fd->role, sizeof(fd->role), "output of nobody");
 	} else {
@@ -393,7 +393,7 @@ static bool same_image(const struct proc_fd *a, const struct proc_fd *b)
 	return same_file(a, b) && a->interface[0] == '\0' && strstr(a->target, "/ptmx") == NULL;
 }
 
-/* Of those before it in the list, how many are the same image. */
+/* How many descriptors before this one in the list are of the same image. */
 static unsigned alike_before(const struct audit *audit, const struct audit_process *supervisor,
 			     const struct proc_fd *own)
 {
@@ -405,8 +405,8 @@ static unsigned alike_before(const struct audit *audit, const struct audit_proce
 }
 
 /*
- * Whether this is among the first, as many as there are devices without what they serve, that no process has. An image is
- * there with its witnesses.
+ * Whether this is among the first, as many as there are devices without what they serve, that no process has. An image
+ * is there with its witnesses.
  */
 static bool is_kept(const struct audit *audit, const struct audit_process *supervisor,
 		    const struct proc_fd *own)
@@ -420,8 +420,8 @@ static bool is_kept(const struct audit *audit, const struct audit_process *super
 }
 
 /*
- * A file of the supervisor's. Each is for something: there is none that it has only because it was handed to it, or that
- * it opened when nobody was looking.
+ * A file of the supervisor's. Each is for something: there is none that it has only because it was handed to it, or
+ * that it opened when nobody was looking.
  */
 static void name_supervisor_file(const struct audit *audit, const struct audit_process *supervisor,
 				 const struct proc_fd *own, enum audit_fd_kind kind, struct audit_fd *fd)

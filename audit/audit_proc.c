@@ -351,7 +351,7 @@ int proc_read_namespaces(int dir_fd, struct proc_namespaces *namespaces)
 
 		snprintf(path, sizeof(path), "ns/%s", name);
 		length = readlinkat(dir_fd, path, target, sizeof(target) - 1);
-		/* Of a dead process each of them is missing; of a kernel without the kind, one. */
+		/* A dead process has none of them; on a kernel without one kind of namespace, that one is missing. */
 		if (length < 0 && errno == ENOENT && i > PROC_NAMESPACE_USER)
 			continue;
 		if (length < 0)
