@@ -20,8 +20,10 @@ struct serial_counters {
 	uint64_t lost; /* characters that the guest wrote although the transmitter was full */
 };
 
-/* output and its state are borrowed. session_end() is called when a session is over, as vfio_user_backend.h's. Returns 0 or
- * -errno. */
+/*
+ * output and its state are borrowed. session_end() is called when a session is over, as vfio_user_backend.h's. Returns
+ * 0 or -errno.
+ */
 int serial_new(struct loop *loop, struct output *output, struct console_state *state,
 	       void (*session_end)(void *argument, int error), void *argument, struct serial **serial);
 /* Ends a session that still runs. NULL is allowed. */

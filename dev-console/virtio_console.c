@@ -278,7 +278,7 @@ static int console_set_config(void *device, uint32_t offset, const uint8_t *data
 }
 
 /* The transmit queue starts; what a predecessor did with the first chain is not done again. */
-static void console_resume_transmit(struct virtio_console *console, struct virtqueue *queue)
+static void console_take_over_transmit(struct virtio_console *console, struct virtqueue *queue)
 {
 	struct console_record *record = &console->state->live;
 	uint64_t taken;
@@ -301,7 +301,7 @@ static void console_resume_transmit(struct virtio_console *console, struct virtq
 }
 
 /* The receive queue starts; whether the driver got what a predecessor gave it shows in the used index. */
-static void console_resume_receive(struct virtio_console *console, struct virtqueue *queue)
+static void console_take_over_receive(struct virtio_console *console, struct virtqueue *queue)
 {
 	struct console_record *record = &console->state->live;
 
@@ -329,12 +329,12 @@ static int console_start_queue(void *device, uint16_t index, struct virtqueue *q
 		return -ENOMEM;
 	if (receive) {
 		console->receive_kick = kick;
-		console_resume_receive(console, queue);
+		console_take_over_receive(console, queue);
 		console_state_commit(console->state);
 		console_receive(console);
 	} else {
 		console->transmit_kick = kick;
-		console_resume_transmit(console, queue);
+		console_take_over_transmit(console, queue);
 		console_state_commit(console->state);
 		console_transmit(console);
 	}
@@ -406,7 +406,7 @@ const struct vhost_user_device_ops virtio_console_ops = {
 
 int virtio_console_start(struct virtio_console *console, int socket_fd)
 {
-	/* By hand, one front end after the other. */
+	/* Started by hand, the device serves one front end after the other. */
 	if (console->served)
 		console_reset(console);
 	console->served = true;

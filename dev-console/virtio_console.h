@@ -14,8 +14,10 @@
 
 struct virtio_console;
 
-/* output and its state are borrowed. session_end() is called when a session is over, as vhost_user_backend.h's. Returns 0 or
- * -errno. */
+/*
+ * output and its state are borrowed. session_end() is called when a session is over, as vhost_user_backend.h's. Returns
+ * 0 or -errno.
+ */
 int virtio_console_new(struct loop *loop, struct output *output, struct console_state *state,
 		       void (*session_end)(void *argument, int error), void *argument,
 		       struct virtio_console **console);
