@@ -50,7 +50,10 @@ int undertaker_init(struct undertaker *undertaker, const struct device_type *typ
 /* What it needs of the loop, which outlives it. Before the process is sealed. 0 or -ENOMEM. */
 int undertaker_prepare(struct undertaker *undertaker, struct loop *loop);
 
-/* socket_fd becomes the session's. 0 or -errno: then it stays the caller's. session_ended: 0 for end of file, or -errno. */
+/*
+ * socket_fd becomes the session's. 0 or -errno: then it stays the caller's. session_ended: 0 for end of file, or
+ * -errno.
+ */
 int undertaker_session_start(struct undertaker *undertaker, int socket_fd,
 			     void (*session_ended)(void *argument, int error), void *argument);
 /* Allowed without one. */
