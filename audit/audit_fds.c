@@ -505,22 +505,45 @@ static bool is_log(const struct audit *audit, const struct audit_process *proces
 	return target_inode(own->target, "pipe:[", &inode) && is_output(audit, process, inode);
 }
 
+/* What a link in /proc/PID/fd says by itself. */
+static const struct {
+	const char *target;
+	enum audit_fd_kind kind;
+	bool whole; /* nothing behind it */
+} named_by_target[] = {
+	{"anon_inode:[eventpoll]", AUDIT_FD_EPOLL, true},
+	{"anon_inode:[timerfd]", AUDIT_FD_TIMER, true},
+	{"anon_inode:[signalfd]", AUDIT_FD_SIGNALS, true},
+	{"anon_inode:[pidfd]", AUDIT_FD_PIDFD, true},
+	{"pidfd:[", AUDIT_FD_PIDFD, false}, /* Linux 6.9 */
+	{"anon_inode:[io_uring]", AUDIT_FD_URING, true},
+	{"anon_inode:kvm-vm", AUDIT_FD_VM, true},
+	{"anon_inode:kvm-vcpu:", AUDIT_FD_VCPU, false},
+	{"/dev/null", AUDIT_FD_NULL, true},
+};
+
+static bool name_by_target(const struct proc_fd *own, struct audit_fd *fd)
+{
+	for (size_t i = 0; i < sizeof(named_by_target) / sizeof(named_by_target[0]); i++) {
+		if (named_by_target[i].whole ? strcmp(own->target, named_by_target[i].target) == 0
+					     : starts_with(own->target, named_by_target[i].target)) {
+			fd->kind = named_by_target[i].kind;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A child has nothing of /dev/null but what is read as its standard input. */
+static bool is_odd_null(const struct audit_process *process, const struct proc_fd *own)
+{
+	return strcmp(own->target, "/dev/null") == 0 && !is_role(process, "supervisor") &&
+	       !is_role(process, "starter") && (own->fd != 0 || access_mode(own) != O_RDONLY);
+}
+
 static void name_fd(const struct audit *audit, const struct audit_process *process, const struct proc_fd *own,
 		    struct audit_fd *fd)
 {
-	static const struct {
-		const char *target;
-		enum audit_fd_kind kind;
-		bool whole; /* nothing behind it */
-	} anonymous[] = {{"anon_inode:[eventpoll]", AUDIT_FD_EPOLL, true},
-			 {"anon_inode:[timerfd]", AUDIT_FD_TIMER, true},
-			 {"anon_inode:[signalfd]", AUDIT_FD_SIGNALS, true},
-			 {"anon_inode:[pidfd]", AUDIT_FD_PIDFD, true},
-			 {"pidfd:[", AUDIT_FD_PIDFD, false}, /* Linux 6.9 */
-			 {"anon_inode:[io_uring]", AUDIT_FD_URING, true},
-			 {"anon_inode:kvm-vm", AUDIT_FD_VM, true},
-			 {"anon_inode:kvm-vcpu:", AUDIT_FD_VCPU, false},
-			 {"/dev/null", AUDIT_FD_NULL, true}};
 	uint64_t inode;
 
 	*fd = (struct audit_fd){.seals_error = -ENODATA};
@@ -528,18 +551,12 @@ static void name_fd(const struct audit *audit, const struct audit_process *proce
 		fd->kind = AUDIT_FD_LOG;
 		return;
 	}
-	if (strcmp(own->target, "/dev/null") == 0 && !is_role(process, "supervisor") &&
-	    !is_role(process, "starter") && (own->fd != 0 || access_mode(own) != O_RDONLY)) {
+	if (is_odd_null(process, own)) {
 		snprintf(fd->role, sizeof(fd->role), "not to read from as 0");
 		return;
 	}
-	for (size_t i = 0; i < sizeof(anonymous) / sizeof(anonymous[0]); i++) {
-		if (anonymous[i].whole ? strcmp(own->target, anonymous[i].target) == 0
-				       : starts_with(own->target, anonymous[i].target)) {
-			fd->kind = anonymous[i].kind;
-			return;
-		}
-	}
+	if (name_by_target(own, fd))
+		return;
 	if (own->fd == 0 && is_role(process, "supervisor") && strchr("ps", own->target[0]) != NULL)
 		fd->kind = AUDIT_FD_INPUT;
 	else if (target_inode(own->target, "socket:[", &inode))
