@@ -134,7 +134,10 @@ struct audit {
 
 /* --- audit_gather.c --- */
 
-/* Asks a supervisor that is connected, and the kernel; the filters are still to be set. 0, or -errno when the supervisor does not answer. */
+/*
+ * Asks a supervisor that is connected, and the kernel; the filters are still to be set. 0, or -errno when the
+ * supervisor does not answer.
+ */
 int audit_gather(struct audit *audit, const char *vm, int socket_fd, pid_t supervisor);
 /* Reads all of one process below an open /proc; role, id and pid are set, dir_fd is -1. */
 void audit_gather_process(struct audit_process *process, int proc_fd);

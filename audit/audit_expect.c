@@ -62,11 +62,11 @@ static const struct role_fd supervisor_fds[] = {
 	{FD_KIND_OTHER, 0, 0},
 };
 
-/* Its wire, and nothing else. */
+/* The starter has its wire, and nothing else. */
 static const struct role_fd starter_fds[] = {
 	{FD_KIND_NULL, 3, 3}, {FD_KIND_CONTROL, 1, 1}, {FD_KIND_OTHER, 0, 0}};
 
-/* Of every child but that: the control wire, its log, and what its event loop is made of. */
+/* What every child but the starter has: the control wire, its log, and what its event loop is made of. */
 static const struct role_fd child_fds[] = {
 	{FD_KIND_NULL, 1, 1},
 	{FD_KIND_LOG, 2, 2},
@@ -80,7 +80,10 @@ static const struct role_fd child_fds[] = {
 	{FD_KIND_OTHER, 0, 0},
 };
 
-/* Of a device: its wire and the back channel; what the core sends over it is closed once it is mapped. */
+/*
+ * What a device's process has besides: its wire and the back channel; descriptors of memory that come over the wire are
+ * closed once they are mapped.
+ */
 static const struct role_fd wire_fds[] = {
 	{FD_KIND_WIRE, 1, 2}, {FD_KIND_RAM, 0, 8}, {FD_KIND_MEMFD, 0, 1}, {FD_KIND_OTHER, 0, 0}};
 

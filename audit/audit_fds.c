@@ -263,7 +263,7 @@ static void name_pipe(const struct audit *audit, const struct audit_process *pro
 		snprintf(fd->role, sizeof(fd->role), "output of %s", other->title);
 	} else if (other == NULL && is_role(process, "supervisor") &&
 		   pipe_ends(process, inode, O_RDONLY) == 1) {
-		/* Of one that has closed it; the judge counts them. */
+		/* The process that wrote to it has closed its end. The judge counts such pipes. */
 		fd->kind = FD_KIND_OUTPUT;
 		snprintf(fd->role, sizeof(fd->role), "output of nobody");
 	} else {
@@ -394,7 +394,7 @@ static bool same_image(const struct proc_fd *a, const struct proc_fd *b)
 	return same_file(a, b) && a->interface[0] == '\0' && strstr(a->target, "/ptmx") == NULL;
 }
 
-/* Of those before it in the list, how many are the same image. */
+/* How many descriptors before this one in the list are of the same image. */
 static unsigned alike_before(const struct audit *audit, const struct audit_process *supervisor,
 			     const struct proc_fd *own)
 {
@@ -406,8 +406,8 @@ static unsigned alike_before(const struct audit *audit, const struct audit_proce
 }
 
 /*
- * Whether this is among the first, as many as there are devices without what they serve, that no process has. An image is
- * there with its witnesses.
+ * Whether this is among the first, as many as there are devices without what they serve, that no process has. An image
+ * is there with its witnesses.
  */
 static bool is_kept(const struct audit *audit, const struct audit_process *supervisor,
 		    const struct proc_fd *own)
@@ -421,8 +421,8 @@ static bool is_kept(const struct audit *audit, const struct audit_process *super
 }
 
 /*
- * A file of the supervisor's. Each is for something: there is none that it has only because it was handed to it, or that
- * it opened when nobody was looking.
+ * A file of the supervisor's. Each is for something: there is none that it has only because it was handed to it, or
+ * that it opened when nobody was looking.
  */
 static void name_supervisor_file(const struct audit *audit, const struct audit_process *supervisor,
 				 const struct proc_fd *own, enum fd_kind kind, struct audit_fd *fd)
@@ -506,22 +506,45 @@ static bool is_log(const struct audit *audit, const struct audit_process *proces
 	return target_inode(own->target, "pipe:[", &inode) && is_output(audit, process, inode);
 }
 
+/* What a link in /proc/PID/fd says by itself. */
+static const struct {
+	const char *target;
+	enum fd_kind kind;
+	bool whole; /* nothing behind it */
+} named_by_target[] = {
+	{"anon_inode:[eventpoll]", FD_KIND_EPOLL, true},
+	{"anon_inode:[timerfd]", FD_KIND_TIMER, true},
+	{"anon_inode:[signalfd]", FD_KIND_SIGNALS, true},
+	{"anon_inode:[pidfd]", FD_KIND_PIDFD, true},
+	{"pidfd:[", FD_KIND_PIDFD, false}, /* Linux 6.9 */
+	{"anon_inode:[io_uring]", FD_KIND_URING, true},
+	{"anon_inode:kvm-vm", FD_KIND_VM, true},
+	{"anon_inode:kvm-vcpu:", FD_KIND_VCPU, false},
+	{"/dev/null", FD_KIND_NULL, true},
+};
+
+static bool name_by_target(const struct proc_fd *own, struct audit_fd *fd)
+{
+	for (size_t i = 0; i < sizeof(named_by_target) / sizeof(named_by_target[0]); i++) {
+		if (named_by_target[i].whole ? strcmp(own->target, named_by_target[i].target) == 0
+					     : starts_with(own->target, named_by_target[i].target)) {
+			fd->kind = named_by_target[i].kind;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A child has nothing of /dev/null but what is read as its standard input. */
+static bool is_odd_null(const struct audit_process *process, const struct proc_fd *own)
+{
+	return strcmp(own->target, "/dev/null") == 0 && !is_role(process, "supervisor") &&
+	       !is_role(process, "starter") && (own->fd != 0 || access_mode(own) != O_RDONLY);
+}
+
 static void name_fd(const struct audit *audit, const struct audit_process *process, const struct proc_fd *own,
 		    struct audit_fd *fd)
 {
-	static const struct {
-		const char *target;
-		enum fd_kind kind;
-		bool whole; /* nothing behind it */
-	} anonymous[] = {{"anon_inode:[eventpoll]", FD_KIND_EPOLL, true},
-			 {"anon_inode:[timerfd]", FD_KIND_TIMER, true},
-			 {"anon_inode:[signalfd]", FD_KIND_SIGNALS, true},
-			 {"anon_inode:[pidfd]", FD_KIND_PIDFD, true},
-			 {"pidfd:[", FD_KIND_PIDFD, false}, /* Linux 6.9 */
-			 {"anon_inode:[io_uring]", FD_KIND_URING, true},
-			 {"anon_inode:kvm-vm", FD_KIND_VM, true},
-			 {"anon_inode:kvm-vcpu:", FD_KIND_VCPU, false},
-			 {"/dev/null", FD_KIND_NULL, true}};
 	uint64_t inode;
 
 	*fd = (struct audit_fd){.seals_error = -ENODATA};
@@ -529,18 +552,12 @@ static void name_fd(const struct audit *audit, const struct audit_process *proce
 		fd->kind = FD_KIND_LOG;
 		return;
 	}
-	if (strcmp(own->target, "/dev/null") == 0 && !is_role(process, "supervisor") &&
-	    !is_role(process, "starter") && (own->fd != 0 || access_mode(own) != O_RDONLY)) {
+	if (is_odd_null(process, own)) {
 		snprintf(fd->role, sizeof(fd->role), "not to read from as 0");
 		return;
 	}
-	for (size_t i = 0; i < sizeof(anonymous) / sizeof(anonymous[0]); i++) {
-		if (anonymous[i].whole ? strcmp(own->target, anonymous[i].target) == 0
-				       : starts_with(own->target, anonymous[i].target)) {
-			fd->kind = anonymous[i].kind;
-			return;
-		}
-	}
+	if (name_by_target(own, fd))
+		return;
 	if (own->fd == 0 && is_role(process, "supervisor") && strchr("ps", own->target[0]) != NULL)
 		fd->kind = FD_KIND_INPUT;
 	else if (target_inode(own->target, "socket:[", &inode))

@@ -298,7 +298,7 @@ static int processes_gather(struct audit *audit, int socket_fd, pid_t supervisor
 	return 0;
 }
 
-/* Those of the host, and of each process that has a namespace of its own. */
+/* The unix sockets of the host, and of each network namespace that is a process's own. */
 static void sockets_gather(struct audit *audit)
 {
 	uint64_t own = audit->own.inode[PROC_NAMESPACE_NETWORK];

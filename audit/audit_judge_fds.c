@@ -160,8 +160,8 @@ static void judge_access(const struct audit *audit, const struct audit_process *
 }
 
 /*
- * What belongs to the VM as a whole: a kernel and an initrd, and the images of read-only disks that have no process. And
- * one pipe a process, which is read.
+ * What belongs to the VM as a whole: a kernel and an initrd, and the images of read-only disks that have no process.
+ * And one pipe a process, which is read.
  */
 static void judge_boot(const struct audit *audit, const struct audit_process *process, unsigned count,
 		       unsigned outputs, struct audit_check *check)

@@ -132,8 +132,8 @@ static unsigned judge_own(const struct audit *audit, const struct audit_process 
 }
 
 /*
- * The supervisor's filters that a process wears below its own: in a jail all but the last, which the supervisor installed for
- * itself when it had forked its starter; the starter those that it had before both sealed themselves.
+ * The supervisor's filters that a process wears below its own: in a jail all but the last, which the supervisor
+ * installed for itself when it had forked its starter; the starter those that it had before both sealed themselves.
  */
 static unsigned parent_own(const struct audit_rule *rule)
 {

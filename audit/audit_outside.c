@@ -1,6 +1,6 @@
 /*
- * Who outside of the VM is in a namespace that only one of its processes should be in: all threads of the host are looked
- * at, as far as this /proc shows them and we may ask.
+ * Who outside of the VM is in a namespace that only one of its processes should be in: all threads of the host are
+ * looked at, as far as this /proc shows them and we may ask.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -122,62 +122,92 @@ int proc_open(int proc_fd, pid_t pid)
 
 /* --- status --- */
 
-/* One line's value into the status; what is not asked for is passed over. *seen counts what must be there. */
-static int status_take(struct proc_status *status, const char *key, char *value, unsigned *seen)
-{
-	static const struct {
-		const char *key;
-		size_t offset;
-	} sets[] = {{"CapInh", offsetof(struct proc_status, inheritable)},
-		    {"CapPrm", offsetof(struct proc_status, permitted)},
-		    {"CapEff", offsetof(struct proc_status, effective)},
-		    {"CapBnd", offsetof(struct proc_status, bounding)},
-		    {"CapAmb", offsetof(struct proc_status, ambient)}};
-	uint64_t number = 0;
-	uint32_t *ids = strcmp(key, "Uid") == 0 ? status->uid : strcmp(key, "Gid") == 0 ? status->gid : NULL;
+/* What must be there in a status: a bit for each set of capabilities, and these. */
+enum status_seen {
+	STATUS_UID = 0x20,
+	STATUS_GID = 0x40,
+	STATUS_NAME = 0x80,
+	STATUS_PARENT = 0x100,
+	STATUS_NO_NEW_PRIVS = 0x200,
+	STATUS_SECCOMP = 0x400,
+	STATUS_ALL = 0x7ff,
+};
 
-	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
-		if (strcmp(key, sets[i].key) != 0)
-			continue;
-		*seen |= 1u << i;
-		return proc_parse_number(proc_next_word(&value), 16,
-					 (uint64_t *)(void *)((char *)status + sets[i].offset));
-	}
-	for (unsigned i = 0; ids != NULL && i < 4; i++) {
+static const struct {
+	const char *key;
+	size_t offset;
+} capability_sets[] = {
+	{"CapInh", offsetof(struct proc_status, inheritable)},
+	{"CapPrm", offsetof(struct proc_status, permitted)},
+	{"CapEff", offsetof(struct proc_status, effective)},
+	{"CapBnd", offsetof(struct proc_status, bounding)},
+	{"CapAmb", offsetof(struct proc_status, ambient)},
+};
+
+/* The four ids of a "Uid" or "Gid". */
+static int status_take_ids(char *value, uint32_t ids[4])
+{
+	uint64_t number;
+
+	for (unsigned i = 0; i < 4; i++) {
 		if (proc_parse_number(proc_next_word(&value), 10, &number) < 0)
 			return -EPROTO;
 		ids[i] = (uint32_t)number;
-		*seen |= ids == status->uid ? 0x20 : 0x40;
+	}
+	return 0;
+}
+
+/* A value that is one number, of those that are looked at; others are passed over. */
+static int status_take_number(struct proc_status *status, const char *key, char *value, unsigned *seen)
+{
+	bool parent = strcmp(key, "PPid") == 0, privileges = strcmp(key, "NoNewPrivs") == 0;
+	bool mode = strcmp(key, "Seccomp") == 0, filters = strcmp(key, "Seccomp_filters") == 0;
+	uint64_t number;
+
+	if (!parent && !privileges && !mode && !filters)
+		return 0;
+	if (proc_parse_number(proc_next_word(&value), 10, &number) < 0)
+		return -EPROTO;
+	if (parent)
+		status->parent = (pid_t)number;
+	else if (privileges)
+		status->no_new_privs = number != 0;
+	else if (mode)
+		status->seccomp_mode = (unsigned)number;
+	else
+		status->seccomp_filters = (int)number;
+	*seen |= parent ? STATUS_PARENT : privileges ? STATUS_NO_NEW_PRIVS : mode ? STATUS_SECCOMP : 0;
+	return 0;
+}
+
+/* One line's value into the status; what is not asked for is passed over. *seen counts what must be there. */
+static int status_take(struct proc_status *status, const char *key, char *value, unsigned *seen)
+{
+	for (size_t i = 0; i < sizeof(capability_sets) / sizeof(capability_sets[0]); i++) {
+		if (strcmp(key, capability_sets[i].key) != 0)
+			continue;
+		*seen |= 1u << i;
+		return proc_parse_number(proc_next_word(&value), 16,
+					 (uint64_t *)(void *)((char *)status + capability_sets[i].offset));
+	}
+	if (strcmp(key, "Uid") == 0) {
+		*seen |= STATUS_UID;
+		return status_take_ids(value, status->uid);
+	}
+	if (strcmp(key, "Gid") == 0) {
+		*seen |= STATUS_GID;
+		return status_take_ids(value, status->gid);
 	}
 	if (strcmp(key, "Name") == 0) {
 		escape_text(value, strlen(value), ESCAPE_NAME, status->name, sizeof(status->name));
-		*seen |= 0x80;
+		*seen |= STATUS_NAME;
 	} else if (strcmp(key, "State") == 0) {
 		status->state = value[0];
 	} else if (strcmp(key, "Groups") == 0) {
 		while (proc_next_word(&value) != NULL)
 			status->groups++;
-	} else if (strcmp(key, "PPid") == 0) {
-		if (proc_parse_number(proc_next_word(&value), 10, &number) < 0)
-			return -EPROTO;
-		status->parent = (pid_t)number;
-		*seen |= 0x100;
-	} else if (strcmp(key, "NoNewPrivs") == 0) {
-		if (proc_parse_number(proc_next_word(&value), 10, &number) < 0)
-			return -EPROTO;
-		status->no_new_privs = number != 0;
-		*seen |= 0x200;
-	} else if (strcmp(key, "Seccomp") == 0) {
-		if (proc_parse_number(proc_next_word(&value), 10, &number) < 0)
-			return -EPROTO;
-		status->seccomp_mode = (unsigned)number;
-		*seen |= 0x400;
-	} else if (strcmp(key, "Seccomp_filters") == 0) {
-		if (proc_parse_number(proc_next_word(&value), 10, &number) < 0)
-			return -EPROTO;
-		status->seccomp_filters = (int)number;
 	}
-	return 0;
+	return status_take_number(status, key, value, seen);
 }
 
 int proc_read_status(int dir_fd, struct proc_status *status)
@@ -201,7 +231,7 @@ int proc_read_status(int dir_fd, struct proc_status *status)
 		result = status_take(&read, line, value + strspn(value, " \t"), &seen);
 	}
 	free(text);
-	if (result == 0 && seen != 0x7ff)
+	if (result == 0 && seen != STATUS_ALL)
 		result = -EPROTO;
 	if (result == 0)
 		*status = read;
@@ -351,7 +381,7 @@ int proc_read_namespaces(int dir_fd, struct proc_namespaces *namespaces)
 
 		snprintf(path, sizeof(path), "ns/%s", name);
 		length = readlinkat(dir_fd, path, target, sizeof(target) - 1);
-		/* Of a dead process each of them is missing; of a kernel without the kind, one. */
+		/* A dead process has none of them; on a kernel without one kind of namespace, that one is missing. */
 		if (length < 0 && errno == ENOENT && i > PROC_NAMESPACE_USER)
 			continue;
 		if (length < 0)

@@ -110,8 +110,10 @@ struct proc_fd {
 	uint64_t inode;		    /* 0: this kernel does not tell (before 5.14) */
 	int eventfd;		    /* of an eventfd, its id in the kernel; -1: none, or not told */
 	char interface[32];	    /* of a tap, escaped */
-	/* Descriptors that no process has: sent to this unix socket and not taken from it (-1: this kernel, before 5.11,
-	 * does not tell), and registered with this io_uring ring (0 also where that is not told). */
+	/*
+	 * Descriptors that no process has: sent to this unix socket and not taken from it (-1: this kernel, before
+	 * 5.11, does not tell), and registered with this io_uring ring (0 also where that is not told).
+	 */
 	int in_flight, registered;
 };
 

@@ -47,7 +47,7 @@ static int mount_take(struct proc_mounts *mounts, char *line)
 	word = proc_next_word(&line);
 	if (separator == NULL || word == NULL)
 		return -EPROTO;
-	/* Of several on "/" the last covers the others. */
+	/* Several file systems may be mounted on "/": the last covers the others. */
 	if (strcmp(words[4], "/") == 0) {
 		escape_text(word, strlen(word), ESCAPE_NAME, mounts->root_type, sizeof(mounts->root_type));
 		mounts->root_readonly = list_has(words[5], "ro");

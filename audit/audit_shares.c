@@ -26,8 +26,8 @@ static int shares_add(struct audit *audit, const struct audit_share *share)
 }
 
 /*
- * By what cannot change between two looks: a file may be renamed meanwhile, and flags be set. What has no file of its own
- * (anon_inode) shares an inode with all of that, and is told apart by a name that nobody can change.
+ * By what cannot change between two looks: a file may be renamed meanwhile, and flags be set. What has no file of its
+ * own (anon_inode) shares an inode with all of that, and is told apart by a name that nobody can change.
  */
 static bool may_be_same(const struct proc_fd *a, const struct proc_fd *b)
 {

@@ -6,9 +6,14 @@ audit_libaudit_la_SOURCES = \
 	audit/audit_expect.c audit/audit_expect.h \
 	audit/audit_fds.c \
 	audit/audit_gather.c \
-	audit/audit_judge.c \
+	audit/audit_judge.c audit/audit_judge_parts.h \
+	audit/audit_judge_family.c \
 	audit/audit_judge_fds.c audit/audit_judge_fds.h \
 	audit/audit_judge_filters.c audit/audit_judge_filters.h \
+	audit/audit_judge_namespaces.c \
+	audit/audit_judge_rights.c \
+	audit/audit_judge_room.c \
+	audit/audit_judge_unseen.c \
 	audit/audit_outside.c \
 	audit/audit_print.c \
 	audit/audit_proc.c audit/audit_proc.h \

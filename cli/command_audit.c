@@ -43,7 +43,7 @@ static int audit_supervisor(int socket_fd, pid_t *supervisor)
 
 	if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return -errno;
-	/* Of a pid namespace that we do not see into. */
+	/* The supervisor is in a pid namespace that we do not see into. */
 	if (peer.pid <= 0)
 		return -ESRCH;
 	*supervisor = peer.pid;

@@ -357,7 +357,7 @@ static bool records_add(struct policy_records *all, const char *path, struct pol
 	return true;
 }
 
-/* Of policies whose processes record; the supervisor's is not one of them. */
+/* Asked of the policies whose processes can record; the supervisor cannot, so its policies are left out. */
 static int policy_run_cover(int count, char **operands)
 {
 	struct policy_problems problems = {0};

@@ -197,7 +197,7 @@ static void check_limits(struct check *check, const char *owner, struct config_l
 	check_limit_iops(check, owner, "write-iops", &limits->io->write_iops);
 }
 
-/* Of a process that has the guest's memory: whatever page it is the first to touch is counted as its own. */
+/* The least limit of a process that maps the guest's memory: each page counts for the process that touches it first. */
 static uint64_t least_memory(const struct config *config)
 {
 	return config->memory_bytes + config->memory_bytes / LIMIT_MEMORY_TABLES + LIMIT_MEMORY_PROCESS;

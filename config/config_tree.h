@@ -19,14 +19,16 @@
 struct config_tree;
 
 /*
- * Parses the text; adds the lines of its keys to *lines, and what is wrong with its shape to *problems. *loadable: libcyaml will take it,
- * perhaps with unknown keys ignored. Returns NULL when there is no YAML mapping at all; then a problem was
- * added.
+ * Parses the text; adds the lines of its keys to *lines, and what is wrong with its shape to *problems. *loadable:
+ * libcyaml will take it, perhaps with unknown keys ignored. Returns NULL when there is no YAML mapping at all; then a
+ * problem was added.
  */
 struct config_tree *config_tree_new(const uint8_t *text, size_t size, const cyaml_schema_value_t *schema,
 				    struct config_lines *lines, struct problems *problems, bool *loadable);
-/* When it is not loadable: YAML that is, with what is wrong left out or, where something is needed, with something in its
- * place, so that the rest can be looked at; NULL: there is none. The tree's. */
+/*
+ * When it is not loadable: YAML that is, with what is wrong left out or, where something is needed, with something in
+ * its place, so that the rest can be looked at; NULL: there is none. The tree's.
+ */
 const char *config_tree_repaired(const struct config_tree *tree);
 void config_tree_free(struct config_tree *tree);
 

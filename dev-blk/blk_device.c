@@ -164,10 +164,10 @@ void blk_device_set_discard(struct blk_device *device, const struct disk_discard
 	device->ops.device_features = blk_disk_features(&device->disk);
 }
 
-void blk_device_set_state(struct blk_device *device, int state_fd, bool resume)
+void blk_device_set_state(struct blk_device *device, int state_fd, bool successor)
 {
 	device->state_fd = state_fd;
-	device->resume = resume;
+	device->successor = successor;
 }
 
 void blk_device_set_witnesses(struct blk_device *device, const int fds[DISK_WITNESSES])
@@ -185,7 +185,7 @@ static void device_close_state_fd(struct blk_device *device)
 int blk_device_prepare(struct blk_device *device)
 {
 	int opened = blk_disk_open_state(&device->disk, vhost_user_backend_offers(&device->ops),
-					 device->state_fd, device->resume);
+					 device->state_fd, device->successor);
 
 	/* The page is mapped, and its descriptor of no more use. */
 	device_close_state_fd(device);
@@ -221,7 +221,7 @@ int blk_device_seal(struct blk_device *device)
 int blk_device_session_start(struct blk_device *device, struct loop *loop, int socket_fd,
 			     void (*session_ended)(void *argument, int error), void *argument)
 {
-	/* By hand, one front end after the other: this one has a driver of its own. */
+	/* Started by hand, the device serves one front end after the other: a new one has a driver of its own. */
 	if (device->served)
 		device_reset(device);
 	device->served = true;

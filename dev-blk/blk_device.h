@@ -21,7 +21,7 @@ struct blk_device {
 	const struct seccomp_filter *filter;	  /* of the queues' threads; NULL: none */
 	struct blk_queue *queues[BLK_QUEUES_MAX]; /* disk.queues of them once prepared */
 	int state_fd;				  /* the state page, until it is mapped; -1: none */
-	bool resume;
+	bool successor;
 
 	struct vhost_user_device_ops ops;
 	struct vhost_user_backend *session; /* NULL: none */
@@ -45,15 +45,18 @@ int blk_device_configure(struct blk_device *device, int image_fd, bool readonly,
 void blk_device_set_discard(struct blk_device *device, const struct disk_discard *discard);
 
 /*
- * The page (common/ring/state_page.h) in which it keeps what a successor must know; the descriptor becomes the device's. resume:
- * a process of this disk served before, and its driver is there. Before blk_device_prepare().
+ * The page (common/ring/state_page.h) in which it keeps what a successor must know; the descriptor becomes the
+ * device's. successor: a process of this disk served before, and its driver is there. Before blk_device_prepare().
  */
-void blk_device_set_state(struct blk_device *device, int state_fd, bool resume);
+void blk_device_set_state(struct blk_device *device, int state_fd, bool successor);
 
 /* Witnesses of the image (blk_disk.h), which become the device's. Before blk_device_prepare(). */
 void blk_device_set_witnesses(struct blk_device *device, const int fds[DISK_WITNESSES]);
 
-/* Takes over what a predecessor left, makes threads, engines and memory. After it nothing is opened or created. 0 or -errno. */
+/*
+ * Takes over what a predecessor left, makes threads, engines and memory. After it nothing is opened or created. 0 or
+ * -errno.
+ */
 int blk_device_prepare(struct blk_device *device);
 /* The process has its filter: the queues' threads put on theirs. 0 or -errno (logged). */
 int blk_device_seal(struct blk_device *device);

@@ -40,7 +40,9 @@ void blk_disk_set_discard(struct blk_disk *disk, const struct disk_discard *disc
 
 	if (!image->block_device || disk->readonly)
 		return;
-	/* It is at least a block (sysfs-block); one that is no number of blocks is none. */
+	/*
+	 * The granularity is at least a block (sysfs-block). One that is not a whole number of blocks is not believed.
+	 */
 	if (discard->granularity >= image->logical_block_size &&
 	    discard->granularity % image->logical_block_size == 0)
 		image->discard_granularity = discard->granularity;
@@ -138,9 +140,9 @@ static void disk_commit(struct blk_disk *disk)
 	pthread_mutex_unlock(&disk->state_lock);
 }
 
-static void disk_take_over(struct blk_disk *disk, const struct blk_record *record, bool resume)
+static void disk_take_over(struct blk_disk *disk, const struct blk_record *record, bool successor)
 {
-	if (resume) {
+	if (successor) {
 		atomic_store(&disk->features, record->features);
 		atomic_store(&disk->writeback, record->writeback != 0);
 		disk_update_writethrough(disk);
@@ -163,7 +165,7 @@ static void disk_take_over(struct blk_disk *disk, const struct blk_record *recor
 	disk_commit(disk);
 }
 
-int blk_disk_open_state(struct blk_disk *disk, uint64_t offered, int fd, bool resume)
+int blk_disk_open_state(struct blk_disk *disk, uint64_t offered, int fd, bool successor)
 {
 	struct blk_record record = disk_record(disk);
 	const char *problem = NULL;
@@ -171,8 +173,8 @@ int blk_disk_open_state(struct blk_disk *disk, uint64_t offered, int fd, bool re
 
 	if (result < 0)
 		return result;
-	/* Nobody was there who could have been told. */
-	if (device_state_empty(&disk->state) && !resume) {
+	/* There was no predecessor that the kernel could have told of lost data. */
+	if (device_state_empty(&disk->state) && !successor) {
 		disk_dismiss_witnesses(disk);
 		device_state_begin(&disk->state, &record);
 		return 0;
@@ -183,7 +185,7 @@ int blk_disk_open_state(struct blk_disk *disk, uint64_t offered, int fd, bool re
 		device_state_begin(&disk->state, &record);
 		return 0;
 	}
-	disk_take_over(disk, &record, resume);
+	disk_take_over(disk, &record, successor);
 	return 0;
 }
 

@@ -44,18 +44,21 @@ struct blk_disk {
 	 */
 	atomic_int lost;
 	/*
-	 * What the kernel told a predecessor that died before it could note it. The kernel tells each open file description
-	 * once that data could not be written back, and the image's own was asked by that process. So there are witnesses:
-	 * descriptions of the same image from before the guest ran, that no process asks but one that takes another's
-	 * place, before the first flush that it completes. Who dies between question and note leaves the next witness.
+	 * What the kernel told a predecessor that died before it could note it. The kernel tells each open file
+	 * description once that data could not be written back, and the image's own was asked by that process. So there
+	 * are witnesses: descriptions of the same image from before the guest ran, that no process asks but one that
+	 * takes another's place, before the first flush that it completes. Who dies between question and note leaves
+	 * the next witness.
 	 */
 	int witness_fds[DISK_WITNESSES]; /* owned; -1: none, or no more */
 	uint8_t asked;			 /* as in the record; under state_lock */
 	atomic_bool witness_taken;	 /* one of the queues asks */
 	atomic_bool witnessed;		 /* it is known what they have to say, or there is nothing to ask */
 	atomic_bool cut;		 /* the image was found to end before its capacity */
-	/* What a successor is to know of the above: committed before it can be seen from outside of this process, by one
-	 * thread at a time. */
+	/*
+	 * What a successor is to know of the above: committed before it can be seen from outside of this process, by
+	 * one thread at a time.
+	 */
 	pthread_mutex_t state_lock;
 	struct device_state state;
 };
@@ -72,22 +75,22 @@ void blk_disk_close(struct blk_disk *disk);
 /* Feature bits that the disk offers. */
 uint64_t blk_disk_features(const struct blk_disk *disk);
 /*
- * The state page (common/ring/state_page.h), borrowed; -1: none, and no successor either. resume: a process of this disk served
- * the driver that there is now, so that what it left of the driver counts. That data was lost counts in any case.
- * offered: what the session offers. Before any queue runs. 0 or -errno (logged).
+ * The state page (common/ring/state_page.h), borrowed; -1: none, and no successor either. successor: a process of this
+ * disk served the driver that there is now, so that what it left of the driver counts. That data was lost counts in any
+ * case. offered: what the session offers. Before any queue runs. 0 or -errno (logged).
  */
-int blk_disk_open_state(struct blk_disk *disk, uint64_t offered, int fd, bool resume);
+int blk_disk_open_state(struct blk_disk *disk, uint64_t offered, int fd, bool successor);
 
 /*
- * The driver's choice, which also sets the write cache to how it is at first. 0: the driver is gone. What the same driver
- * has set counts on when its choice is told again (vhost_user_backend_same_driver()).
+ * The driver's choice, which also sets the write cache to how it is at first. 0: the driver is gone. What the same
+ * driver has set counts on when its choice is told again (vhost_user_backend_same_driver()).
  */
 void blk_disk_negotiate(struct blk_disk *disk, uint64_t features);
 void blk_disk_config(const struct blk_disk *disk, struct virtio_blk_config *config);
 /*
  * The driver chose a cache mode. Writes in flight look at it when they end, and make themselves stable
- * (blk_request.c); those that ended before are still to be synced when it is write-through. 0, or -EINVAL when the field
- * is not the driver's to write.
+ * (blk_request_advance.c); those that ended before are still to be synced when it is write-through. 0, or -EINVAL when
+ * the field is not the driver's to write.
  */
 int blk_disk_set_writeback(struct blk_disk *disk, bool writeback);
 

@@ -17,7 +17,7 @@
 		atomic_signal_fence(memory_order_seq_cst);              \
 	} while (0)
 
-/* So many chains no ring can have had; what counts on from there does not wrap around. */
+/* No ring can have had so many chains. A counter that goes on from below it does not wrap around. */
 #define CHAINS_MAX (UINT64_MAX / 2)
 
 /* --- Taking over --- */
@@ -69,7 +69,7 @@ static const char *state_take_over(struct console_state *state)
 	state->committed_landing = record.landing;
 	state->output_start = output_start;
 	state->unclaimed = number != record.landing ? landing_count(page->landings[number & 1], size) : 0;
-	state->inherited = true;
+	state->taken_over = true;
 	return NULL;
 }
 
@@ -85,7 +85,7 @@ static void state_begin(struct console_state *state)
 	device_state_begin(&state->device, &state->live);
 }
 
-int console_state_open(struct console_state *state, enum console_kind kind, int fd, bool resume)
+int console_state_open(struct console_state *state, enum console_kind kind, int fd, bool successor)
 {
 	static const struct device_state_layout layout = {
 		CONSOLE_STATE_VERSION, sizeof(struct console_record), sizeof(struct console_record)};
@@ -97,7 +97,7 @@ int console_state_open(struct console_state *state, enum console_kind kind, int 
 	if (result < 0)
 		return result;
 	state->page = (struct console_page *)state->device.page;
-	if (!resume) {
+	if (!successor) {
 		state_begin(state);
 		return 0;
 	}
@@ -143,7 +143,7 @@ void console_state_file_offset(struct console_state *state, uint64_t offset)
 {
 	uint64_t written = offset - state_load(state->page->output_base);
 
-	if (state->inherited && written >= state->output_start && written <= state->committed_end)
+	if (state->taken_over && written >= state->output_start && written <= state->committed_end)
 		console_state_written(state, written);
 	state_store(state->page->output_base, offset - state->output_start);
 }

@@ -1,8 +1,8 @@
 /*
  * What a console's process leaves to its successor: the state of the guest's device, what the guest wrote and the host
  * has not taken yet, what the host sent and the guest has not taken yet. It stands in a state page
- * (common/ring/state_page.h), so that a process may be killed between any two instructions: a record as every device has one
- * (common/ring/device_state.h), and behind it the bytes that wait.
+ * (common/ring/state_page.h), so that a process may be killed between any two instructions: a record as every device
+ * has one (common/ring/device_state.h), and behind it the bytes that wait.
  *
  * A process works on a record of its own (`live`); at the end of each step that belongs together - a register access
  * with all that it caused, a chain of a queue - console_state_commit() makes it the one that counts, by one store. A
@@ -96,14 +96,14 @@ struct console_state {
 	uint64_t output_start;
 	/* Bytes in the landing behind live.landing that a predecessor read and did not commit. */
 	uint32_t unclaimed;
-	bool inherited; /* a predecessor's state was taken over */
+	bool taken_over; /* a predecessor's state was taken over */
 };
 
 /*
- * fd: the state page, borrowed; -1: there is none, and no successor either. resume: a predecessor may have left its
+ * fd: the state page, borrowed; -1: there is none, and no successor either. successor: a predecessor may have left its
  * state there; otherwise the device begins anew, whatever the page holds. 0 or -errno (logged).
  */
-int console_state_open(struct console_state *state, enum console_kind kind, int fd, bool resume);
+int console_state_open(struct console_state *state, enum console_kind kind, int fd, bool successor);
 /* Unmaps the page. */
 void console_state_close(struct console_state *state);
 
@@ -117,7 +117,10 @@ void console_state_drop(struct console_state *state);
 /* The output's file stands at this offset. It moves with each write(2), so it knows better than output_start. */
 void console_state_file_offset(struct console_state *state, uint64_t offset);
 
-/* The file was changed for an empty one. Of the one before, output_start is what it took: nothing of that is on its way. */
+/*
+ * The file was changed for an empty one. Of the one before, output_start is what it took: nothing of that is on its
+ * way.
+ */
 void console_state_new_file(struct console_state *state);
 /* Where in its file the next byte of the output goes. */
 uint64_t console_state_offset(const struct console_state *state);

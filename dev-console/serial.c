@@ -37,8 +37,9 @@
 /* A character takes 87 us at 115200 baud. */
 #define SERIAL_TICK_US 100
 /*
- * The receiver's time-out: four character times (PC16550D 8.4), of ten bits each, at the baud rate that the divisor makes of
- * 1.8432 MHz, in ticks. For rates below 9600 baud as for that: nobody shall wait, or keep us ticking, for seconds.
+ * The receiver's time-out: four character times (PC16550D 8.4), of ten bits each, at the baud rate that the divisor
+ * makes of 1.8432 MHz, in ticks. For rates below 9600 baud as for that: nobody shall wait, or keep us ticking, for
+ * seconds.
  */
 #define SERIAL_TIMEOUT_US(divisor) (UINT64_C(4) * 10 * 16 * (divisor)*1000000 / 1843200)
 #define SERIAL_TIMEOUT_US_MAX	   SERIAL_TIMEOUT_US(12)
@@ -61,7 +62,7 @@ struct serial {
 	struct uart16550 *uart; /* the state's */
 	bool line;		/* the level of the interrupt line */
 	bool tick_armed;
-	bool resuming;	     /* the client may give us again what a predecessor did */
+	bool may_repeat;     /* the client may give us again what a predecessor did */
 	bool listened;	     /* the guest listens, and settle is armed or over */
 	bool input_waits;    /* the host has input that the receiver had no room for */
 	unsigned idle_ticks; /* since something was read or came in */
@@ -236,12 +237,12 @@ static bool serial_done_before(struct serial *serial)
 	const struct console_record *record = &serial->state->live;
 	uint16_t behind;
 
-	if (!serial->resuming)
+	if (!serial->may_repeat)
 		return false;
 	behind = (uint16_t)(record->access_id - vfio_user_backend_message_id(serial->backend));
 	if (behind <= SERIAL_AGAIN_MAX)
 		return true;
-	serial->resuming = false;
+	serial->may_repeat = false;
 	return false;
 }
 
@@ -283,7 +284,7 @@ static int serial_region_read(void *device, uint32_t region, uint64_t offset, vo
 	}
 	serial->counters.register_reads++;
 	for (uint32_t i = 0; i < count; i++) {
-		/* Who looks at the transmitter shall see it empty if it can be. */
+		/* A driver that reads the transmitter's state is to see it empty if it can be. */
 		serial_transmit(serial);
 		bytes[i] = uart16550_read(uart, (unsigned)offset + i);
 		if (offset + i == UART16550_RBR)
@@ -364,7 +365,7 @@ static void serial_session_end(void *device, int error)
 	/* Until the next client has set its interrupt nobody hears the line. */
 	serial->line = false;
 	/* It numbers its accesses anew. */
-	serial->resuming = false;
+	serial->may_repeat = false;
 	serial->session_end(serial->argument, error);
 }
 
@@ -404,11 +405,11 @@ void serial_stop(struct serial *serial)
 }
 
 /* Where a predecessor left off: what it had still to do is done at the first tick. */
-static void serial_resume(struct serial *serial)
+static void serial_take_over(struct serial *serial)
 {
 	struct console_record *record = &serial->state->live;
 
-	serial->resuming = record->access_known;
+	serial->may_repeat = record->access_known;
 	serial->listened = serial_guest_listens(serial->uart);
 	if (!serial->listened)
 		record->listens = false;
@@ -437,8 +438,8 @@ int serial_new(struct loop *loop, struct output *output, struct console_state *s
 		return -ENOMEM;
 	}
 	output_set_owner(output, &serial_output_ops, new);
-	if (state->inherited)
-		serial_resume(new);
+	if (state->taken_over)
+		serial_take_over(new);
 	*serial = new;
 	return 0;
 }

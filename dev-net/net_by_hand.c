@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/mac.h"
 #include "common/host/tap.h"
 #include "dev-net/net_program.h"
 
@@ -17,21 +18,10 @@ const struct device_option net_options[] = {
 	{0},
 };
 
-/* Six bytes in hexadecimal, two digits each, with colons between them. */
 static int net_parse_mac(const char *text, uint8_t *mac)
 {
-	unsigned bytes[NET_ADDRESS_SIZE];
-	int end = -1;
-
-	if (strlen(text) == 3 * NET_ADDRESS_SIZE - 1 &&
-	    strspn(text, "0123456789abcdefABCDEF:") == strlen(text) &&
-	    sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &bytes[0], &bytes[1], &bytes[2], &bytes[3], &bytes[4],
-		   &bytes[5], &end) == NET_ADDRESS_SIZE &&
-	    end == 3 * NET_ADDRESS_SIZE - 1) {
-		for (size_t i = 0; i < NET_ADDRESS_SIZE; i++)
-			mac[i] = (uint8_t)bytes[i];
+	if (mac_parse(text, mac))
 		return 0;
-	}
 	log_error("--mac=%s: not a MAC address; give one like 52:54:00:12:34:56", text);
 	return -EINVAL;
 }

@@ -336,7 +336,7 @@ static void device_stop_queue(void *argument, uint16_t index)
 	loop_unwatch(queue->kick_watch);
 	queue->kick_watch = NULL;
 	queue->virtqueue = NULL;
-	/* Nobody waits for a queue that does not run. */
+	/* A queue that does not run waits neither for the tap nor for buffers. */
 	if (index == VIRTIO_NET_QUEUE_RX) {
 		net_rx_stop(&device->rx);
 		device->rx_starved = false;
@@ -446,10 +446,10 @@ int net_device_configure(struct net_device *device, const struct net_setup *setu
 	return 0;
 }
 
-void net_device_set_state(struct net_device *device, int state_fd, bool resume)
+void net_device_set_state(struct net_device *device, int state_fd, bool successor)
 {
 	device->state_fd = state_fd;
-	device->resume = resume;
+	device->successor = successor;
 }
 
 /* NULL, or why there is nothing to take over; then nothing is changed, but for the tap's offloads. */
@@ -480,11 +480,11 @@ static int device_open_state(struct net_device *device)
 	device->state_fd = -1;
 	if (result < 0)
 		return result;
-	if (device->resume)
+	if (device->successor)
 		problem = device_take_over(device);
 	if (problem != NULL)
 		device_state_refused(problem);
-	if (!device->resume || problem != NULL)
+	if (!device->successor || problem != NULL)
 		net_state_begin(&device->state, &device->port, device->announce);
 	return 0;
 }
@@ -512,7 +512,7 @@ int net_device_prepare(struct net_device *device, struct loop *loop)
 int net_device_session_start(struct net_device *device, int socket_fd,
 			     void (*session_ended)(void *argument, int error), void *argument)
 {
-	/* By hand, one front end after the other: this one has a driver of its own. */
+	/* Started by hand, the device serves one front end after the other: a new one has a driver of its own. */
 	if (device->served)
 		device_reset(device);
 	device->served = true;
@@ -539,7 +539,7 @@ void net_device_set_link(struct net_device *device, bool up)
 	/* The other end of the cable may be another switch now. */
 	device->announce = up && device_has(device, VIRTIO_NET_F_GUEST_ANNOUNCE);
 	device_commit(device);
-	/* Who waits for the tap or for buffers has nothing to wait for while everything is dropped. */
+	/* While everything is dropped, a queue need not wait for the tap or for buffers. */
 	if (!up && device->tx_blocked)
 		device_run_tx(device);
 	if (!up && device->rx_starved)

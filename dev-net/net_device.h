@@ -53,7 +53,7 @@ struct net_device {
 	bool announce;		       /* the guest is asked to announce itself */
 
 	int state_fd; /* the state page, until it is mapped; -1: none */
-	bool resume;
+	bool successor;
 	struct device_state state;
 
 	struct net_queue queues[VIRTIO_NET_QUEUES];
@@ -84,12 +84,15 @@ void net_device_init(struct net_device *device);
 int net_device_configure(struct net_device *device, const struct net_setup *setup, const char **problem);
 
 /*
- * The page (common/ring/state_page.h) in which it keeps what the driver sets, for a successor; the descriptor becomes the
- * device's. resume: a process of this device served before, so what stands there counts. Before net_device_prepare().
+ * The page (common/ring/state_page.h) in which it keeps what the driver sets, for a successor; the descriptor becomes
+ * the device's. successor: a process of this device served before, so what stands there counts. Before
+ * net_device_prepare().
  */
-void net_device_set_state(struct net_device *device, int state_fd, bool resume);
+void net_device_set_state(struct net_device *device, int state_fd, bool successor);
 
-/* Makes memory and watches, and takes over what a predecessor left. After it nothing is opened or created but what a front end brings. 0 or -errno.
+/*
+ * Makes memory and watches, and takes over what a predecessor left. After it nothing is opened or created but what a
+ * front end brings. 0 or -errno.
  */
 int net_device_prepare(struct net_device *device, struct loop *loop);
 

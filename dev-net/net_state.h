@@ -44,12 +44,15 @@ _Static_assert(sizeof(struct net_record) == 16 + 16 + 8 + 2 * 6 * NET_FILTER_ADD
 _Static_assert(sizeof(struct net_record) % 8 == 0 && sizeof(struct net_record) <= DEVICE_STATE_RECORD_MAX,
 	       "a network's record is one of a device");
 
-/* fd: the state page, borrowed; -1: none. Call net_state_take_over() or net_state_begin() next. 0 or -errno (logged). */
+/*
+ * fd: the state page, borrowed; -1: none. Call net_state_take_over() or net_state_begin() next. 0 or -errno (logged).
+ */
 int net_state_open(struct device_state *state, int fd);
 
 /*
  * Fills port's features, offloads and filter, and *announce, with what a predecessor left. The offloads are not put in
- * force. offered: features that a driver may have acknowledged. NULL, or what is wrong with it; then nothing is changed.
+ * force. offered: features that a driver may have acknowledged. NULL, or what is wrong with it; then nothing is
+ * changed.
  */
 const char *net_state_take_over(struct device_state *state, uint64_t offered, struct net_port *port,
 				bool *announce);

@@ -3,8 +3,8 @@
  * those that it names, and an index of all for tools.
  *
  * ROLE.process is the union of a role's threads and goes first, to all threads at once; ROLE.THREAD is what a
- * thread adds for itself. A role with one kind of thread has ROLE.main alone. ROLE-hand is what a program wears that was
- * started by hand.
+ * thread adds for itself. A role with one kind of thread has ROLE.main alone. ROLE-hand is what a program wears that
+ * was started by hand.
  */
 #ifndef ATOLL_POLICY_FILTERS_H
 #define ATOLL_POLICY_FILTERS_H
@@ -31,8 +31,8 @@ extern const struct seccomp_filter filter_undertaker_main;
 extern const struct seccomp_filter filter_undertaker_hand_main;
 
 /*
- * All of them, in the order of their names, with a NULL at the end. A role comes before what it is by hand, whose filter may
- * be made of the same instructions: who looks for a filter by these finds the supervised one first.
+ * All of them, in the order of their names, with a NULL at the end. A role comes before what it is by hand, whose
+ * filter may be made of the same instructions: who looks for a filter by these finds the supervised one first.
  */
 extern const struct seccomp_filter *const seccomp_filters[];
 

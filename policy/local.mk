@@ -14,9 +14,13 @@ policy_libpolicy_la_SOURCES = \
 	policy/policy_lint.c \
 	policy/policy_load.c \
 	policy/policy_memory.c policy/policy_memory.h \
-	policy/policy_parse.c \
+	policy/policy_parse.c policy/policy_parser.h \
+	policy/policy_parse_conditions.c \
+	policy/policy_parse_rule.c \
+	policy/policy_parse_words.c \
 	policy/policy_problem.c \
 	policy/policy_replay.c \
+	policy/policy_union.c policy/policy_union.h \
 	policy/sha256.c policy/sha256.h
 policy_libpolicy_la_LIBADD = common/libcommon.la
 # What of the constants there is, is asked of the headers of the machine that builds.

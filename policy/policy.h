@@ -101,7 +101,7 @@ void policy_problem_add(struct policy_problems *problems, const char *file, unsi
 
 void policy_problems_clear(struct policy_problems *problems);
 
-/* --- Reading; policy_parse.c and policy_load.c --- */
+/* --- Reading; policy_parse.c, policy_load.c and policy_union.c --- */
 
 /*
  * Where the texts of files come from. read() gives the text of a file, malloc()ed and NUL-terminated, in
@@ -169,8 +169,35 @@ struct policy_verdict policy_evaluate(const struct policy *policy, uint32_t arch
 /* How many system calls the policy allows, in some form; other spellings of a call in a group do not count. */
 unsigned policy_allowed_calls(const struct policy *policy);
 
-/* Whether some arguments satisfy both; whether all that satisfy `inner` satisfy `outer`. NULL: no conditions.
+/*
+ * A rule's cases: its alternatives, or the one case without conditions (NULL) of a rule that has none. So whoever goes
+ * through the cases need not ask whether there are alternatives.
  */
+static inline size_t policy_case_count(const struct policy_rule *rule)
+{
+	return rule->alternative_count > 0 ? rule->alternative_count : 1;
+}
+
+static inline const struct policy_alternative *policy_case(const struct policy_rule *rule, size_t i)
+{
+	return rule->alternative_count > 0 ? &rule->alternatives[i] : NULL;
+}
+
+/* Whether they are about the same system call, or the same operation of io_uring. */
+static inline bool policy_rules_same_call(const struct policy_rule *a, const struct policy_rule *b)
+{
+	return a->call == b->call && (a->call >= 0 || a->opcode == b->opcode);
+}
+
+static inline bool policy_rules_same_action(const struct policy_rule *a, const struct policy_rule *b)
+{
+	return a->action == b->action && a->error == b->error;
+}
+
+/* Whether two rules of one system call would give some arguments two actions. */
+bool policy_rules_contradict(const struct policy_rule *a, const struct policy_rule *b);
+
+/* Whether some arguments satisfy both; whether all that satisfy `inner` satisfy `outer`. NULL: no conditions. */
 bool policy_alternatives_overlap(const struct policy_alternative *a, const struct policy_alternative *b);
 bool policy_alternative_covers(const struct policy_alternative *outer,
 			       const struct policy_alternative *inner);

@@ -26,8 +26,8 @@ int policy_check(const char *directory, const char *name, bool installed, struct
 
 /*
  * Prints the verdict on a call and the rule that it comes from. `arguments` are texts: numbers, names of constants with
- * "|" between them, or $SLOT for a slot's own value. Where fewer are given than rules look at, all rules of the call are
- * shown. 0, or -EINVAL with the reason in *problems.
+ * "|" between them, or $SLOT for a slot's own value. Where fewer are given than rules look at, all rules of the call
+ * are shown. 0, or -EINVAL with the reason in *problems.
  */
 int policy_explain(const struct policy *policy, const char *call, char *const *arguments,
 		   unsigned argument_count, FILE *file, struct policy_problems *problems);

@@ -95,9 +95,8 @@ static int rule_add(struct compiler *compiler, const struct policy_rule *rule)
 	/* What the default does anyway needs no instruction. */
 	if (rule->call < 0 || rule->action == compiler->policy->default_action)
 		return 0;
-	for (size_t i = 0; (i == 0 || i < rule->alternative_count) && result == 0; i++)
-		result = alternative_add(compiler, rule,
-					 rule->alternative_count > 0 ? &rule->alternatives[i] : NULL);
+	for (size_t i = 0; i < policy_case_count(rule) && result == 0; i++)
+		result = alternative_add(compiler, rule, policy_case(rule, i));
 	if (result < 0)
 		policy_problem_add(compiler->problems, rule->file, rule->line,
 				   "libseccomp refuses the rule: %s", strerror(-result));

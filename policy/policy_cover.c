@@ -3,8 +3,8 @@
  * says is one thing, whichever policies include it; and so is a group where it is named, whichever of its calls a C
  * library makes.
  *
- * A policy that adds to another one is worn in its place, by a program that was started by hand: what that calls says nothing
- * of what the other policy needs, so of its records those alone count that a rule of its own let through.
+ * A policy that adds to another one is worn in its place, by a program that was started by hand: what that calls says
+ * nothing of what the other policy needs, so of its records those alone count that a rule of its own let through.
  */
 #include "policy/policy_cover.h"
 
@@ -58,7 +58,7 @@ static void cover_add_policy(struct cover *cover, const struct policy *policy)
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		const struct policy_rule *rule = &policy->rules[i];
 
-		for (size_t j = 0; j == 0 || j < rule->alternative_count; j++) {
+		for (size_t j = 0; j < policy_case_count(rule); j++) {
 			if (cover_find(cover, rule, j) != NULL)
 				continue;
 			cover->items = policy_resize(cover->items, cover->count + 1, sizeof(*cover->items));
@@ -139,7 +139,7 @@ static void item_print(const struct cover_item *item, struct policy_coverage *co
 			fprintf(file, "%s %s", i > 0 ? "," : "", item->roles[i]);
 		fprintf(file, "%s%s\n", item->test[0] != '\0' ? ", first in " : "", item->test);
 	} else if (rule->phase == POLICY_START && rule->reason != NULL) {
-		/* It is between two filters, and a recording process has but one. */
+		/* The call is made between the installing of two filters, and a recording process has only one. */
 		coverage->errors++;
 		fprintf(file, ": needed by the seal\n");
 	} else if (rule->phase == POLICY_ERROR && rule->reason != NULL) {

@@ -18,8 +18,8 @@ struct policy_coverage {
 
 /*
  * Prints a line for each alternative of each rule, with who needed it: the threads, and the first test that did. A rule
- * of an included file counts once: it is needed if any policy that includes it needed it; but for one that includes another
- * policy, of which the rules of its own alone can be needed.
+ * of an included file counts once: it is needed if any policy that includes it needed it; but for one that includes
+ * another policy, of which the rules of its own alone can be needed.
  */
 void policy_cover(const struct policy *policies, size_t count, const struct policy_records *records,
 		  struct policy_coverage *coverage, FILE *file);

@@ -13,15 +13,10 @@
 
 /* --- Policies --- */
 
-static const struct policy_alternative *rule_alternative(const struct policy_rule *rule, size_t i)
-{
-	return rule->alternative_count > 0 ? &rule->alternatives[i] : NULL;
-}
-
 /* Whether the policy has an alternative that says the same. */
 static bool policy_has(const struct policy *policy, const struct policy_rule *rule, size_t alternative)
 {
-	const struct policy_alternative *one = rule_alternative(rule, alternative);
+	const struct policy_alternative *one = policy_case(rule, alternative);
 
 	for (size_t i = 0; policy != NULL && i < policy->rule_count; i++) {
 		const struct policy_rule *other = &policy->rules[i];
@@ -29,9 +24,9 @@ static bool policy_has(const struct policy *policy, const struct policy_rule *ru
 		if (other->call != rule->call || other->action != rule->action ||
 		    other->error != rule->error || (rule->call < 0 && other->opcode != rule->opcode))
 			continue;
-		for (size_t j = 0; j == 0 || j < other->alternative_count; j++)
-			if (policy_alternative_covers(rule_alternative(other, j), one) &&
-			    policy_alternative_covers(one, rule_alternative(other, j)))
+		for (size_t j = 0; j < policy_case_count(other); j++)
+			if (policy_alternative_covers(policy_case(other, j), one) &&
+			    policy_alternative_covers(one, policy_case(other, j)))
 				return true;
 	}
 	return false;
@@ -58,7 +53,7 @@ static void condition_print(const struct policy_rule *rule, const struct policy_
 static void line_print(const struct policy *policy, const struct policy_rule *rule, size_t alternative,
 		       char sign, FILE *file)
 {
-	const struct policy_alternative *conditions = rule_alternative(rule, alternative);
+	const struct policy_alternative *conditions = policy_case(rule, alternative);
 	char buffer[64];
 
 	fprintf(file, "%c %s: ", sign, policy->name);
@@ -83,7 +78,7 @@ static unsigned side_print(const struct policy *policy, const struct policy *oth
 	unsigned lines = 0;
 
 	for (size_t i = 0; policy != NULL && i < policy->rule_count; i++) {
-		for (size_t j = 0; j == 0 || j < policy->rules[i].alternative_count; j++) {
+		for (size_t j = 0; j < policy_case_count(&policy->rules[i]); j++) {
 			if (policy_has(other, &policy->rules[i], j))
 				continue;
 			line_print(policy, &policy->rules[i], j, sign, file);
@@ -165,7 +160,7 @@ static bool group_used(const struct usage *usage, const struct policy_rule *rule
 
 		if (other->group == NULL || other->line != rule->line || strcmp(other->file, rule->file) != 0)
 			continue;
-		for (size_t j = 0; j == 0 || j < other->alternative_count; j++)
+		for (size_t j = 0; j < policy_case_count(other); j++)
 			if (usage->used[i][j])
 				return true;
 	}
@@ -183,7 +178,7 @@ static unsigned unused_print(const struct usage *usage, FILE *file)
 		if (rule->action != POLICY_ALLOW || rule->phase == POLICY_ERROR ||
 		    policy->default_action == POLICY_ALLOW)
 			continue;
-		for (size_t j = 0; j == 0 || j < rule->alternative_count; j++) {
+		for (size_t j = 0; j < policy_case_count(rule); j++) {
 			if (usage->used[i][j] || group_used(usage, rule))
 				continue;
 			line_print(policy, rule, j, '-', file);

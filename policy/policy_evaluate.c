@@ -58,7 +58,7 @@ struct policy_verdict policy_evaluate(const struct policy *policy, uint32_t arch
 
 		if (rule->call < 0 || (uint32_t)rule->call != call)
 			continue;
-		for (size_t j = 0; j == 0 || j < rule->alternative_count; j++)
+		for (size_t j = 0; j < policy_case_count(rule); j++)
 			if (rule->alternative_count == 0 ||
 			    alternative_holds(&rule->alternatives[j], arguments, slots, slot_count))
 				return (struct policy_verdict){.action = rule->action,
@@ -115,6 +115,17 @@ bool policy_alternatives_overlap(const struct policy_alternative *a, const struc
 		if (conditions_exclude(condition_of(a, i), condition_of(b, i)))
 			return false;
 	return true;
+}
+
+bool policy_rules_contradict(const struct policy_rule *a, const struct policy_rule *b)
+{
+	if (a->call < 0 || a->call != b->call || policy_rules_same_action(a, b))
+		return false;
+	for (size_t i = 0; i < policy_case_count(a); i++)
+		for (size_t j = 0; j < policy_case_count(b); j++)
+			if (policy_alternatives_overlap(policy_case(a, i), policy_case(b, j)))
+				return true;
+	return false;
 }
 
 /* Whether all arguments that satisfy `inner` satisfy `outer`. */

@@ -68,8 +68,7 @@ static void lint_danger(const struct policy_rule *rule, struct policy_problems *
 static const struct policy_rule *covering_rule(const struct policy *policy, size_t at, size_t alternative)
 {
 	const struct policy_rule *rule = &policy->rules[at];
-	const struct policy_alternative *inner =
-		rule->alternative_count > 0 ? &rule->alternatives[alternative] : NULL;
+	const struct policy_alternative *inner = policy_case(rule, alternative);
 
 	for (size_t i = 0; i < policy->rule_count; i++) {
 		const struct policy_rule *other = &policy->rules[i];
@@ -77,14 +76,13 @@ static const struct policy_rule *covering_rule(const struct policy *policy, size
 		if (other->call != rule->call || other->action != rule->action ||
 		    other->error != rule->error || (rule->call < 0 && other->opcode != rule->opcode))
 			continue;
-		for (size_t j = 0; j == 0 || j < other->alternative_count; j++) {
-			const struct policy_alternative *outer =
-				other->alternative_count > 0 ? &other->alternatives[j] : NULL;
+		for (size_t j = 0; j < policy_case_count(other); j++) {
+			const struct policy_alternative *outer = policy_case(other, j);
 			bool before = i < at || (i == at && j < alternative);
 
 			if ((i == at && j == alternative) || !policy_alternative_covers(outer, inner))
 				continue;
-			/* Of two that say the same, the later is the needless one. */
+			/* Where two rules say the same, the later one is needless. */
 			if (before || !policy_alternative_covers(inner, outer))
 				return other;
 		}
@@ -96,7 +94,7 @@ static void lint_shadow(const struct policy *policy, size_t at, struct policy_pr
 {
 	const struct policy_rule *rule = &policy->rules[at], *other;
 
-	for (size_t i = 0; i == 0 || i < rule->alternative_count; i++) {
+	for (size_t i = 0; i < policy_case_count(rule); i++) {
 		other = covering_rule(policy, at, i);
 		if (other == NULL)
 			continue;

@@ -17,7 +17,7 @@
 enum {
 	RECORDS_MAX = 1000000,
 	RECORD_LINE_MAX = 64 * 1024,
-	/* Who reads on after so many bad lines reads something else than a record. */
+	/* A file with so many bad lines is no record. */
 	RECORD_PROBLEMS_MAX = 20,
 };
 

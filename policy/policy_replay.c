@@ -311,15 +311,13 @@ void policy_measure(const struct policy *policy, const struct seccomp_filter *fi
 
 		if (rule->call < 0 || rule->action != POLICY_ALLOW)
 			continue;
-		for (size_t j = 0; j == 0 || j < rule->alternative_count; j++) {
+		for (size_t j = 0; j < policy_case_count(rule); j++) {
 			struct seccomp_data data = {.nr = rule->call, .arch = AUDIT_ARCH_X86_64};
 			uint64_t arguments[POLICY_ARGUMENTS];
 			uint32_t answer;
 			unsigned steps;
 
-			alternative_satisfy(&replay,
-					    rule->alternative_count > 0 ? &rule->alternatives[j] : NULL,
-					    arguments);
+			alternative_satisfy(&replay, policy_case(rule, j), arguments);
 			for (size_t k = 0; k < POLICY_ARGUMENTS; k++)
 				data.args[k] = arguments[k];
 			if (bpf_run(replay.instructions, filter->count, &data, &answer, &steps) < 0)

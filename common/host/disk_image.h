@@ -41,8 +41,8 @@ int disk_image_open(const char *path, bool readonly, int *fd);
 /* Witnesses of an image that is written (dev-blk/blk_disk.h): how many the supervisor makes. */
 #define DISK_WITNESSES 2
 /*
- * Opens the image once more, as a description of its own, without a lock and without a claim; before anything is written.
- * The kernel tells each description once that data could not be written back to the medium. 0 or -errno.
+ * Opens the image once more, as a description of its own, without a lock and without a claim; before anything is
+ * written. The kernel tells each description once that data could not be written back to the medium. 0 or -errno.
  */
 int disk_image_witness(int image_fd, int *fd);
 

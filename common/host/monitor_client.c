@@ -108,7 +108,7 @@ int monitor_client_query(int socket_fd, int timeout_ms, struct control_message *
 int monitor_client_wait_end(int socket_fd, pid_t pid, int timeout_ms)
 {
 	struct control_message message;
-	/* Of a process that is there, for the socket is open: the number is nobody else's yet. */
+	/* The supervisor lives, since its socket is open: so the number is still its own. */
 	struct pollfd process = {.fd = pidfd_open(pid, 0), .events = POLLIN};
 	int result = control_receive_timeout(socket_fd, timeout_ms, &message);
 

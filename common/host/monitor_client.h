@@ -28,8 +28,8 @@ int monitor_client_ask(int socket_fd, Atoll__Control__MonitorRequest__Command co
 int monitor_client_query(int socket_fd, int timeout_ms, struct control_message *message);
 
 /*
- * Waits for the VM's end, at most timeout_ms; and then for that of its supervisor, the process pid, which has nothing more
- * to do than to end. 0, -ETIMEDOUT or -errno.
+ * Waits for the VM's end, at most timeout_ms; and then for that of its supervisor, the process pid, which has nothing
+ * more to do than to end. 0, -ETIMEDOUT or -errno.
  */
 int monitor_client_wait_end(int socket_fd, pid_t pid, int timeout_ms);
 

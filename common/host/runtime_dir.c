@@ -71,7 +71,10 @@ int runtime_base_open(int *base_fd, int create)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	/* Who else can write it can put anything in our way, between any two of our steps. Root may look at a user's VMs. */
+	/*
+	 * Who else can write it can put anything in our way, between any two of our steps. Root may look at a user's
+	 * VMs.
+	 */
 	if (fstat(fd, &status) < 0)
 		result = -errno;
 	else if (status.st_uid != geteuid() && status.st_uid != 0 && (create || geteuid() != 0))

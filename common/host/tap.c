@@ -197,7 +197,10 @@ int tap_open(const char *name, struct tap *tap, const char **problem)
 		return tap_fail(-EINVAL,
 				"not an interface's name; give 1 to 15 characters without / : % and spaces",
 				problem);
-	/* Of a pair, which a sealed supervisor may still make: with no address, it is good for these requests alone. */
+	/*
+	 * The requests take any socket. A sealed supervisor may still make a pair; that has no address and is good for
+	 * nothing else.
+	 */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
 		return tap_fail(-errno, "no socket can be made; see the limit of open files", problem);
 	result = tap_open_checked(sockets[0], name, &opened, problem);

@@ -25,17 +25,24 @@ struct tap {
 /*
  * Takes the one queue of the tap `name`, in the network namespace of the caller, with all offloads off. On
  * success *tap is filled and its descriptor the caller's. On failure *problem is one line "WHAT; REMEDY"
- * (static) and the result -EINVAL      name is no interface's name -ENODEV      no such interface
- *   -EMEDIUMTYPE the interface is no tap: a tun, a bridge, hardware
- *   -EOPNOTSUPP  the tap has several queues, or the kernel lacks the header
- *   -EBUSY       another process has it
+ * (static) and the result
+ *
+ *   -EINVAL          name is no interface's name
+ *   -ENODEV          no such interface
+ *   -EMEDIUMTYPE     the interface is no tap: a tun, a bridge, hardware
+ *   -EOPNOTSUPP      the tap has several queues, or the kernel lacks the header
+ *   -EBUSY           another process has it
  *   -EPERM, -EACCES  no right to it, or to /dev/net/tun
- *   -ENOENT      no /dev/net/tun
- *   or another error of the system.
+ *   -ENOENT          no /dev/net/tun
+ *
+ * or another error of the system.
  */
 int tap_open(const char *name, struct tap *tap, const char **problem);
 
-/* Whether the interface of a descriptor that tap_open() gave was deleted since. Never again does a frame pass through it. */
+/*
+ * Whether the interface of a descriptor that tap_open() gave was deleted since. Never again does a frame pass through
+ * it.
+ */
 bool tap_gone(int fd);
 
 /* What the reader of the tap takes: TUN_F_* of <linux/if_tun.h>, and the two below. 0 or -errno. */

@@ -55,8 +55,8 @@ struct jail_fork {
  */
 int jail_fork(struct jail_fork *fork);
 /*
- * The same, and the child is in the cgroup (of version 2) of this directory from its first moment; where the kernel or a
- * filter has no clone3(2), from before it goes on. -1: in the parent's.
+ * The same, and the child is in the cgroup (of version 2) of this directory from its first moment; where the kernel or
+ * a filter has no clone3(2), from before it goes on. -1: in the parent's.
  */
 int jail_fork_into(struct jail_fork *fork, int cgroup_fd);
 /*

@@ -173,8 +173,8 @@ _Noreturn void jail_fork_fail(struct jail_fork *fork, int error)
 /* --- Both --- */
 
 /*
- * Returns the pid, 0 in the child, or -errno. *moved: it needs not be put into the cgroup any more. The end of a sibling is
- * signalled as ours would be.
+ * Returns the pid, 0 in the child, or -errno. *moved: it needs not be put into the cgroup any more. The end of a
+ * sibling is signalled as ours would be.
  */
 static pid_t jail_clone(struct jail_fork *fork, int cgroup_fd, bool *moved)
 {

@@ -20,7 +20,7 @@
 
 bool jail_records(void)
 {
-	/* By hand nobody would hear: the process would stand still at its next call. */
+	/* Without a supervisor nobody would listen: the process would stand still at its next call. */
 	return violation_control() >= 0 && getenv(JAIL_RECORD_ENV) != NULL;
 }
 

@@ -16,7 +16,10 @@
 #include "common/jail/jail_record.h"
 #include "common/jail/jail_violation.h"
 
-/* Of filters with slots: a copy of theirs is made, on the stack of a thread that has no heap of its own yet. */
+/*
+ * The most instructions of a filter with slots. Such a filter is copied to fill them in, on the stack: the thread has
+ * no heap of its own yet.
+ */
 #define SLOTTED_INSTRUCTIONS_MAX 1024
 #define REMEDY			 "use a kernel with CONFIG_SECCOMP_FILTER, or --no-sandbox for debugging"
 

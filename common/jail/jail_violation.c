@@ -8,10 +8,10 @@
  *
  * The packet is packed by generated code that computes in a buffer on the stack: no allocation, no lock.
  *
- * A step of abort(3) is no violation but a crash: a failed assertion, or what the C library finds wrong with its stack or
- * heap. The process ends without the packet then, with the status that abort(3) has. No filter need allow these calls for
- * that, and none is carried out. An attacker who makes one of them instead of another call gains what _exit(2), which is
- * allowed, gives as well: a process that has ended and is restarted within its budget.
+ * A step of abort(3) is no violation but a crash: a failed assertion, or what the C library finds wrong with its stack
+ * or heap. The process ends without the packet then, with the status that abort(3) has. No filter need allow these
+ * calls for that, and none is carried out. An attacker who makes one of them instead of another call gains what
+ * _exit(2), which is allowed, gives as well: a process that has ended and is restarted within its budget.
  */
 #include "common/jail/jail_violation.h"
 
@@ -57,10 +57,10 @@ static pid_t violation_pid;
 static char violation_runs_with[32] = "another library";
 /* What a process does before it serves is its own doing and its library's, no guest's. */
 static volatile bool violation_serving;
-/* In memory of the program's own, so that to look at them calls nothing. */
+/* Thread-local in the program itself, so that reading them calls no function. */
 static __thread char violation_thread[VIOLATION_NAME_MAX] = "main";
 static __thread const char *volatile violation_filter;
-/* Of threads that were given it by another one, and have none of their own yet. */
+/* The filter of threads that have installed none themselves: the one that was put into the whole process. */
 static const char *violation_process_filter = "";
 
 /* --- Text, without the C library --- */
@@ -170,8 +170,8 @@ bool violation_aborts(const struct violation *violation, pid_t process)
 }
 
 /*
- * The words of the C library are read where it says that they are. Where there is nothing, that is a fault while SIGSEGV is
- * blocked: the kernel ends the process, which was to end.
+ * The words of the C library are read where it says that they are. Where there is nothing, that is a fault while
+ * SIGSEGV is blocked: the kernel ends the process, which was to end.
  */
 static void abort_add_words(struct text *text, const struct violation *violation)
 {
@@ -260,8 +260,10 @@ static void violation_take(int number, siginfo_t *info, void *context)
 	};
 
 	(void)number;
-	/* One that somebody sent has nothing to tell. Before it serves, that its policy and the library do not fit is what
-	 * there is to tell. */
+	/*
+	 * One that somebody sent has nothing to tell. Before it serves, that its policy and the library do not fit is
+	 * what there is to tell.
+	 */
 	if (info->si_code == SYS_SECCOMP && violation_serving &&
 	    violation_aborts(&violation, violation_pid)) {
 		abort_print(&violation);

@@ -35,8 +35,8 @@ size_t violation_describe_misfit(const char *filter, const char *built_with, con
 				 char *text, size_t size);
 
 /*
- * Whether the call is one that abort(3) makes on its way, as glibc has it: of a process that serves it is a crash, which is
- * told as such and ends with JAIL_EXIT_ABORTED. process: its id, as it sees it itself. Async-signal-safe.
+ * Whether the call is one that abort(3) makes on its way, as glibc has it: of a process that serves it is a crash,
+ * which is told as such and ends with JAIL_EXIT_ABORTED. process: its id, as it sees it itself. Async-signal-safe.
  */
 bool violation_aborts(const struct violation *violation, pid_t process);
 

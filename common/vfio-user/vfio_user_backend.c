@@ -1,9 +1,10 @@
 /*
  * The server of vfio-user. One socket, one device, one thread:
  *
- *   readable      one recvmsg, then every complete message in the order it came: its handler writes the
- * reply's payload straight into the outgoing buffer flush         one sendmsg for all replies of the batch no
- * room       a client that does not take its replies is not read from until it does
+ *   readable  one recvmsg, then every complete message in the order it came: its handler writes the reply's payload
+ *             straight into the outgoing buffer
+ *   flush     one sendmsg for all replies of the batch
+ *   no room   a client that does not take its replies is not read from until it does
  *
  * A vCPU waits for most of these replies, so the way of an access is two system calls and nothing is
  * allocated.

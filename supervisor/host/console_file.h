@@ -8,8 +8,8 @@
  *
  * Names are changed for each other by one call, so that there is a file of each name at any time, and none is ever
  * replaced or removed. What is emptied was opened and looked at before: PATH.1 of an earlier run, or made here. It is
- * left alone, and there is no other file then, if it is no regular file, has another name too, is not of this user or of
- * PATH's, is locked as an image, or, later in the run, is not the one that was put there.
+ * left alone, and there is no other file then, if it is no regular file, has another name too, is not of this user or
+ * of PATH's, is locked as an image, or, later in the run, is not the one that was put there.
  */
 #ifndef ATOLL_SUPERVISOR_HOST_CONSOLE_FILE_H
 #define ATOLL_SUPERVISOR_HOST_CONSOLE_FILE_H
@@ -28,8 +28,8 @@ struct console_file {
 };
 
 /*
- * NULL if what is at PATH.1, if anything, may be emptied one day; else why not, as text "PROBLEM; REMEDY". fd: PATH, or -1
- * if it is not there.
+ * NULL if what is at PATH.1, if anything, may be emptied one day; else why not, as text "PROBLEM; REMEDY". fd: PATH, or
+ * -1 if it is not there.
  */
 const char *console_file_check(const char *path, int fd);
 

@@ -1,6 +1,6 @@
 /*
- * Descriptors that somebody left open in us: a lock, a pipe of a shell, a file. A supervisor lives long, and what it has
- * open is told one by one (atoll audit), so it lets go of them.
+ * Descriptors that somebody left open in us: a lock, a pipe of a shell, a file. A supervisor lives long, and what it
+ * has open is told one by one (atoll audit), so it lets go of them.
  */
 #ifndef ATOLL_SUPERVISOR_HOST_INHERITED_H
 #define ATOLL_SUPERVISOR_HOST_INHERITED_H

@@ -55,7 +55,7 @@ static void link_watch_readable(int fd, unsigned events, void *argument)
 	     message = NLMSG_NEXT(message, size)) {
 		const struct ifinfomsg *link = NLMSG_DATA(message);
 
-		/* Of another family, it is news of a bridge about its port, not of the link. */
+		/* A message of another family is a bridge's news of its port, not of the link. */
 		if (message->nlmsg_len < NLMSG_LENGTH(sizeof(*link)) || link->ifi_family != AF_UNSPEC)
 			continue;
 		if (message->nlmsg_type == RTM_NEWLINK)

@@ -23,8 +23,10 @@ int log_output_start(struct loop *loop);
 /* Writes what waits, for up to a second, and lets go. From then on lines are written at once, as before the start. */
 void log_output_stop(void);
 
-/* Makes fd the standard error, which stays the caller's, and goes on there; what waits goes where it was to go, as at the
- * end. */
+/*
+ * Makes fd the standard error, which stays the caller's, and goes on there; what waits goes where it was to go, as at
+ * the end.
+ */
 void log_output_become(int fd);
 
 bool log_output_started(void);

@@ -1,8 +1,8 @@
 /*
  * What the processes of a VM do: every system call of each, noted with the rule of its policy that allows it.
  *
- * A recording process stops at each call until it is noted here (common/jail/jail_record.h), so a VM that is recorded is
- * slow. Calls are summed up: one entry for each thread kind, call and alternative of a rule. At the end the entries
+ * A recording process stops at each call until it is noted here (common/jail/jail_record.h), so a VM that is recorded
+ * is slow. Calls are summed up: one entry for each thread kind, call and alternative of a rule. At the end the entries
  * are appended to a file, one JSON object a line:
  *
  *   {"role": "blk.queue", "call": "preadv", "args": [9, ...], "rule": "blk.queue.policy:2", "test": "...", "count": 7}

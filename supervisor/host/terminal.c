@@ -85,7 +85,7 @@ void terminal_resume(void)
 	if (terminal_fd < 0)
 		return;
 	if (!terminal_is_ours()) {
-		/* Whoever has it now has set it as he wants it. */
+		/* The program that has the terminal now has set it as it wants it. */
 		terminal_raw = 0;
 		return;
 	}

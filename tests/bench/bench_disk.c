@@ -4,7 +4,8 @@
  * the one that is timed. In all of them a request that fails, or that says a wrong number of bytes, ends the bench.
  *
  * As many requests are put into the ring as came back, then the device is kicked if it asked for that: so it is what a
- * Linux guest does at a queue's depth. A request is three segments behind one indirect descriptor: header, data, status.
+ * Linux guest does at a queue's depth. A request is three segments behind one indirect descriptor: header, data,
+ * status.
  */
 #include "tests/bench/bench_disk.h"
 

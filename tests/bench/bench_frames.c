@@ -32,7 +32,9 @@ static uint16_t sum_fold(uint32_t sum)
 	return (uint16_t)sum;
 }
 
-/* The headers of a TCP segment with what a driver that leaves the checksum to others puts there: the pseudo header's. */
+/*
+ * The headers of a TCP segment with what a driver that leaves the checksum to others puts there: the pseudo header's.
+ */
 static void segment_headers(uint32_t bytes, struct virtio_net_hdr *header, uint8_t *frame)
 {
 	struct iphdr ip = {

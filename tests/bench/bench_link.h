@@ -1,6 +1,7 @@
 /*
  * The wire to a device's process: its vhost-user socket, and the memory that both share. The conversation is the core's
- * own front end (vmm-core/wire/vhost_user_frontend.h); what takes the guest's place is here. Each failure ends the program.
+ * own front end (vmm-core/wire/vhost_user_frontend.h); what takes the guest's place is here. Each failure ends the
+ * program.
  */
 #ifndef ATOLL_TESTS_BENCH_BENCH_LINK_H
 #define ATOLL_TESTS_BENCH_BENCH_LINK_H

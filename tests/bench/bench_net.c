@@ -2,13 +2,13 @@
  * A network device's process, measured by a driver without a guest at its one side, and packet sockets at its tap.
  *
  * Out of the guest: as many frames are in flight as a Linux guest has at most; what is timed ends in the host's network
- * stack, which drops each frame at its door. In: a burst of frames lies ready in the tap's queue while the device has no
- * receive buffer; then it gets a full ring of them, and a kick, and the time from there to the burst's last frame
- * counts. So the device's work alone is measured, and not that of whoever sends. With one frame at a time, both ways, it
- * is the latency: out, from the kick until the buffer comes back; in, from before the frame is sent into the tap.
+ * stack, which drops each frame at its door. In: a burst of frames lies ready in the tap's queue while the device has
+ * no receive buffer; then it gets a full ring of them, and a kick, and the time from there to the burst's last frame
+ * counts. So the device's work alone is measured, and not that of whoever sends. With one frame at a time, both ways,
+ * it is the latency: out, from the kick until the buffer comes back; in, from before the frame is sent into the tap.
  *
- * As in bench_disk.c each measurement has a pass that verifies, one that counts system calls, and one that is timed. The
- * length of each frame that comes in is compared, and the kernel's count of those that went out.
+ * As in bench_disk.c each measurement has a pass that verifies, one that counts system calls, and one that is timed.
+ * The length of each frame that comes in is compared, and the kernel's count of those that went out.
  */
 #include "tests/bench/bench_net.h"
 

@@ -23,13 +23,17 @@ struct bench_port {
 
 void bench_port_open(struct bench_port *port, const char *tap);
 
-/* Sends the same frame `count` times (at most BENCH_PORT_BURST_MAX), into the tap's queue, past the queueing discipline.
- * There must be room. */
+/*
+ * Sends the same frame `count` times (at most BENCH_PORT_BURST_MAX), into the tap's queue, past the queueing
+ * discipline. There must be room.
+ */
 #define BENCH_PORT_BURST_MAX 512u
 void bench_port_send(struct bench_port *port, const struct virtio_net_hdr *header, const uint8_t *frame,
 		     uint32_t bytes, unsigned count);
 
-/* From bench_port_see() to bench_port_look_away() each frame from the device is copied for us, which costs the device. */
+/*
+ * From bench_port_see() to bench_port_look_away() each frame from the device is copied for us, which costs the device.
+ */
 void bench_port_see(struct bench_port *port);
 /* The next frame with its header. Returns the frame's bytes. */
 uint32_t bench_port_seen(struct bench_port *port, struct virtio_net_hdr *header, uint8_t *frame,

@@ -3,9 +3,10 @@
  * rings, of the input and of the output among them, is the input's. Held to it: it is refused, or the device goes on
  * with it as with one of its own, inside of the page, and leaves a page that can be taken over again.
  *
- * Input: a byte that says which kind of console (bit 0), whether its output is a file with a bound (bit 2), and whether the page's beginning or the record that counts (bit 1)
- * is replaced by what follows, and how much of it (two bytes; the rest is as one of ours would have left it); that; then
- * accesses of two bytes each, or for virtio, a byte of a used index. The checksum is made right.
+ * Input: a byte that says which kind of console (bit 0), whether its output is a file with a bound (bit 2), and whether
+ * the page's beginning or the record that counts (bit 1) is replaced by what follows, and how much of it (two bytes;
+ * the rest is as one of ours would have left it); that; then accesses of two bytes each, or for virtio, a byte of a
+ * used index. The checksum is made right.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -253,7 +254,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	output_free(output);
 	console_state_close(&state);
 	/* A page of ours. */
-	fuzz_require(console_state_open(&state, kind, page_fd, true) == 0 && state.inherited);
+	fuzz_require(console_state_open(&state, kind, page_fd, true) == 0 && state.taken_over);
 	check_inside(&state);
 	console_state_close(&state);
 	close(pair[0]);

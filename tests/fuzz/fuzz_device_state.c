@@ -1,10 +1,10 @@
 /*
- * The record of a disk or a network as a process left it that had been taken over by its guest. Held to it: it is refused,
- * or what is taken over is inside of its bounds, works, and comes out of the page again as it was.
+ * The record of a disk or a network as a process left it that had been taken over by its guest. Held to it: it is
+ * refused, or what is taken over is inside of its bounds, works, and comes out of the page again as it was.
  *
  * Input: a byte that says whose record (bit 0), and whether the page's beginning or the record that counts (bit 1) is
- * replaced by what follows, and how much of it (two bytes; the rest is as one of ours would have left it); that; then frames
- * for the filter, of NET_FILTER_LOOK bytes each. The checksum is made right.
+ * replaced by what follows, and how much of it (two bytes; the rest is as one of ours would have left it); that; then
+ * frames for the filter, of NET_FILTER_LOOK bytes each. The checksum is made right.
  */
 #include <string.h>
 

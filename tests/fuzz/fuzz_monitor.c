@@ -1,7 +1,8 @@
 /*
  * The supervisor between hostile children and hostile commands: what its processes send, when they die, what
  * comes on the control socket, in any order and with time passing in between. Held to it: the run ends at
- * most once and with a status that there is; a command gets no more replies than it made requests; what is kept of a process is bounded; when all is gone nothing stays open.
+ * most once and with a status that there is; a command gets no more replies than it made requests; what is kept of a
+ * process is bounded; when all is gone nothing stays open.
  *
  * No process is started and no clock is waited for: starter_start(), pidfds and their signals, timers and the
  * control socket's place in the file system are ours (see supervisor.mk for what is wrapped). A pidfd is an

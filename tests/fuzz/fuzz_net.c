@@ -4,7 +4,8 @@
  * with a header that was negotiated; everything that was given is counted once; the device comes to rest after each
  * step; and nothing but guest memory is written.
  *
- * Input: features (two bytes), mode, length of the script (one byte each), the script, then guest memory from address 0.
+ * Input: features (two bytes), mode, length of the script (one byte each), the script, then guest memory from address
+ * 0.
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,7 @@
 /*
- * The parser of policies, with a text and a text that it includes or has its groups from, split at the first line "---"; and what works on a
- * parsed policy: the linter, the evaluator at the first rules' calls, comparison with itself.
+ * The parser of policies, with a text and a text that it includes or has its groups from, split at the first line
+ * "---"; and what works on a parsed policy: the linter, the evaluator at the first rules' calls, comparison with
+ * itself.
  */
 #include <errno.h>
 #include <linux/audit.h>

@@ -224,8 +224,8 @@ static void test_transmitter_interrupt(void)
 }
 
 /*
- * Whether reading one of several bytes ends the time-out. The others run into one of their own some milliseconds later, and
- * on a slow host before we have looked: then once more.
+ * Whether reading one of several bytes ends the time-out. The others run into one of their own some milliseconds later,
+ * and on a slow host before we have looked: then once more.
  */
 static bool read_ends_timeout(void)
 {
@@ -552,7 +552,9 @@ static void flood_virtio(uint64_t count)
 	test(true, "virtio-console took %lu bytes", sent);
 }
 
-/* While it answers one buffer of input the device has another: it looks for input all the time, as with a Linux guest. */
+/*
+ * While it answers one buffer of input the device has another: it looks for input all the time, as with a Linux guest.
+ */
 static void serve_virtio(void)
 {
 	struct segment segments[2] = {{serve_in, SERVE_CHUNK}, {serve_in + SERVE_CHUNK, SERVE_CHUNK}};

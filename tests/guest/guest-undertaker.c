@@ -1,6 +1,6 @@
 /*
- * A disk, a network and a virtio-console whose processes fail for good while a driver uses them: at the hold "# begin" the
- * host lets them fail, and at "# failed" it revives them.
+ * A disk, a network and a virtio-console whose processes fail for good while a driver uses them: at the hold "# begin"
+ * the host lets them fail, and at "# failed" it revives them.
  */
 #include "tests/guest/lib/blk.h"
 #include "tests/guest/lib/net.h"

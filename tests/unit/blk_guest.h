@@ -38,7 +38,9 @@ struct guest {
 	uint16_t seen;	    /* of used */
 };
 
-/* Of the devices that are made from now on: the state page, borrowed (-1: none), and whether what stands there counts. */
+/*
+ * Of the devices that are made from now on: the state page, borrowed (-1: none), and whether what stands there counts.
+ */
 extern int guest_state_fd;
 /* What the device is given duplicates of; none at first. */
 extern int guest_witnesses[DISK_WITNESSES];

@@ -48,11 +48,15 @@ struct net_guest {
 	uint32_t next_buffer; /* for guest_buffer() */
 };
 
-/* The flags of TUNSETOFFLOAD as last set while a socket is in the tap's place, and what the next attempt is answered. */
+/*
+ * The flags of TUNSETOFFLOAD as last set while a socket is in the tap's place, and what the next attempt is answered.
+ */
 extern unsigned guest_offload_flags;
 extern int guest_offload_result;
 
-/* Of the devices that are made from now on: the state page, borrowed (-1: none), and whether what stands there counts. */
+/*
+ * Of the devices that are made from now on: the state page, borrowed (-1: none), and whether what stands there counts.
+ */
 extern int guest_state_fd;
 extern bool guest_resume;
 

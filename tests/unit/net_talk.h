@@ -1,6 +1,6 @@
 /*
- * What the tests of atoll-net say as its guest and as its tap, and what they expect to hear. A frame is told from others
- * by its mark. There is one guest at a time.
+ * What the tests of atoll-net say as its guest and as its tap, and what they expect to hear. A frame is told from
+ * others by its mark. There is one guest at a time.
  */
 #ifndef ATOLL_TESTS_UNIT_NET_TALK_H
 #define ATOLL_TESTS_UNIT_NET_TALK_H

@@ -984,7 +984,10 @@ static size_t shares_of(int fd, const char *name, unsigned flags, int other_fd, 
 	return count;
 }
 
-/* By the kernel's word on identities: a name may change between two looks, as a console's file's does, and so may flags. */
+/*
+ * By the kernel's word on identities: a name may change between two looks, as a console's file's does, and so may
+ * flags.
+ */
 static void test_shares_are_found_whatever_the_names(void **state)
 {
 	int file = memfd_create("file", MFD_CLOEXEC), same = dup(file),
@@ -1351,8 +1354,10 @@ static void test_unread(void **state)
 
 /* --- the table --- */
 
-/* Each filter that the table names was compiled, and each that was compiled is named: but for those of programs that were
- * started by hand (A4), which no process of a VM may wear. */
+/*
+ * Each filter that the table names was compiled, and each that was compiled is named: but for those of programs that
+ * were started by hand (A4), which no process of a VM may wear.
+ */
 static void test_table_and_filters(void **state)
 {
 	const char *roles[2 + CHILD_ROLES_MAX] = {"supervisor", "starter"};

@@ -916,8 +916,10 @@ static struct blk_heartbeat heartbeat_now(void)
 	return heartbeat;
 }
 
-/* D3: the session's thread waits neither for the medium, when the driver chooses write-through, nor for requests that it
- * has to wait for, when a queue stops; and both are the host's work. */
+/*
+ * D3: the session's thread waits neither for the medium, when the driver chooses write-through, nor for requests that
+ * it has to wait for, when a queue stops; and both are the host's work.
+ */
 static void a_slow_disk_does_not_hold_up_the_session(void **state)
 {
 	uint32_t id, length;
@@ -1754,7 +1756,10 @@ static int run_all(const char *name)
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
 
-/* A wake that comes when the queue has looked at what is wanted, and is taken up before it sleeps, is seen to all the same. */
+/*
+ * A wake that comes when the queue has looked at what is wanted, and is taken up before it sleeps, is seen to all the
+ * same.
+ */
 static void what_is_asked_late_in_a_round_is_done(void **state)
 {
 	(void)state;

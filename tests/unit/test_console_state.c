@@ -657,7 +657,10 @@ static uint64_t virtio_transmitted(const struct bench *bench)
 	return record.transmit_next;
 }
 
-/* Input of the host's into buffers of all sizes, and the same bytes out again. start: the rings' indices, as they begin. */
+/*
+ * Input of the host's into buffers of all sizes, and the same bytes out again. start: the rings' indices, as they
+ * begin.
+ */
 static bool virtio_echoes_from(long kill_at, uint16_t start)
 {
 	uint16_t offered = start, taken = start, written = start;
@@ -837,7 +840,7 @@ static void expect_taken_over(void)
 {
 	struct console_state console = reopen(CONSOLE_KIND_SERIAL);
 
-	assert_true(console.inherited);
+	assert_true(console.taken_over);
 	assert_int_equal(uart16550_read(&console.live.uart, UART16550_SCR), 0x5a);
 	assert_int_equal(console.output_start, 2);
 	assert_int_equal(console.live.output_end, 6);
@@ -860,7 +863,7 @@ static void expect_refused(const char *what)
 	for (int i = 0; i < 2; i++) {
 		struct console_state console = reopen(CONSOLE_KIND_SERIAL);
 
-		if (console.inherited != (i == 1))
+		if (console.taken_over != (i == 1))
 			fail_msg("%s: %s", what, i == 0 ? "was taken over" : "nothing to take over");
 		assert_true(uart16550_valid(&console.live.uart));
 		assert_int_equal(uart16550_read(&console.live.uart, UART16550_SCR), 0);
@@ -887,11 +890,11 @@ static void page_begins_anew_unless_told(void **state)
 
 	(void)state;
 	assert_int_equal(console_state_open(&console, CONSOLE_KIND_SERIAL, page_fd, false), 0);
-	assert_false(console.inherited);
+	assert_false(console.taken_over);
 	assert_int_equal(console.live.output_end, 0);
 	console_state_close(&console);
 	console = reopen(CONSOLE_KIND_SERIAL);
-	assert_true(console.inherited);
+	assert_true(console.taken_over);
 	assert_int_equal(uart16550_read(&console.live.uart, UART16550_SCR), 0);
 	assert_int_equal(console.live.output_end, 0);
 	assert_int_equal(console.unclaimed, 0);

@@ -1,7 +1,7 @@
 /*
- * Recording (common/jail/jail_record.h), with this test in the supervisor's place: each call of each thread of a child is
- * told on the listener that it sent, and goes on when it was answered; what is sent to the supervisor is not told; and
- * without a supervisor there is no recording.
+ * Recording (common/jail/jail_record.h), with this test in the supervisor's place: each call of each thread of a child
+ * is told on the listener that it sent, and goes on when it was answered; what is sent to the supervisor is not told;
+ * and without a supervisor there is no recording.
  *
  * A child tells by its exit status: 0 if everything was as it should be, else the number of the line that found
  * something, less 255s.

@@ -306,7 +306,9 @@ static bool read_away(struct bench *bench)
 	return read(bench->host, data, sizeof(data)) > 0;
 }
 
-/* D2: a reader goes, without having read what there was, or in the middle of its own words; the next one gets answers. */
+/*
+ * D2: a reader goes, without having read what there was, or in the middle of its own words; the next one gets answers.
+ */
 static void reader_that_goes_does_not_keep_the_guest(void **state)
 {
 	struct bench *bench = *state;

@@ -1,6 +1,6 @@
 /*
- * The starter (F6): requests that are none, and descriptors that do not belong to one, are refused and named; what it starts
- * is the caller's child; it ends with its wire, and a caller is not left waiting.
+ * The starter (F6): requests that are none, and descriptors that do not belong to one, are refused and named; what it
+ * starts is the caller's child; it ends with its wire, and a caller is not left waiting.
  */
 #include <setjmp.h>
 #include <stdarg.h>

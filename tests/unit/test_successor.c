@@ -722,7 +722,9 @@ static void *bar_move(void *done)
 	return NULL;
 }
 
-/* 5: a vCPU that moves the BAR waits for the one that is in it, which waits for a process, or for the end of the run. */
+/*
+ * 5: a vCPU that moves the BAR waits for the one that is in it, which waits for a process, or for the end of the run.
+ */
 static void a_bar_that_moves_during_an_access(void **state)
 {
 	static struct fake_backend first, second;

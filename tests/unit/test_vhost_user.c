@@ -380,8 +380,10 @@ static void start_ring(struct fixture *fixture, uint32_t index)
 
 /* --- A session as it should be --- */
 
-/* E4: a network device's GET_QUEUE_NUM is queues to one front end and pairs to another: none is led to take more than there
- * are. */
+/*
+ * E4: a network device's GET_QUEUE_NUM is queues to one front end and pairs to another: none is led to take more than
+ * there are.
+ */
 static void a_device_of_one_set_of_queues_offers_no_choice(void **state)
 {
 	struct fixture *fixture = *state;
@@ -1410,9 +1412,10 @@ static void a_session_may_be_ended_by_its_owner(void **state)
 }
 
 /*
- * A4: a foreign front end's eventfds are made not to block. One of ours hands over none that does, has its inflight region
- * made by nobody, and no ring polled: so that a supervised process need not be allowed the calls for it, and is not ended by
- * its filter when a core that was taken over asks for them. The last test: from here on all peers are ours.
+ * A4: a foreign front end's eventfds are made not to block. One of ours hands over none that does, has its inflight
+ * region made by nobody, and no ring polled: so that a supervised process need not be allowed the calls for it, and is
+ * not ended by its filter when a core that was taken over asks for them. The last test: from here on all peers are
+ * ours.
  */
 static void our_own_front_end_leaves_nothing_to_us(void **state)
 {

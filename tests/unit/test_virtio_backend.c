@@ -444,7 +444,9 @@ static void run_until_serving(uint64_t serial)
 	assert_int_equal(device_link_state(link_), DEVICE_LINK_SERVING);
 }
 
-/* An access is begun with a back end that fails at `what`, and ends with the next one, to which the driver is no other. */
+/*
+ * An access is begun with a back end that fails at `what`, and ends with the next one, to which the driver is no other.
+ */
 static void fails_at(const char *what, bool started, void (*act)(void))
 {
 	uint64_t deadline = now_ms() + 8000;

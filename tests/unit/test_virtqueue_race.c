@@ -225,8 +225,8 @@ static void wait_for(const unsigned *other, unsigned round)
 
 /*
  * The device comes to a meeting last, for it has more to do between two of them, and so leaves it at once, while the
- * driver hears of it when a cache line has come over. How long that takes is the machine's: the device waits for any time
- * up to what is surely longer.
+ * driver hears of it when a cache line has come over. How long that takes is the machine's: the device waits for any
+ * time up to what is surely longer.
  */
 static void dawdle(unsigned round, unsigned most)
 {
@@ -488,9 +488,9 @@ static void an_available_entry_is_read_behind_its_index(void **state)
 /* --- A driver and a device at work --- */
 
 /*
- * Request n of the stream has two descriptors: 8 bytes that say n, and 8 bytes for ~n. They begin at 2 * slot, and slots
- * come in an order in which no two rounds of the ring are alike, so that what is read too early is never right by luck.
- * The length of its used element says n as well.
+ * Request n of the stream has two descriptors: 8 bytes that say n, and 8 bytes for ~n. They begin at 2 * slot, and
+ * slots come in an order in which no two rounds of the ring are alike, so that what is read too early is never right by
+ * luck. The length of its used element says n as well.
  */
 #define SLOTS (SIZE / 2)
 #define SHIFT 7		      /* of the slots' order, from one round of them to the next */

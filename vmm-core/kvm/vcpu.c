@@ -545,7 +545,7 @@ void vcpu_set_join(struct vcpu_set *set)
 {
 	unsigned threads = 0;
 
-	/* Nobody kicks them any more: a late vcpu_set_stop() must not signal a stranger. */
+	/* The threads are not to be signalled any more: a late vcpu_set_stop() could signal one that is not ours. */
 	pthread_mutex_lock(&set->lock);
 	for (unsigned i = 0; i < set->count; i++)
 		threads += set->vcpus[i].has_thread;

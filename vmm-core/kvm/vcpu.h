@@ -12,7 +12,7 @@
 
 #include "common/base/seccomp_filter.h"
 #include "vmm-core/boot/boot_protocol.h"
-#include "vmm-core/kvm/vm.h"
+#include "vmm-core/kvm/kvm_vm.h"
 #include "vmm-core/machine/core.h"
 
 struct vcpu_set;

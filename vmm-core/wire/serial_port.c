@@ -67,25 +67,33 @@ static int access_issue(struct vfio_user_client *client, struct serial_access *a
 	return vfio_user_client_read(client, access->id, UART_REGION, access->offset, &access->value, 1);
 }
 
-/* The lock is held. 0, -ENOTCONN, or what the client says. */
-static int access_try(struct serial_device *serial, struct serial_access *access)
+/* Whose an access is after it was tried. */
+enum access_end {
+	ACCESS_DONE,	    /* the process has done it, or holds it as a posted write */
+	ACCESS_NOT_BEGUN,   /* still the vCPU's: there was no process to give it to */
+	ACCESS_INTERRUPTED, /* the attendant's: the process may have done it, and did not say so */
+};
+
+/* The lock is held. */
+static enum access_end access_try(struct serial_device *serial, struct serial_access *access)
 {
 	bool confirm = !access->write || serial->posted_count == POSTED_MAX;
 	int result;
 
 	if (device_link_state(&serial->link) != DEVICE_LINK_SERVING)
-		return -ENOTCONN;
+		return ACCESS_NOT_BEGUN;
 	access->id = serial->next_id++;
 	result = access_issue(serial->client, access, confirm);
 	if (result < 0) {
 		serial->interrupted = access;
 		device_link_lost(&serial->link, "a register access failed", result);
-	} else if (confirm) {
-		serial->posted_count = 0;
-	} else {
-		serial->posted[serial->posted_count++] = *access;
+		return ACCESS_INTERRUPTED;
 	}
-	return result;
+	if (confirm)
+		serial->posted_count = 0;
+	else
+		serial->posted[serial->posted_count++] = *access;
+	return ACCESS_DONE;
 }
 
 static bool serial_park(struct serial_device *serial)
@@ -101,17 +109,16 @@ static bool serial_park(struct serial_device *serial)
 /* Until a process has done it, this one or a successor. false: the port is dead. The lock is held. */
 static bool access_do(struct serial_device *serial, struct serial_access *access)
 {
-	int result = access_try(serial, access);
+	enum access_end end = access_try(serial, access);
 
-	/* It was not begun: the process was gone already. */
-	while (result == -ENOTCONN) {
+	while (end == ACCESS_NOT_BEGUN) {
 		if (!serial_park(serial))
 			return false;
-		result = access_try(serial, access);
+		end = access_try(serial, access);
 	}
-	if (result == 0)
+	if (end == ACCESS_DONE)
 		return true;
-	/* It was, and the attendant gives it to a successor before any other is begun. */
+	/* The attendant gives it to a successor before any other is begun. */
 	while (!access->done && serial_park(serial))
 		;
 	if (serial->interrupted == access)
@@ -294,13 +301,41 @@ static const struct device_link_ops link_ops = {
 
 /* --- Life --- */
 
+/* All but the process behind it: nothing of the guest's sees it yet. */
+static int serial_prepare(struct serial_device *serial, const char *id)
+{
+	serial->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (serial->irq_fd < 0)
+		return -errno;
+	serial->id = strdup(id);
+	if (serial->id == NULL)
+		return -ENOMEM;
+	return device_link_init(&serial->link, serial->core, serial->id, &link_ops, serial);
+}
+
+/* Connects the first process, and shows the port to the guest. wire_fd becomes the client's, or is closed. */
+static int serial_begin(struct serial_device *serial, int wire_fd, const char **doing)
+{
+	struct exit_range range = {EXIT_SPACE_PIO, serial->port, UART_REGISTERS, &serial_ops, serial, "uart"};
+	int result = serial_connect(serial, wire_fd, &serial->client, doing);
+
+	if (result == 0)
+		result = irq_router_assign(serial->core->irqs, serial->irq_fd, serial->gsi);
+	/* The link watches the wire by a descriptor of its own. */
+	if (result == 0)
+		result = device_link_start(&serial->link, wire_fd);
+	if (result == 0)
+		result = exit_router_claim(serial->core->router, &range);
+	serial->claimed = result == 0;
+	return result;
+}
+
 int serial_device_new(struct core *core, const char *id, uint16_t port, uint32_t gsi, int wire_fd,
 		      struct serial_device **serial)
 {
 	struct serial_device *new_serial = calloc(1, sizeof(*new_serial));
-	struct exit_range range = {EXIT_SPACE_PIO, port, UART_REGISTERS, &serial_ops, new_serial, "uart"};
 	const char *doing = "it cannot be made";
-	int unowned_fd = wire_fd, result = -ENOMEM;
+	int result;
 
 	if (new_serial == NULL) {
 		close(wire_fd);
@@ -310,33 +345,18 @@ int serial_device_new(struct core *core, const char *id, uint16_t port, uint32_t
 	new_serial->port = port;
 	new_serial->gsi = gsi;
 	pthread_mutex_init(&new_serial->lock, NULL);
-	new_serial->irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	new_serial->id = strdup(id);
-	if (new_serial->irq_fd < 0 || new_serial->id == NULL)
-		goto free_serial;
-	result = device_link_init(&new_serial->link, core, new_serial->id, &link_ops, new_serial);
-	if (result < 0)
-		goto free_serial;
-	unowned_fd = -1;
-	result = serial_connect(new_serial, wire_fd, &new_serial->client, &doing);
+	result = serial_prepare(new_serial, id);
 	if (result == 0)
-		result = irq_router_assign(core->irqs, new_serial->irq_fd, gsi);
-	if (result == 0)
-		result = device_link_start(&new_serial->link, wire_fd);
-	if (result == 0)
-		result = exit_router_claim(core->router, &range);
-	if (result < 0)
-		goto free_serial;
-	new_serial->claimed = true;
+		result = serial_begin(new_serial, wire_fd, &doing);
+	else
+		close(wire_fd);
+	if (result < 0) {
+		log_error("device %s: %s: %s", id, doing, strerror(-result));
+		serial_device_free(new_serial);
+		return result;
+	}
 	*serial = new_serial;
 	return 0;
-
-free_serial:
-	log_error("device %s: %s: %s", id, doing, strerror(-result));
-	if (unowned_fd >= 0)
-		close(unowned_fd);
-	serial_device_free(new_serial);
-	return result;
 }
 
 struct device_link *serial_device_link(struct serial_device *serial)

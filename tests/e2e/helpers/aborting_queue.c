@@ -1,7 +1,7 @@
 /*
  * Linked with --wrap=virtqueue_pop: the thread of a queue that aborts at its 300th request. By a failed assertion; with
- * ABORT_BY_HEAP by what the C library finds wrong with the heap, of which it tells first; with VIOLATE it does not abort, but
- * makes another call that it may not.
+ * ABORT_BY_HEAP by what the C library finds wrong with the heap, of which it tells first; with VIOLATE it does not
+ * abort, but makes another call that it may not.
  */
 #include <assert.h>
 #include <fcntl.h>

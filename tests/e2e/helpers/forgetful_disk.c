@@ -1,6 +1,6 @@
 /*
- * Linked with --wrap=blk_disk_lost: a disk's process that ends between what the kernel tells a request, once, and the note of
- * it. Its witness tells behind this wrapper (dev-blk/blk_disk.c).
+ * Linked with --wrap=blk_disk_lost: a disk's process that ends between what the kernel tells a request, once, and the
+ * note of it. Its witness tells behind this wrapper (dev-blk/blk_disk.c).
  */
 #include "dev-blk/blk_disk.h"
 

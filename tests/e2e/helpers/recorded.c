@@ -4,8 +4,9 @@
  *
  *     recorded ROLE RECORD PROGRAM [ARGUMENT...]
  *
- * Traces the main thread of PROGRAM, which must run without its sandbox, from its first wait for events on, and appends a
- * line to RECORD for each call with arguments that were not seen before. ROLE is the policy's name. SIGTERM ends both.
+ * Traces the main thread of PROGRAM, which must run without its sandbox, from its first wait for events on, and appends
+ * a line to RECORD for each call with arguments that were not seen before. ROLE is the policy's name. SIGTERM ends
+ * both.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -2,9 +2,9 @@
  * Preloaded (LD_PRELOAD) into atoll: a supervisor that somebody has taken over. At SIGUSR2 it tries what TAKEN_OVER
  * names, and writes to its standard error what came of it: "taken over: WHAT: done", or the error's name.
  *
- * TAKEN_OVER is a list of WHATs with blanks in between, tried in that order. TAKEN_OVER_FILE is a file of somebody's, and
- * TAKEN_OVER_SOCKET a path at which somebody listens; TAKEN_OVER_OWN is a folder that is in the supervisor's reach, and
- * TAKEN_OVER_PID a process of somebody's.
+ * TAKEN_OVER is a list of WHATs with blanks in between, tried in that order. TAKEN_OVER_FILE is a file of somebody's,
+ * and TAKEN_OVER_SOCKET a path at which somebody listens; TAKEN_OVER_OWN is a folder that is in the supervisor's reach,
+ * and TAKEN_OVER_PID a process of somebody's.
  */
 #define _GNU_SOURCE
 #include <errno.h>

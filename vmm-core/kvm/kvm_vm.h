@@ -1,8 +1,8 @@
 /*
  * The VM as KVM knows it: what the host can do, and the VM with its in-kernel interrupt controllers.
  */
-#ifndef ATOLL_VMM_CORE_KVM_VM_H
-#define ATOLL_VMM_CORE_KVM_VM_H
+#ifndef ATOLL_VMM_CORE_KVM_KVM_VM_H
+#define ATOLL_VMM_CORE_KVM_KVM_VM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
  * No PIT: the tables say hardware-reduced, guests then use kvmclock and the local APIC's timer, and what is
  * not there cannot be attacked.
  */
-#include "vmm-core/kvm/vm.h"
+#include "vmm-core/kvm/kvm_vm.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -92,7 +92,7 @@ static void vm_find_features(int kvm_fd, struct vm_features *features)
 	log_notice("/dev/kvm: it lacks%s; the guest is served without", missing);
 }
 
-/* Of a host that does not tell, no more is expected than each has. */
+/* On a host that does not tell, only the width that every host has is relied on. */
 static int vm_find_physical_bits(int kvm_fd, struct vm_features *features)
 {
 	struct kvm_cpuid2 *table;
