@@ -22,7 +22,7 @@ dev_blk_libblk_crash_la_CFLAGS = $(dev_blk_libblk_la_CFLAGS)
 dev_blk_libblk_crash_la_LIBADD = $(URING_LIBS)
 
 pkglibexec_PROGRAMS += dev-blk/atoll-blk
-dev_blk_atoll_blk_SOURCES = dev-blk/main.c
+dev_blk_atoll_blk_SOURCES = dev-blk/main.c dev-blk/blk_program.h dev-blk/blk_by_hand.c dev-blk/blk_supervised.c
 dev_blk_atoll_blk_LDADD = policy/libfilters.la dev-blk/libblk.la common/libcommon.la
 
 # What management tools look for; the same order of search as QEMU's own back ends.

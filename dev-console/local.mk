@@ -10,7 +10,8 @@ dev_console_libconsole_la_SOURCES = \
 dev_console_libconsole_la_LIBADD = common/libcommon.la
 
 pkglibexec_PROGRAMS += dev-console/atoll-console
-dev_console_atoll_console_SOURCES = dev-console/main.c
+dev_console_atoll_console_SOURCES = dev-console/main.c dev-console/console.h dev-console/console_by_hand.c \
+	dev-console/console_supervised.c
 dev_console_atoll_console_LDADD = policy/libfilters.la dev-console/libconsole.la common/libcommon.la
 
 vhostuser_DATA += dev-console/50-atoll-console.json

@@ -381,8 +381,11 @@ static const struct vfio_user_device_ops serial_device_ops = {
 	.session_end = serial_session_end,
 };
 
-int serial_start(struct serial *serial, int socket_fd)
+int serial_start(struct serial *serial, int socket_fd, void (*ended)(void *argument, int error),
+		 void *argument)
 {
+	serial->session_end = ended;
+	serial->argument = argument;
 	return vfio_user_backend_new(serial->loop, socket_fd, &serial_device_ops, serial, &serial->backend);
 }
 
@@ -416,8 +419,7 @@ static void serial_resume(struct serial *serial)
 	loop_timer_arm(serial->tick, 0);
 }
 
-int serial_new(struct loop *loop, struct output *output, struct console_state *state,
-	       void (*session_end)(void *argument, int error), void *argument, struct serial **serial)
+int serial_new(struct loop *loop, struct output *output, struct console_state *state, struct serial **serial)
 {
 	struct serial *new = calloc(1, sizeof(*new));
 
@@ -428,8 +430,6 @@ int serial_new(struct loop *loop, struct output *output, struct console_state *s
 	new->output = output;
 	new->state = state;
 	new->uart = &state->live.uart;
-	new->session_end = session_end;
-	new->argument = argument;
 	new->tick = loop_watch_timer(loop, serial_tick, new);
 	new->settle = loop_watch_timer(loop, serial_settled, new);
 	if (new->tick == NULL || new->settle == NULL) {

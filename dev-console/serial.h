@@ -20,15 +20,15 @@ struct serial_counters {
 	uint64_t lost; /* characters that the guest wrote although the transmitter was full */
 };
 
-/* output and its state are borrowed. session_end() is called when a session is over, as vfio_user_backend.h's. Returns 0 or
- * -errno. */
-int serial_new(struct loop *loop, struct output *output, struct console_state *state,
-	       void (*session_end)(void *argument, int error), void *argument, struct serial **serial);
+/* output and its state are borrowed. Returns 0 or -errno. */
+int serial_new(struct loop *loop, struct output *output, struct console_state *state, struct serial **serial);
 /* Ends a session that still runs. NULL is allowed. */
 void serial_free(struct serial *serial);
 
-/* Serves vfio-user on a connected socket, which becomes the session's on success. Returns 0 or -errno. */
-int serial_start(struct serial *serial, int socket_fd);
+/* Serves vfio-user on a connected socket, which becomes the session's on success. ended() is called when the session is over, as
+ * session_end() of vfio_user_backend.h. Returns 0 or -errno. */
+int serial_start(struct serial *serial, int socket_fd, void (*ended)(void *argument, int error),
+		 void *argument);
 /* Takes what the client has sent so far, transmits it (waiting at most a second for the host), ends the
  * session. */
 void serial_stop(struct serial *serial);

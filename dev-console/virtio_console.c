@@ -404,8 +404,11 @@ const struct vhost_user_device_ops virtio_console_ops = {
 
 /* --- Sessions --- */
 
-int virtio_console_start(struct virtio_console *console, int socket_fd)
+int virtio_console_start(struct virtio_console *console, int socket_fd,
+			 void (*ended)(void *argument, int error), void *argument)
 {
+	console->session_end = ended;
+	console->argument = argument;
 	/* By hand, one front end after the other. */
 	if (console->served)
 		console_reset(console);
@@ -436,7 +439,6 @@ void virtio_console_resize(struct virtio_console *console, uint16_t columns, uin
 }
 
 int virtio_console_new(struct loop *loop, struct output *output, struct console_state *state,
-		       void (*session_end)(void *argument, int error), void *argument,
 		       struct virtio_console **console)
 {
 	struct virtio_console *new = calloc(1, sizeof(*new));
@@ -446,8 +448,6 @@ int virtio_console_new(struct loop *loop, struct output *output, struct console_
 	new->loop = loop;
 	new->output = output;
 	new->state = state;
-	new->session_end = session_end;
-	new->argument = argument;
 	output_set_owner(output, &console_output_ops, new);
 	output_want_input(output, false);
 	*console = new;

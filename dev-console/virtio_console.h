@@ -14,10 +14,8 @@
 
 struct virtio_console;
 
-/* output and its state are borrowed. session_end() is called when a session is over, as vhost_user_backend.h's. Returns 0 or
- * -errno. */
+/* output and its state are borrowed. Returns 0 or -errno. */
 int virtio_console_new(struct loop *loop, struct output *output, struct console_state *state,
-		       void (*session_end)(void *argument, int error), void *argument,
 		       struct virtio_console **console);
 /* Ends a session that still runs. NULL is allowed. */
 void virtio_console_free(struct virtio_console *console);
@@ -25,8 +23,10 @@ void virtio_console_free(struct virtio_console *console);
 /* What the device is to a vhost-user session, with the console as its device argument. */
 extern const struct vhost_user_device_ops virtio_console_ops;
 
-/* Serves vhost-user on a connected socket, which becomes the session's on success. Returns 0 or -errno. */
-int virtio_console_start(struct virtio_console *console, int socket_fd);
+/* Serves vhost-user on a connected socket, which becomes the session's on success. ended() is called when the session is over, as
+ * session_end() of vhost_user_backend.h. Returns 0 or -errno. */
+int virtio_console_start(struct virtio_console *console, int socket_fd,
+			 void (*ended)(void *argument, int error), void *argument);
 /* Takes what the driver has made available so far (waiting at most a second for the host), ends the session.
  */
 void virtio_console_stop(struct virtio_console *console);

@@ -13,7 +13,7 @@ dev_net_libnet_la_SOURCES = \
 dev_net_libnet_la_LIBADD = common/libcommon.la
 
 pkglibexec_PROGRAMS += dev-net/atoll-net
-dev_net_atoll_net_SOURCES = dev-net/main.c
+dev_net_atoll_net_SOURCES = dev-net/main.c dev-net/net_program.h dev-net/net_by_hand.c dev-net/net_supervised.c
 dev_net_atoll_net_LDADD = policy/libfilters.la dev-net/libnet.la common/libcommon.la
 
 # What management tools look for; the same order of search as QEMU's own back ends.

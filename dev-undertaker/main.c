@@ -5,7 +5,6 @@
  * fails everything.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/log.h"
@@ -13,147 +12,78 @@
 #include "dev-undertaker/undertaker.h"
 #include "policy/filters.h"
 
-struct undertaker_program {
-	struct undertaker undertaker;
-	struct device_program *program;
-	/* Options by hand. */
-	const char *type;
-	unsigned queues;
-};
+static struct undertaker undertaker;
 
 /* --- By hand --- */
 
-static const struct device_option undertaker_options[] = {
+static const char *type_name;
+static unsigned queues = 1;
+
+static const struct device_option options[] = {
 	{"type", "TYPE", "blk, net, console, ...: what the device is (required)"},
 	{"queues", "N", "queues of a blk device (1)"},
 	{0},
 };
 
-static int undertaker_option(void *argument, const char *name, const char *value)
+static int undertaker_option(void *device, const char *name, const char *value)
 {
-	struct undertaker_program *program = argument;
-	char *end;
-	unsigned long number;
-
-	if (strcmp(name, "type") == 0) {
-		program->type = value;
-		return 0;
-	}
-	errno = 0;
-	number = strtoul(value, &end, 10);
-	if (errno != 0 || end == value || *end != '\0' || number < 1 || number > UNDERTAKER_QUEUES_MAX) {
-		log_error("--queues=%s: not a number of queues; give 1 to %d", value, UNDERTAKER_QUEUES_MAX);
-		return -EINVAL;
-	}
-	program->queues = (unsigned)number;
+	(void)device;
+	if (strcmp(name, "queues") == 0)
+		return device_option_number(name, value, "a number of queues", 1, UNDERTAKER_QUEUES_MAX, "",
+					    &queues);
+	type_name = value;
 	return 0;
 }
 
-static int undertaker_open_by_hand(void *argument)
+static int undertaker_open_by_hand(void *device)
 {
-	struct undertaker_program *program = argument;
-	const struct device_type *type = program->type != NULL ? device_type_named(program->type) : NULL;
+	const struct device_type *type = type_name != NULL ? device_type_named(type_name) : NULL;
 	char names[128];
 
-	if (type == NULL) {
-		log_error("give --type=TYPE, which is %s", device_type_names(names, sizeof(names)));
-		return -EINVAL;
-	}
-	return undertaker_init(&program->undertaker, type, program->queues);
+	if (type != NULL)
+		return undertaker_init(device, type, queues);
+	log_error("give --type=TYPE, which is %s", device_type_names(names, sizeof(names)));
+	return -EINVAL;
 }
 
 /* --- Supervised --- */
 
-static int undertaker_configure(void *argument, struct device_configuration *configuration)
+static int undertaker_configure(void *device, struct device_configuration *configuration)
 {
-	struct undertaker_program *program = argument;
 	const Atoll__Control__UndertakerConfigure *configure = configuration->message->undertaker;
 	const struct device_type *type = device_type_of(configure->virtio_id);
 
-	if (configuration->fd_count != 0 || type == NULL ||
-	    undertaker_init(&program->undertaker, type, configure->queues) < 0) {
-		log_error("the configuration is not one of an undertaker");
-		return -EPROTO;
-	}
-	return 0;
+	if (configuration->fd_count == 0 && type != NULL &&
+	    undertaker_init(device, type, configure->queues) == 0)
+		return 0;
+	log_error("the configuration is not one of an undertaker");
+	return -EPROTO;
 }
 
-static void undertaker_statistics(void *argument, struct child *child)
+static void undertaker_statistics(void *device, struct child *child)
 {
-	struct undertaker_program *program = argument;
+	const struct undertaker *counted = device;
 
-	child_counter(child, "refused", program->undertaker.refused);
-	child_counter(child, "dropped", program->undertaker.dropped);
+	child_counter(child, "refused", counted->refused);
+	child_counter(child, "dropped", counted->dropped);
 }
 
-/* The loop does all of the work, and has come round if it answers. */
-static void undertaker_heartbeat(void *argument, Atoll__Control__HeartbeatReply *reply)
-{
-	struct undertaker_program *program = argument;
-
-	reply->accepted = reply->completed = program->undertaker.refused + program->undertaker.dropped;
-}
-
-/* --- Both --- */
-
-static int undertaker_make_ready(void *argument, struct loop *loop)
-{
-	struct undertaker_program *program = argument;
-
-	return undertaker_prepare(&program->undertaker, loop);
-}
-
-static void undertaker_session_ended(void *argument, int error)
-{
-	struct undertaker_program *program = argument;
-
-	device_program_session_ended(program->program, error);
-}
-
-static int undertaker_start(void *argument, struct device_program *device_program, int socket_fd)
-{
-	struct undertaker_program *program = argument;
-
-	program->program = device_program;
-	return undertaker_session_start(&program->undertaker, socket_fd, undertaker_session_ended, program);
-}
-
-static void undertaker_stop(void *argument)
-{
-	struct undertaker_program *program = argument;
-
-	undertaker_session_stop(&program->undertaker);
-}
-
-static void undertaker_end(void *argument)
-{
-	struct undertaker_program *program = argument;
-
-	undertaker_close(&program->undertaker);
-}
-
-static const struct device_program_ops undertaker_ops = {
-	.program = "atoll-undertaker",
+static const struct device_program program = {
+	.name = "atoll-undertaker",
 	.summary = "Fail everything that a driver asks of a virtio device, over vhost-user.",
 	.capabilities = "{\n  \"type\": \"undertaker\",\n  \"features\": [\n  ]\n}\n",
-	.options = undertaker_options,
-	.option = undertaker_option,
-	.open_by_hand = undertaker_open_by_hand,
 	.kind = ATOLL__CONTROL__DEVICE_CONFIGURE__DEVICE_UNDERTAKER,
-	.configure = undertaker_configure,
-	.prepare = undertaker_make_ready,
+	.virtio = &undertaker.virtio,
 	.filter = &filter_undertaker_main,
 	.hand_filter = &filter_undertaker_hand_main,
-	.session_start = undertaker_start,
-	.session_stop = undertaker_stop,
+	.options = options,
+	.option = undertaker_option,
+	.open_by_hand = undertaker_open_by_hand,
+	.configure = undertaker_configure,
 	.statistics = undertaker_statistics,
-	.heartbeat = undertaker_heartbeat,
-	.close = undertaker_end,
 };
 
 int main(int argc, char **argv)
 {
-	static struct undertaker_program program = {.queues = 1};
-
-	return device_program_main(argc, argv, &undertaker_ops, &program);
+	return device_program_main(argc, argv, &program, &undertaker);
 }

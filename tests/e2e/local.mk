@@ -63,7 +63,7 @@ tests_e2e_helpers_intruder_LDADD = policy/libfilters.la policy/libpolicy.la comm
 # atoll audit, and an atoll-blk with another filter than policy/ compiled.
 EXTRA_DIST += tests/e2e/audit.bats tests/e2e/audit-guest.bats
 E2E_HELPERS += tests/e2e/helpers/swapped_blk
-tests_e2e_helpers_swapped_blk_SOURCES = dev-blk/main.c tests/e2e/helpers/swapped_filter.c
+tests_e2e_helpers_swapped_blk_SOURCES = $(dev_blk_atoll_blk_SOURCES) tests/e2e/helpers/swapped_filter.c
 tests_e2e_helpers_swapped_blk_CPPFLAGS = $(AM_CPPFLAGS)
 tests_e2e_helpers_swapped_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
 
@@ -83,14 +83,14 @@ tests_e2e_helpers_without_LDADD = common/libcommon.la
 # A disk's process that dies where it is told to.
 EXTRA_DIST += tests/e2e/crash-points.bats
 E2E_HELPERS += tests/e2e/helpers/crash_blk
-tests_e2e_helpers_crash_blk_SOURCES = dev-blk/main.c
+tests_e2e_helpers_crash_blk_SOURCES = $(dev_blk_atoll_blk_SOURCES)
 tests_e2e_helpers_crash_blk_CPPFLAGS = $(AM_CPPFLAGS) -DENABLE_CRASH_POINTS
 tests_e2e_helpers_crash_blk_LDADD = dev-blk/libblk_crash.la $(dev_blk_atoll_blk_LDADD)
 
 # Ones whose queue's thread aborts: at an assertion, by its heap; or calls what it may not.
 EXTRA_DIST += tests/e2e/helpers/aborting_queue.c
 E2E_HELPERS += tests/e2e/helpers/aborting_blk tests/e2e/helpers/aborting_heap_blk tests/e2e/helpers/violating_blk
-ABORTING_FILES = dev-blk/main.c tests/e2e/helpers/aborting_queue.c
+ABORTING_FILES = $(dev_blk_atoll_blk_SOURCES) tests/e2e/helpers/aborting_queue.c
 ABORTING_WRAP = $(AM_LDFLAGS) -Wl,--wrap=virtqueue_pop
 tests_e2e_helpers_aborting_blk_SOURCES = $(ABORTING_FILES)
 tests_e2e_helpers_aborting_blk_CPPFLAGS = $(AM_CPPFLAGS) -UNDEBUG
@@ -107,7 +107,7 @@ tests_e2e_helpers_violating_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
 
 # One that dies before it has noted that data was lost.
 E2E_HELPERS += tests/e2e/helpers/forgetful_blk
-tests_e2e_helpers_forgetful_blk_SOURCES = dev-blk/main.c tests/e2e/helpers/forgetful_disk.c
+tests_e2e_helpers_forgetful_blk_SOURCES = $(dev_blk_atoll_blk_SOURCES) tests/e2e/helpers/forgetful_disk.c
 tests_e2e_helpers_forgetful_blk_CPPFLAGS = $(AM_CPPFLAGS)
 tests_e2e_helpers_forgetful_blk_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=blk_disk_lost
 tests_e2e_helpers_forgetful_blk_LDADD = $(dev_blk_atoll_blk_LDADD)

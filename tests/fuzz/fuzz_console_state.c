@@ -38,12 +38,6 @@ static uint8_t *base;
 static int page_fd = -1;
 static struct console_page *page;
 
-static void session_end(void *argument, int error)
-{
-	(void)argument;
-	(void)error;
-}
-
 static void prepare(void)
 {
 	int memory_fd = memfd_create("guest", MFD_CLOEXEC);
@@ -98,7 +92,7 @@ static void run_serial(struct console_state *state, struct output *output, struc
 {
 	struct serial *serial;
 
-	fuzz_require(serial_new(loop, output, state, session_end, NULL, &serial) == 0);
+	fuzz_require(serial_new(loop, output, state, &serial) == 0);
 	for (unsigned i = 0; i < 64 && input->size > 0; i++) {
 		uint8_t what = fuzz_take_u8(input);
 
@@ -120,7 +114,7 @@ static void run_virtio(struct console_state *state, struct output *output, struc
 	int kicks[VIRTIO_CONSOLE_QUEUES];
 
 	memset(base, 0, MEMORY_BYTES);
-	fuzz_require(virtio_console_new(loop, output, state, session_end, NULL, &console) == 0);
+	fuzz_require(virtio_console_new(loop, output, state, &console) == 0);
 	for (uint16_t i = 0; i < VIRTIO_CONSOLE_QUEUES; i++) {
 		uint64_t at = i * QUEUE_BYTES;
 		struct virtq_desc *descriptors = guest_memory_range(&memory, at, AVAILABLE_AT);

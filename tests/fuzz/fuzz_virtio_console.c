@@ -228,12 +228,6 @@ static void prepare(void)
 		bench.kicks[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 }
 
-static void session_end(void *argument, int error)
-{
-	(void)argument;
-	(void)error;
-}
-
 static void set_up(struct fuzz_input *input)
 {
 	uint8_t features = fuzz_take_u8(input);
@@ -252,8 +246,7 @@ static void set_up(struct fuzz_input *input)
 	bench.host = pair[0];
 	fuzz_require(console_state_open(&bench.state, CONSOLE_KIND_VIRTIO, -1, false) == 0);
 	fuzz_require(output_new(loop, OUTPUT_STREAM, pair[1], pair[1], &bench.state, &bench.output) == 0);
-	fuzz_require(
-		virtio_console_new(loop, bench.output, &bench.state, session_end, NULL, &bench.console) == 0);
+	fuzz_require(virtio_console_new(loop, bench.output, &bench.state, &bench.console) == 0);
 	for (uint16_t i = 0; i < VIRTIO_CONSOLE_QUEUES; i++) {
 		eventfd_t count;
 

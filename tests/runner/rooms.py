@@ -24,7 +24,7 @@ ROOMS = {
     "common/host": ["common/base"],
     "common/vhost-user": ["common/spec", "common/base", "common/ring"],
     "common/vfio-user": ["common/spec", "common/base"],
-    "common/program": ["common/base", "common/jail", "proto"],
+    "common/program": ["common/base", "common/jail", "common/ring", "common/vhost-user", "proto"],
     "policy": ["common/base"],
     "vmm-core/machine": ["common/base", "common/spec", "proto"],
     "vmm-core/boot": ["vmm-core/machine", "common/base", "common/host"],

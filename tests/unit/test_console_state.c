@@ -189,11 +189,11 @@ static void process_run(const struct bench *bench, int wire, bool resume)
 		output_bound_file(output, FILE_BOUND, &changing_ops, &changing);
 	}
 	if (bench->kind == CONSOLE_KIND_SERIAL) {
-		if (serial_new(loop, output, &state, note_end, &ended, &serial) < 0 ||
-		    serial_start(serial, wire) < 0)
+		if (serial_new(loop, output, &state, &serial) < 0 ||
+		    serial_start(serial, wire, note_end, &ended) < 0)
 			_exit(1);
-	} else if (virtio_console_new(loop, output, &state, note_end, &ended, &console) < 0 ||
-		   virtio_console_start(console, wire) < 0) {
+	} else if (virtio_console_new(loop, output, &state, &console) < 0 ||
+		   virtio_console_start(console, wire, note_end, &ended) < 0) {
 		_exit(1);
 	}
 	while (!ended)

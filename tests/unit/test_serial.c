@@ -126,9 +126,8 @@ static int set_up_on(void **state, enum output_kind kind, int host, int output_f
 	assert_int_equal(console_state_open(&bench->state, CONSOLE_KIND_SERIAL, -1, false), 0);
 	assert_int_equal(output_new(bench->loop, kind, output_fd, output_fd, &bench->state, &bench->output),
 			 0);
-	assert_int_equal(
-		serial_new(bench->loop, bench->output, &bench->state, note_end, bench, &bench->serial), 0);
-	assert_int_equal(serial_start(bench->serial, wire[1]), 0);
+	assert_int_equal(serial_new(bench->loop, bench->output, &bench->state, &bench->serial), 0);
+	assert_int_equal(serial_start(bench->serial, wire[1], note_end, bench), 0);
 	assert_int_equal(vfio_user_stream_init(&bench->replies, bench->client, 8192), 0);
 	call(bench, VFIO_USER_VERSION, &version, sizeof(version), NULL, 0);
 	call(bench, VFIO_USER_DEVICE_SET_IRQS, &set, sizeof(set), &bench->eventfd, 1);

@@ -24,6 +24,7 @@
 #define SIZE	     1024u /* more than a round takes */
 
 static struct undertaker undertaker;
+static struct virtio_server *server;
 static struct loop *loop;
 static struct guest_memory memory;
 static int memory_fd;
@@ -58,7 +59,7 @@ static void ring_start(uint16_t index)
 	setup.available_ring = guest_memory_range(&memory, index * RING_BYTES + 0x4000, 0x1000);
 	setup.used_ring = guest_memory_range(&memory, index * RING_BYTES + 0x8000, 0x4000);
 	assert_int_equal(virtqueue_new(&setup, &ring->queue), 0);
-	assert_int_equal(undertaker.ops.start_queue(&undertaker, index, ring->queue), 0);
+	assert_int_equal(virtio_server_ops(server)->start_queue(server, index, ring->queue), 0);
 }
 
 static void begin(uint16_t type, unsigned queues, unsigned started)
@@ -71,8 +72,8 @@ static void begin(uint16_t type, unsigned queues, unsigned started)
 	assert_int_equal(guest_memory_add(&memory, 0, MEMORY_BYTES, 0, 0, memory_fd), 0);
 	loop = loop_new();
 	assert_int_equal(undertaker_init(&undertaker, device_type_of(type), queues), 0);
-	assert_int_equal(undertaker_prepare(&undertaker, loop), 0);
-	assert_int_equal(undertaker.ops.set_features(&undertaker, VIRTIO_BIT(VIRTIO_F_VERSION_1)), 0);
+	assert_int_equal(virtio_server_new(loop, &undertaker.virtio, &undertaker, &server), 0);
+	assert_int_equal(virtio_server_ops(server)->set_features(server, VIRTIO_BIT(VIRTIO_F_VERSION_1)), 0);
 	for (uint16_t i = 0; i < started; i++)
 		ring_start(i);
 }
@@ -82,12 +83,12 @@ static void end(void)
 	for (uint16_t i = 0; i < 3; i++) {
 		if (rings[i].queue == NULL)
 			continue;
-		undertaker.ops.stop_queue(&undertaker, i);
+		virtio_server_ops(server)->stop_queue(server, i);
 		virtqueue_free(rings[i].queue);
 		close(rings[i].kick_fd);
 		rings[i].queue = NULL;
 	}
-	undertaker_close(&undertaker);
+	virtio_server_free(server);
 	loop_free(loop);
 	guest_memory_clear(&memory);
 	munmap(base, MEMORY_BYTES);
@@ -212,10 +213,9 @@ static void bad_chains_stop_their_queue(void **state)
 			descriptor[1].addr = MEMORY_BYTES;
 		else if (bad == 3)
 			rings[0].available->ring[0] = SIZE;
-		/* The session tells of it; without one there is none to tell. */
-		undertaker.session = NULL;
+		/* A session would tell of it; here there is none. */
 		kick(0);
-		assert_true(undertaker.queues[0].broken);
+		assert_non_null(virtqueue_broken(rings[0].queue));
 		assert_int_equal(rings[0].used->idx, 0);
 		kick(0);
 		assert_int_equal(rings[0].used->idx, 0);

@@ -181,11 +181,9 @@ static int set_up(void **state)
 	assert_int_equal(console_state_open(&bench->state, CONSOLE_KIND_VIRTIO, -1, false), 0);
 	assert_int_equal(
 		output_new(bench->loop, OUTPUT_STREAM, host[1], host[1], &bench->state, &bench->output), 0);
-	assert_int_equal(virtio_console_new(bench->loop, bench->output, &bench->state, note_end, bench,
-					    &bench->console),
-			 0);
+	assert_int_equal(virtio_console_new(bench->loop, bench->output, &bench->state, &bench->console), 0);
 	virtio_console_resize(bench->console, 80, 25);
-	assert_int_equal(virtio_console_start(bench->console, wire[1]), 0);
+	assert_int_equal(virtio_console_start(bench->console, wire[1], note_end, bench), 0);
 	start_driver(bench);
 	*state = bench;
 	return 0;
