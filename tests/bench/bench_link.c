@@ -1,6 +1,5 @@
 /* A device's process and its wire: see bench_link.h. */
 #include "tests/bench/bench_link.h"
-#include "tests/unit/test_ram.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/bench/bench_say.h"
+#include "tests/unit/test_ram.h"
 
 #define PAGE 4096u
 
