@@ -25,6 +25,7 @@
 #include "common/program/process_title.h"
 #include "config/config.h"
 #include "config/config_load.h"
+#include "config/config_pack.h"
 #include "config/nearest.h"
 #include "config/problem.h"
 #include "policy/policy_directory.h"

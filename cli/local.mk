@@ -9,6 +9,6 @@ cli_atoll_SOURCES = \
 	cli/commands.h \
 	cli/main.c
 cli_atoll_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
-cli_atoll_LDADD = audit/libaudit.la supervisor/libsupervisor.la policy/libfilters.la policy/libpolicytools.la $(JANSSON_LIBS)
+cli_atoll_LDADD = audit/libaudit.la config/libconfigfile.la supervisor/libsupervisor.la policy/libfilters.la policy/libpolicytools.la $(JANSSON_LIBS)
 
 dist_man_MANS += docs/man/atoll.1

@@ -13,6 +13,7 @@ common_libcommon_la_SOURCES += \
 	common/base/log_record.c common/base/log_record.h \
 	common/base/loop.c common/base/loop.h \
 	common/base/names.c common/base/names.h \
+	common/base/pack.c common/base/pack.h \
 	common/base/peers.c common/base/peers.h \
 	common/base/report.c common/base/report.h \
 	common/base/seccomp_filter.h \
