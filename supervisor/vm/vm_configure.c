@@ -16,6 +16,7 @@
 
 #include "common/base/fd_passing.h"
 #include "common/base/report.h"
+#include "common/program/program_path.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/spawn.h"
 #include "supervisor/vm/starter.h"
@@ -116,7 +117,7 @@ static int vm_start_one(struct vm *vm, enum child_role role, unsigned index, con
 		child_process_start(vm->loop, vm->starter, role, index, vm->config->name, id,
 				    vm_no_sandbox(vm, role, id), &limits, vm->child_ops, vm, child, &problem);
 	if (result < 0) {
-		spawn_program_path(child_role_program(role), path, sizeof(path));
+		program_path(child_role_program(role), path, sizeof(path));
 		report_error("%s: cannot start %s: %s%s%s; %s", vm->config->name, path, problem.step,
 			     problem.step[0] != '\0' ? ": " : "", strerror(-result), problem.remedy);
 		if (problem.host)
