@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -445,12 +446,11 @@ static bool record_tell(const char *path)
 /* Runs the VM as `atoll run` does, recording. The file is kept if the operator names it. */
 static int policy_run_record(const char *config, const char *output)
 {
-	char temporary[] = "/tmp/atoll-record-XXXXXX", name[] = "run", *copy = strdup(config);
-	char *arguments[] = {name, copy, NULL};
+	char temporary[] = "/tmp/atoll-record-XXXXXX";
 	int fd = -1, status;
 
 	if (output == NULL) {
-		fd = mkstemp(temporary);
+		fd = mkostemp(temporary, O_CLOEXEC);
 		if (fd < 0) {
 			report_error("%s: cannot make it: %s; name a file with --output", temporary,
 				     strerror(errno));
@@ -459,8 +459,7 @@ static int policy_run_record(const char *config, const char *output)
 		output = temporary;
 	}
 	setenv("ATOLL_POLICY_RECORD", output, 1);
-	optind = 0;
-	status = command_run(2, arguments);
+	status = run_and_wait(config);
 	/* What was not started recorded nothing, and has said why. */
 	if (status != EXIT_STATUS_USAGE && status != EXIT_STATUS_HOST && access(output, R_OK) == 0 &&
 	    !record_tell(output) && status == EXIT_STATUS_OK)
@@ -469,7 +468,6 @@ static int policy_run_record(const char *config, const char *output)
 		unlink(temporary);
 		close(fd);
 	}
-	free(copy);
 	return status;
 }
 
@@ -494,7 +492,7 @@ int command_policy(int argc, char **argv)
 
 	while ((option = command_option(argc, argv, options, &status)) != -1) {
 		if (option == 'o')
-			output = strdup(optarg); /* the title is written over argv */
+			output = optarg;
 		else
 			format = option == 'c' ? FORMAT_C : FORMAT_JSON;
 	}

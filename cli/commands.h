@@ -14,6 +14,8 @@ typedef int (*command_fn)(int argc, char **argv);
 /* command_run.c */
 int command_run(int argc, char **argv);
 int command_check(int argc, char **argv);
+/* Runs the VM of a config file as `atoll run` does, and comes back with the exit status when it has ended. */
+int run_and_wait(const char *path);
 
 /* command_list.c */
 int command_list(int argc, char **argv);

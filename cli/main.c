@@ -17,7 +17,6 @@
 
 #include "cli/commands.h"
 #include "common/base/log.h"
-#include "common/program/process_title.h"
 #include "config/nearest.h"
 
 struct command {
@@ -197,7 +196,6 @@ int main(int argc, char **argv)
 		return EXIT_STATUS_HOST;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	process_title_init(argc, argv);
 	log_identify("atoll", "");
 	/* The options in front of the command; '+' stops at it. */
 	setenv("POSIXLY_CORRECT", "1", 1);

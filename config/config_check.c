@@ -453,12 +453,12 @@ static void check_pci(struct check *check)
 			functions, PCI_MAX);
 }
 
-/* Without the key there is one serial console. libcyaml frees it with the rest. */
+/* Without the key there is one serial console, which is there already if this is checked again. */
 static void config_add_default_console(struct check *check, bool detached)
 {
 	struct config *config = check->config;
 
-	if (config_lines_have(&check->file->lines, "consoles"))
+	if (config_lines_have(&check->file->lines, "consoles") || config->consoles_count > 0)
 		return;
 	config->consoles = calloc(1, sizeof(*config->consoles));
 	if (config->consoles != NULL)

@@ -130,16 +130,3 @@ int config_file_load(const char *path, bool detached, struct config_file *file, 
 	free(text);
 	return 0;
 }
-
-void config_file_forget_lines(struct config_file *file)
-{
-	config_lines_clear(&file->lines);
-}
-
-void config_file_clear(struct config_file *file)
-{
-	config_file_forget_lines(file);
-	if (file->config != NULL)
-		cyaml_free(&cyaml_config, config_schema(), file->config, 0);
-	file->config = NULL;
-}

@@ -1,5 +1,6 @@
 /*
- * Loading a config file: from its text to what it says (config.h), checked.
+ * Loading a config file: from its text to what it says (config.h), checked. What is loaded is freed by config_file_clear()
+ * (config_pack.h).
  */
 #ifndef ATOLL_CONFIG_CONFIG_LOAD_H
 #define ATOLL_CONFIG_CONFIG_LOAD_H
@@ -22,9 +23,5 @@ int config_file_load(const char *path, bool detached, struct config_file *file, 
 /* The same from memory; what the fuzzer feeds. */
 void config_file_parse(const uint8_t *text, size_t size, bool detached, struct config_file *file,
 		       struct problems *problems);
-
-/* Frees the tree of lines, which a running VM does not need. */
-void config_file_forget_lines(struct config_file *file);
-void config_file_clear(struct config_file *file);
 
 #endif

@@ -14,6 +14,7 @@ common_libcommon_la_SOURCES += \
 	common/base/loop.c common/base/loop.h \
 	common/base/mac.c common/base/mac.h \
 	common/base/names.c common/base/names.h \
+	common/base/pack.c common/base/pack.h \
 	common/base/peers.c common/base/peers.h \
 	common/base/proc.c common/base/proc.h \
 	common/base/report.c common/base/report.h \

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
+#include <inttypes.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/base/escape.h"
 #include "common/base/log.h"
 #include "common/base/proc.h"
 #include "common/base/report.h"
@@ -25,6 +26,8 @@
 #define RECORD_BUCKETS 256
 /* Names of ring operations among the counters: "ring-READV". */
 #define RECORD_RING_PREFIX "ring-"
+/* Of a text in a line; a longer one is cut. */
+#define RECORD_TEXT_MAX 1024
 
 struct record_entry {
 	SLIST_ENTRY(record_entry) link;
@@ -287,45 +290,82 @@ int record_open(struct loop *loop, const char *path, struct record **made)
 	return 0;
 }
 
-/* One line a write: several VMs may append to one file. The object is let go of. */
-static int record_write(const struct record *record, json_t *object)
+/* A text as JSON has it: of one line and well-formed, whatever is in it. */
+static void record_put_text(FILE *line, const char *text)
+{
+	char escaped[RECORD_TEXT_MAX];
+
+	escape_text(text, strlen(text), ESCAPE_TEXT, escaped, sizeof(escaped));
+	fputc('"', line);
+	for (const char *c = escaped; *c != '\0'; c++)
+		fprintf(line, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+	fputc('"', line);
+}
+
+/* One line a write: several VMs may append to one file. The stream, which is in *text, is closed. */
+static int record_write(const struct record *record, FILE *line, char **text)
 {
 	const char *test = getenv("ATOLL_POLICY_TEST");
-	char *text;
 	int result = 0;
 
-	if (object != NULL && test != NULL)
-		json_object_set_new(object, "test", json_string(test));
-	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
-	if (text == NULL || dprintf(record->file_fd, "%s\n", text) < 0)
-		result = text == NULL ? -ENOMEM : -errno;
-	free(text);
-	json_decref(object);
+	if (test != NULL) {
+		fputs(",\"test\":", line);
+		record_put_text(line, test);
+	}
+	fputs("}\n", line);
+	if (fclose(line) != 0)
+		result = -ENOMEM;
+	else if (dprintf(record->file_fd, "%s", *text) < 0)
+		result = -errno;
+	free(*text);
 	return result;
 }
 
-static json_t *record_entry_json(const struct record_entry *entry)
+static int record_write_entry(const struct record *record, const struct record_entry *entry)
 {
 	const char *name = syscall_name(entry->call);
-	char rule[128];
-	json_t *object, *arguments = json_array();
+	char *text = NULL;
+	size_t size;
+	FILE *line = open_memstream(&text, &size);
 
+	if (line == NULL)
+		return -ENOMEM;
+	fputs("{\"role\":", line);
+	record_put_text(line, entry->policy->name);
+	if (name != NULL)
+		fprintf(line, ",\"call\":\"%s\",\"args\":[", name);
+	else
+		fprintf(line, ",\"call\":%u,\"args\":[", entry->call);
+	/* Readers of JSON have signed numbers. */
 	for (size_t i = 0; i < POLICY_ARGUMENTS; i++)
-		json_array_append_new(arguments, json_integer((json_int_t)entry->arguments[i]));
-	object = name != NULL
-			 ? json_pack("{s:s, s:s}", "role", entry->policy->name, "call", name)
-			 : json_pack("{s:s, s:i}", "role", entry->policy->name, "call", (int)entry->call);
-	if (object == NULL) {
-		json_decref(arguments);
-		return NULL;
-	}
-	json_object_set_new(object, "args", arguments);
+		fprintf(line, "%s%" PRId64, i > 0 ? "," : "", (int64_t)entry->arguments[i]);
+	fputc(']', line);
 	if (entry->rule != NULL) {
+		char rule[128];
+
 		snprintf(rule, sizeof(rule), "%s:%u", entry->rule->file, entry->rule->line);
-		json_object_set_new(object, "rule", json_string(rule));
+		fputs(",\"rule\":", line);
+		record_put_text(line, rule);
 	}
-	json_object_set_new(object, "count", json_integer((json_int_t)entry->count));
-	return object;
+	fprintf(line, ",\"count\":%" PRIu64, entry->count);
+	return record_write(record, line, &text);
+}
+
+static int record_write_ring(const struct record *record, const struct record_ring *ring)
+{
+	char *text = NULL, role[32];
+	size_t size;
+	FILE *line = open_memstream(&text, &size);
+
+	if (line == NULL)
+		return -ENOMEM;
+	snprintf(role, sizeof(role), "%s.queue", ring->role);
+	fputs("{\"role\":", line);
+	record_put_text(line, role);
+	fputs(",\"call\":\"uring\",\"args\":[", line);
+	record_put_text(line, ring->operation);
+	fprintf(line, "],\"count\":%" PRIu64, ring->count);
+	return record_write(record, line, &text);
 }
 
 static int record_write_all(struct record *record)
@@ -337,16 +377,10 @@ static int record_write_all(struct record *record)
 	for (size_t i = 0; i < RECORD_BUCKETS; i++)
 		SLIST_FOREACH (entry, &record->entries[i], link)
 			if (result == 0)
-				result = record_write(record, record_entry_json(entry));
-	SLIST_FOREACH (ring, &record->rings, link) {
-		char role[32];
-
-		snprintf(role, sizeof(role), "%s.queue", ring->role);
+				result = record_write_entry(record, entry);
+	SLIST_FOREACH (ring, &record->rings, link)
 		if (result == 0)
-			result = record_write(record, json_pack("{s:s, s:s, s:[s], s:I}", "role", role,
-								"call", "uring", "args", ring->operation,
-								"count", (json_int_t)ring->count));
-	}
+			result = record_write_ring(record, ring);
 	if (result < 0)
 		report_error("the record could not be written: %s; see the disk", strerror(-result));
 	return result;

@@ -19,26 +19,18 @@
 #include "common/jail/jail.h"
 #include "common/jail/jail_record.h"
 #include "common/program/child.h"
+#include "common/program/program_path.h"
 
 #define SPAWN_CONTROL_FD 3
 
-void spawn_program_path(const char *program, char *path, size_t size)
-{
-	const char *folder = getenv("ATOLL_LIBEXEC_DIR");
-
-	snprintf(path, size, "%s/%s", folder != NULL && folder[0] != '\0' ? folder : ATOLL_LIBEXECDIR,
-		 program);
-}
-
 int spawn_fix_paths(void)
 {
-	const char *folder = getenv("ATOLL_LIBEXEC_DIR");
+	const char *folder = getenv(PROGRAM_FOLDER_ENV);
 	char absolute[PATH_MAX];
 
 	if (folder == NULL || folder[0] == '\0' || folder[0] == '/')
 		return 0;
-	return realpath(folder, absolute) == NULL || setenv("ATOLL_LIBEXEC_DIR", absolute, 1) < 0 ? -errno
-												  : 0;
+	return realpath(folder, absolute) == NULL || setenv(PROGRAM_FOLDER_ENV, absolute, 1) < 0 ? -errno : 0;
 }
 
 static char *spawn_environment[] = {(char *)CHILD_CONTROL_FD_ENV "=3", NULL, NULL};
@@ -177,13 +169,13 @@ int spawn_program(const struct spawn_request *request, struct spawned *spawned, 
 	char path[PATH_MAX];
 	int result;
 
-	spawn_program_path(request->program, path, sizeof(path));
+	program_path(request->program, path, sizeof(path));
 	*spawned = (struct spawned){.pidfd = -1};
 	*problem = (struct spawn_problem){0};
 	result = spawn_start(path, request, spawned, problem);
 	if (result < 0 && problem->step == NULL) {
 		problem->step = "";
-		problem->remedy = result == -ENOENT ? "install Atoll as a whole, or set ATOLL_LIBEXEC_DIR"
+		problem->remedy = result == -ENOENT ? PROGRAM_MISSING_REMEDY
 						    : "see that this host can start more processes";
 	}
 	return result;

@@ -68,7 +68,4 @@ int spawn_fix_paths(void);
 #define SPAWN_LIMITS_MEMORY true
 #endif
 
-/* Where the program is looked for. */
-void spawn_program_path(const char *program, char *path, size_t size);
-
 #endif

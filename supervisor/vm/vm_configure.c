@@ -15,6 +15,7 @@
 
 #include "common/base/fd_passing.h"
 #include "common/base/report.h"
+#include "common/program/program_path.h"
 #include "common/ring/inflight.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/device_message.h"
@@ -96,7 +97,7 @@ static int vm_start_one(struct vm *vm, enum child_role role, const struct vm_dev
 		child_process_start(vm->loop, vm->starter, role, vm->config->name, id,
 				    vm_no_sandbox(vm, role, id), &limits, vm->child_ops, vm, child, &problem);
 	if (result < 0) {
-		spawn_program_path(child_role_program(role), path, sizeof(path));
+		program_path(child_role_program(role), path, sizeof(path));
 		report_error("%s: cannot start %s: %s%s%s; %s", vm->config->name, path, problem.step,
 			     problem.step[0] != '\0' ? ": " : "", strerror(-result), problem.remedy);
 		if (problem.host)

@@ -114,7 +114,7 @@ deviating() { jq -r '.processes[] | select(.verdict == "deviates") | .role + " "
 @test "F1: a core that has a file on 1 and 2 is named, whatever the supervisor or the core says its log is" {
 	root_only
 	mkdir libexec
-	for role in blk net console; do ln -s "${ATOLL_LIBEXEC_DIR:?}/atoll-$role" libexec/; done
+	for role in supervisor blk net console; do ln -s "${ATOLL_LIBEXEC_DIR:?}/atoll-$role" libexec/; done
 	echo "root:*:" >shadow
 	cat >libexec/atoll-core <<-END
 		#!/bin/sh
@@ -255,7 +255,7 @@ disk() {
 @test "a filter that is another than the compiled one is named, with its thread" {
 	root_only
 	mkdir libexec
-	for role in core net console; do ln -s "${ATOLL_LIBEXEC_DIR:?}/atoll-$role" libexec/; done
+	for role in supervisor core net console; do ln -s "${ATOLL_LIBEXEC_DIR:?}/atoll-$role" libexec/; done
 	cp "$ATOLL_HELPER_DIR/swapped_blk" libexec/atoll-blk
 	ATOLL_LIBEXEC_DIR=$PWD/libexec vm hall
 	audited deviates 1

@@ -180,7 +180,7 @@ elsewhere() {
 		case $1 in
 		-k) prepare+=' && mknod -m 600 /dev/kvm c 10 232' ;;
 		-c) prepare+=" && mount --bind '$2' /proc/cpuinfo" && shift ;;
-		-u) user=(setpriv --reuid=65534 --regid=65534 --clear-groups env -i) ;;
+		-u) user=(setpriv --reuid=65534 --regid=65534 --clear-groups env -i ATOLL_LIBEXEC_DIR="$place") ;;
 		*) break ;;
 		esac
 		shift
@@ -199,7 +199,7 @@ elsewhere_needs() {
 	# Nobody may have a way to the folders of this test and of the programs.
 	place=$(mktemp -d)
 	chmod 755 "$place"
-	cp "$atoll" "$place/atoll"
+	cp "$atoll" "${ATOLL_LIBEXEC_DIR:?}/atoll-supervisor" "$place"
 }
 
 # place_config: web.yaml and its kernel, where everybody can read them.
@@ -286,6 +286,16 @@ place_config() { cp web.yaml kernel "$place" && chmod a+r "$place"/*; }
 	run --separate-stderr elsewhere -u ./atoll check web.yaml
 	[ "$status" = 2 ]
 	grep -q '^web.yaml:4: boot.kernel: kernel: No such file or directory; ' <<<"$output"
+	# The command alone can still tell what is wrong with the file.
+	rm atoll-supervisor
+	run --separate-stderr elsewhere -u ./atoll check web.yaml
+	[ "$status" = 0 ]
+	[ -z "$stderr" ]
+	[[ $output == "web.yaml:1: host: warning: cannot start $place/atoll-supervisor: No such file or directory; install Atoll as a whole, "* ]]
+	sed -i s/16MiB/16/ web.yaml
+	run --separate-stderr elsewhere -u ./atoll check web.yaml
+	[ "$status" = 2 ]
+	grep -q '^web.yaml:2: memory: ' <<<"$output"
 }
 
 @test "what asks nothing of KVM works without it" {

@@ -40,7 +40,7 @@ tests/e2e/helpers/clock_back.so: tests/e2e/helpers/clock_back.c
 	$(AM_V_GEN)$(MKDIR_P) tests/e2e/helpers && $(CC) -shared -fPIC -O2 -o $@ $<
 
 # A supervisor that was taken over, and its starter.
-EXTRA_DIST += tests/e2e/starter.bats tests/e2e/helpers/taken_over.c
+EXTRA_DIST += tests/e2e/supervisor.bats tests/e2e/starter.bats tests/e2e/helpers/taken_over.c
 CLEANFILES += tests/e2e/helpers/taken_over.so
 e2e-helpers: tests/e2e/helpers/taken_over.so
 tests/e2e/helpers/taken_over.so: tests/e2e/helpers/taken_over.c

@@ -37,6 +37,7 @@ END
 fake() {
 	local role pair
 	mkdir -p libexec
+	[ -e libexec/atoll-supervisor ] || ln -s "${ATOLL_LIBEXEC_DIR:?}/atoll-supervisor" libexec/
 	for role in core blk net console undertaker; do
 		# One that runs keeps the file that it had.
 		cp --remove-destination "$ATOLL_HELPER_DIR/fake_child" "libexec/atoll-$role"

@@ -13,6 +13,7 @@
 #include "common/base/names.h"
 #include "common/base/report.h"
 #include "config/config_load.h"
+#include "config/config_pack.h"
 #include "config/config_value.h"
 #include "tests/fuzz/fuzz_support.h"
 

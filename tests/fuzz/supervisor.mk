@@ -1,4 +1,4 @@
-# The supervisor: its config file; what its processes and commands send it.
+# The supervisor: its config file; what the command hands it; what its processes and commands send it.
 EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_config/aliases \
 	tests/fuzz/corpus/fuzz_config/everything \
@@ -8,6 +8,14 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_config/types-and-values \
 	tests/fuzz/corpus/fuzz_config/wrong-shapes \
 	tests/fuzz/corpus/fuzz_config/wrong-values \
+	tests/fuzz/corpus/fuzz_launch/counts \
+	tests/fuzz/corpus/fuzz_launch/cut \
+	tests/fuzz/corpus/fuzz_launch/everything \
+	tests/fuzz/corpus/fuzz_launch/least \
+	tests/fuzz/corpus/fuzz_launch/lengths \
+	tests/fuzz/corpus/fuzz_launch/no-magic \
+	tests/fuzz/corpus/fuzz_launch/other-version \
+	tests/fuzz/corpus/fuzz_launch/problems \
 	tests/fuzz/corpus/fuzz_monitor/broken-words \
 	tests/fuzz/corpus/fuzz_monitor/commands \
 	tests/fuzz/corpus/fuzz_monitor/death \
@@ -17,11 +25,15 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_monitor/reset \
 	tests/fuzz/corpus/fuzz_monitor/violation
 if ENABLE_FUZZING
-noinst_PROGRAMS += tests/fuzz/fuzz_config tests/fuzz/fuzz_monitor
+noinst_PROGRAMS += tests/fuzz/fuzz_config tests/fuzz/fuzz_launch tests/fuzz/fuzz_monitor
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c $(FUZZ_SUPPORT)
 tests_fuzz_fuzz_config_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
 tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
-tests_fuzz_fuzz_config_LDADD = config/libconfig.la
+tests_fuzz_fuzz_config_LDADD = config/libconfigfile.la
+tests_fuzz_fuzz_launch_SOURCES = tests/fuzz/fuzz_launch.c $(FUZZ_SUPPORT)
+tests_fuzz_fuzz_launch_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
+tests_fuzz_fuzz_launch_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_launch_LDADD = config/libconfigfile.la
 tests_fuzz_fuzz_monitor_SOURCES = tests/fuzz/fuzz_monitor.c $(FUZZ_SUPPORT)
 tests_fuzz_fuzz_monitor_CFLAGS = $(AM_CFLAGS) $(CYAML_CFLAGS)
 tests_fuzz_fuzz_monitor_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer \

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "config/config_load.h"
+#include "config/config_pack.h"
 #include "config/config_value.h"
 
 #define HEAD "name: web\nboot:\n  kernel: k\n" /* three lines that a config needs */
