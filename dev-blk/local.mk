@@ -36,3 +36,4 @@ dev-blk/50-atoll-blk.json: dev-blk/50-atoll-blk.json.in Makefile
 	$(SED) 's|@pkglibexecdir[@]|$(pkglibexecdir)|' $(srcdir)/dev-blk/50-atoll-blk.json.in >$@.part && mv $@.part $@
 
 dist_man_MANS += docs/man/atoll-blk.8
+EXTRA_DIST += dev-blk/README.md

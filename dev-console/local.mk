@@ -24,3 +24,4 @@ dev-console/50-atoll-console.json: dev-console/50-atoll-console.json.in Makefile
 	$(SED) 's|@pkglibexecdir[@]|$(pkglibexecdir)|' $(srcdir)/dev-console/50-atoll-console.json.in >$@.part && mv $@.part $@
 
 dist_man_MANS += docs/man/atoll-console.8
+EXTRA_DIST += dev-console/README.md

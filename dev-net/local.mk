@@ -25,3 +25,4 @@ dev-net/50-atoll-net.json: dev-net/50-atoll-net.json.in Makefile
 	$(SED) 's|@pkglibexecdir[@]|$(pkglibexecdir)|' $(srcdir)/dev-net/50-atoll-net.json.in >$@.part && mv $@.part $@
 
 dist_man_MANS += docs/man/atoll-net.8
+EXTRA_DIST += dev-net/README.md

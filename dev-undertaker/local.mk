@@ -8,3 +8,4 @@ dev_undertaker_atoll_undertaker_SOURCES = dev-undertaker/main.c
 dev_undertaker_atoll_undertaker_LDADD = policy/libfilters.la dev-undertaker/libundertaker.la common/libcommon.la
 
 dist_man_MANS += docs/man/atoll-undertaker.8
+EXTRA_DIST += dev-undertaker/README.md

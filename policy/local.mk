@@ -50,30 +50,25 @@ policy_libpolicytools_la_LIBADD = policy/libpolicycompile.la policy/libpolicy.la
 policy_atoll_policyc_SOURCES = policy/policyc.c
 policy_atoll_policyc_LDADD = policy/libpolicycompile.la policy/libpolicy.la common/libcommon.la
 
-POLICY_NAMES = \
-	blk.main blk.queue blk-hand.main blk-hand.queue console.main \
-	console-hand.main core.attendant core.main core.vcpu net.main \
-	net-hand.main supervisor.main supervisor-sealed.main undertaker.main undertaker-hand.main
-POLICY_UNIONS = blk.process blk-hand.process core.process
+# One for each kind of thread, and ROLE.process, the union of a role's; filters.h has the same list.
+POLICY_FILTERS = \
+	policy/compiled/blk.main policy/compiled/blk.process policy/compiled/blk.queue \
+	policy/compiled/blk-hand.main policy/compiled/blk-hand.process policy/compiled/blk-hand.queue \
+	policy/compiled/console.main policy/compiled/console-hand.main \
+	policy/compiled/core.attendant policy/compiled/core.main policy/compiled/core.process policy/compiled/core.vcpu \
+	policy/compiled/net.main policy/compiled/net-hand.main \
+	policy/compiled/supervisor.main policy/compiled/supervisor-sealed.main \
+	policy/compiled/undertaker.main policy/compiled/undertaker-hand.main
 POLICY_TEXTS = \
-	policy/common.policy policy/groups.policy policy/process.policy policy/blk.main.policy \
-	policy/blk.queue.policy policy/blk-hand.main.policy policy/blk-hand.queue.policy policy/console.main.policy \
-	policy/console-hand.main.policy policy/core.attendant.policy policy/core.main.policy policy/core.vcpu.policy \
-	policy/net.main.policy policy/net-hand.main.policy policy/supervisor.main.policy policy/supervisor-sealed.main.policy \
-	policy/undertaker.main.policy \
-	policy/undertaker-hand.main.policy
-POLICY_SOURCES = \
-	policy/compiled/blk.main.c policy/compiled/blk.process.c policy/compiled/blk.queue.c policy/compiled/blk-hand.main.c \
-	policy/compiled/blk-hand.process.c policy/compiled/blk-hand.queue.c policy/compiled/console.main.c policy/compiled/console-hand.main.c \
-	policy/compiled/core.attendant.c policy/compiled/core.main.c policy/compiled/core.process.c policy/compiled/core.vcpu.c \
-	policy/compiled/net.main.c policy/compiled/net-hand.main.c policy/compiled/supervisor.main.c policy/compiled/supervisor-sealed.main.c policy/compiled/undertaker.main.c \
-	policy/compiled/undertaker-hand.main.c
-POLICY_MANIFESTS = \
-	policy/compiled/blk.main.json policy/compiled/blk.process.json policy/compiled/blk.queue.json policy/compiled/blk-hand.main.json \
-	policy/compiled/blk-hand.process.json policy/compiled/blk-hand.queue.json policy/compiled/console.main.json policy/compiled/console-hand.main.json \
-	policy/compiled/core.attendant.json policy/compiled/core.main.json policy/compiled/core.process.json policy/compiled/core.vcpu.json \
-	policy/compiled/net.main.json policy/compiled/net-hand.main.json policy/compiled/supervisor.main.json policy/compiled/supervisor-sealed.main.json policy/compiled/undertaker.main.json \
-	policy/compiled/undertaker-hand.main.json
+	policy/common.policy policy/groups.policy policy/process.policy \
+	policy/blk.main.policy policy/blk.queue.policy policy/blk-hand.main.policy policy/blk-hand.queue.policy \
+	policy/console.main.policy policy/console-hand.main.policy \
+	policy/core.attendant.policy policy/core.main.policy policy/core.vcpu.policy \
+	policy/net.main.policy policy/net-hand.main.policy \
+	policy/supervisor.main.policy policy/supervisor-sealed.main.policy \
+	policy/undertaker.main.policy policy/undertaker-hand.main.policy
+POLICY_SOURCES = $(POLICY_FILTERS:=.c)
+POLICY_MANIFESTS = $(POLICY_FILTERS:=.json)
 
 policy_libfilters_la_SOURCES = policy/filters.c policy/filters.h
 nodist_policy_libfilters_la_SOURCES = $(POLICY_SOURCES)
@@ -81,7 +76,8 @@ nodist_policy_libfilters_la_SOURCES = $(POLICY_SOURCES)
 # One run makes all; what it makes depends on its stamp.
 policy/compiled/filters.stamp: $(POLICY_TEXTS) policy/atoll-policyc$(EXEEXT)
 	$(AM_V_GEN)$(MKDIR_P) policy/compiled && rm -f $@ && \
-		policy/atoll-policyc$(EXEEXT) $(srcdir)/policy policy/compiled $(POLICY_NAMES) $(POLICY_UNIONS) && \
+		names=; for filter in $(POLICY_FILTERS); do names="$$names $${filter##*/}"; done; \
+		policy/atoll-policyc$(EXEEXT) $(srcdir)/policy policy/compiled $$names && \
 		echo made >$@
 $(POLICY_SOURCES) $(POLICY_MANIFESTS): policy/compiled/filters.stamp
 	@test -f $@ || { rm -f policy/compiled/filters.stamp; $(MAKE) $(AM_MAKEFLAGS) policy/compiled/filters.stamp; }

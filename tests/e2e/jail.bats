@@ -8,8 +8,10 @@ bats_require_minimum_version 1.5.0
 setup() {
 	vm_setup
 	export ATOLL_POLICY_DIR=${ATOLL_POLICY_DIR:-$BATS_TEST_DIRNAME/../../policy}
-	supervised="blk.main blk.queue console.main core.attendant core.main core.vcpu net.main undertaker.main"
-	filters="$supervised blk-hand.main blk-hand.queue console-hand.main net-hand.main undertaker-hand.main"
+	# A policy for each kind of thread: of a program that the supervisor starts, and of one started by hand.
+	filters=$(cd "$ATOLL_POLICY_DIR" && basename -a -s .policy -- *.*.policy | grep -v ^supervisor)
+	supervised=$(grep -v -- -hand <<<"$filters")
+	[ "$(wc -w <<<"$supervised")" -ge 8 ]
 }
 teardown() { vm_teardown; }
 

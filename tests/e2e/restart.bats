@@ -230,7 +230,7 @@ lies() {
 # stand_in MODE: blk's next processes are not ours, while the core is.
 stand_in() {
 	mkdir -p libexec
-	for role in supervisor core blk net console undertaker; do cp --remove-destination "$real/atoll-$role" libexec/; done
+	cp --remove-destination "$real"/atoll-* libexec/
 	[ -z "${1:-}" ] || { cp --remove-destination "$ATOLL_HELPER_DIR/fake_child" libexec/atoll-blk; printf '%32s' "MODE=$1" >>libexec/atoll-blk; }
 }
 

@@ -35,12 +35,15 @@ END
 
 # fake PROGRAM=MODE...: a libexec folder in which these are fake_child in that mode, and the others too, as good.
 fake() {
-	local role pair
+	local program pair
 	mkdir -p libexec
-	[ -e libexec/atoll-supervisor ] || ln -s "${ATOLL_LIBEXEC_DIR:?}/atoll-supervisor" libexec/
-	for role in core blk net console undertaker; do
-		# One that runs keeps the file that it had.
-		cp --remove-destination "$ATOLL_HELPER_DIR/fake_child" "libexec/atoll-$role"
+	for program in "${ATOLL_LIBEXEC_DIR:?}"/atoll-*; do
+		if [ "${program##*/}" = atoll-supervisor ]; then
+			[ -e libexec/atoll-supervisor ] || ln -s "$program" libexec/
+		else
+			# One that runs keeps the file that it had.
+			cp --remove-destination "$ATOLL_HELPER_DIR/fake_child" "libexec/${program##*/}"
+		fi
 	done
 	for pair in "$@"; do printf '%32s' "MODE=${pair#*=}" >>"libexec/atoll-${pair%=*}"; done
 	export ATOLL_LIBEXEC_DIR=$PWD/libexec

@@ -18,8 +18,7 @@ import rooms
 from build import TOP, Failed, tail
 
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
-SOURCES = ["common", "proto", "vmm-core", "dev-blk", "dev-net", "dev-console", "dev-undertaker",
-           "cli", "config", "audit", "supervisor", "policy", "tests"]
+SOURCES = ["common", "proto", "vmm-core", "dev-*", "cli", "config", "audit", "supervisor", "policy", "tests"]
 
 
 def format(run):
