@@ -15,6 +15,7 @@
 
 #include "common/base/fd_passing.h"
 #include "common/base/report.h"
+#include "common/base/spare_devices.h"
 #include "common/program/program_path.h"
 #include "common/ring/inflight.h"
 #include "supervisor/host/cgroup.h"
@@ -53,7 +54,7 @@ static void vm_limits(const struct vm *vm, enum child_role role, const struct vm
 
 	limits->file = 0;
 	if (role == CHILD_ROLE_CORE) {
-		threads = (uint64_t)config->cpus + vm->device_count;
+		threads = (uint64_t)config->cpus + vm->device_count + SPARE_DEVICES;
 		limits->file = INFLIGHT_FILE_MAX;
 	} else if (role != CHILD_ROLE_UNDERTAKER) {
 		threads = role_of(role)->has_tasks ? device->queues : 0;
