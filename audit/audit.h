@@ -82,7 +82,7 @@ enum audit_fd_kind {
 	AUDIT_FD_KVM,
 	AUDIT_FD_VM,
 	AUDIT_FD_VCPU,
-	AUDIT_FD_RAM,	 /* the guest's memory, which the core has too */
+	AUDIT_FD_RAM,	 /* the guest's memory, which the core has, and the supervisor keeps */
 	AUDIT_FD_MEMFD,	 /* another of the core's */
 	AUDIT_FD_STATE,	 /* a state page, which the supervisor keeps for a device's next process */
 	AUDIT_FD_FILE,	 /* of a device, which the supervisor has open too */

@@ -10,6 +10,7 @@
 
 #include "common/host/disk_image.h"
 #include "common/jail/jail_user.h"
+#include "common/ring/inflight.h"
 #include "policy/filters.h"
 
 /* jail_fork(): root gives each child a user id of its own. */
@@ -31,7 +32,7 @@ static const struct audit_limit_rule jail_limits[] = {
 	{PROC_LIMITS_COUNT, 0},
 };
 static const struct audit_limit_rule core_limits[] = {
-	{RLIMIT_NOFILE, 4096}, {RLIMIT_FSIZE, AUDIT_LIMITED}, {PROC_LIMITS_COUNT, 0}};
+	{RLIMIT_NOFILE, 4096}, {RLIMIT_FSIZE, INFLIGHT_FILE_MAX}, {PROC_LIMITS_COUNT, 0}};
 static const struct audit_limit_rule blk_limits[] = {{RLIMIT_NOFILE, 512}, {PROC_LIMITS_COUNT, 0}};
 /* For these the kernel starts no threads either. */
 static const struct audit_limit_rule taskless_limits[] = {
@@ -62,6 +63,7 @@ static const struct audit_fd_rule supervisor_fds[] = {
 	{AUDIT_FD_INPUT, 0, 1},
 	{AUDIT_FD_TAP, 0, AUDIT_MANY},
 	{AUDIT_FD_PTY, 0, AUDIT_MANY},
+	{AUDIT_FD_RAM, 0, 1}, /* judge_files(): not mapped */
 	{AUDIT_FD_STATE, 0, AUDIT_MANY},
 	{AUDIT_FD_TERMINAL, 0, 6}, /* standard ones, and opened anew to be read and written */
 	{AUDIT_FD_OTHER, 0, 0},

@@ -12,6 +12,7 @@
 #include "audit/audit.h"
 #include "audit/audit_proc_text.h"
 #include "common/host/disk_image.h"
+#include "common/ring/guest_memory.h"
 #include "common/ring/state_page.h"
 
 const char *audit_fd_kind_name(enum audit_fd_kind kind)
@@ -312,7 +313,7 @@ static void name_memfd(const struct audit *audit, const struct audit_process *pr
 		snprintf(fd->role, sizeof(fd->role), "not the core's");
 		return;
 	}
-	fd->kind = starts_with(own->target, "/memfd:atoll-guest-ram ") ? AUDIT_FD_RAM : AUDIT_FD_MEMFD;
+	fd->kind = starts_with(own->target, "/memfd:" GUEST_MEMORY_NAME " ") ? AUDIT_FD_RAM : AUDIT_FD_MEMFD;
 }
 
 /* A device's process that has the same file. */

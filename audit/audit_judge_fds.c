@@ -10,7 +10,7 @@
 
 #include "audit/audit_check.h"
 
-/* Sealed by guest_ram.c and state_page.c: nobody may change its size under the others. */
+/* Sealed by sealed_memfd_create(): nobody may change its size under the others. */
 #define SIZE_SEALS ((unsigned)(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 
 static const struct audit_fd_rule *rule_of_kind(const struct audit_rule *rule, enum audit_fd_kind kind)
@@ -278,7 +278,8 @@ static bool map_is_of(const struct proc_map *map, const struct audit_process *pr
 static bool map_is_shared_memory(const struct audit *audit, const struct audit_process *process,
 				 const struct proc_map *map)
 {
-	if (map->executable)
+	/* The supervisor keeps these, and never looks into one. */
+	if (map->executable || is_role(process, "supervisor") || is_role(process, "starter"))
 		return false;
 	for (size_t i = 0; i < audit->process_count; i++) {
 		const struct audit_process *other = &audit->processes[i];
@@ -356,7 +357,7 @@ static bool may_share(const struct audit_process *process, const struct audit_pr
 	if (is_role(other, "supervisor"))
 		return kind == AUDIT_FD_KVM || kind == AUDIT_FD_FILE || kind == AUDIT_FD_TAP ||
 		       kind == AUDIT_FD_PTY || kind == AUDIT_FD_LISTENER || kind == AUDIT_FD_STATE ||
-		       kind == AUDIT_FD_STREAM;
+		       kind == AUDIT_FD_STREAM || kind == AUDIT_FD_RAM;
 	return (is_role(process, "core") != is_role(other, "core")) &&
 	       (kind == AUDIT_FD_SHARED_EVENTFD || kind == AUDIT_FD_RAM || kind == AUDIT_FD_MEMFD);
 }

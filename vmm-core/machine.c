@@ -1,7 +1,7 @@
 /*
  * The machine: how the parts of a core come to life, in which order they run, and how a run ends.
  *
- * Life: machine_new() makes what stands alone (VM, RAM, interrupts, exit router, PCI, chipset),
+ * Life: machine_new() makes what stands alone (VM, the RAM's mapping, interrupts, exit router, PCI, chipset),
  * machine_attach() puts the devices in, machine_load() writes ACPI tables and kernel, which tell of the
  * devices, and creates the vCPUs.
  *
@@ -14,7 +14,6 @@
 #include "vmm-core/machine.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,12 +131,9 @@ static int machine_create_vm(struct machine *machine, uint64_t memory_bytes)
 	result = vm_check_memory(&machine->features, guest_ram_end_of(memory_bytes));
 	if (result < 0)
 		return result;
-	result = guest_ram_create(memory_bytes, &core->ram);
-	if (result < 0) {
-		log_error("memory: cannot make %" PRIu64 " MiB: %s; lower \"memory\"", memory_bytes / MIB,
-			  strerror(-result));
+	result = guest_ram_map(core->ram.memfd, memory_bytes, &core->ram);
+	if (result < 0)
 		return result;
-	}
 	result = guest_ram_register(&core->ram, core->vm_fd);
 	if (result < 0)
 		log_error("memory: KVM does not take it: %s; see the host's kernel log", strerror(-result));
@@ -166,17 +162,19 @@ static int machine_create_board(struct machine *machine, bool debug_exit)
 	return 0;
 }
 
-int machine_new(const Atoll__Control__CoreConfigure *configure, int kvm_fd, struct machine **machine)
+int machine_new(const Atoll__Control__CoreConfigure *configure, int kvm_fd, int memory_fd,
+		struct machine **machine)
 {
 	struct machine *new_machine = calloc(1, sizeof(*new_machine));
 	int result;
 
 	if (new_machine == NULL) {
 		close(kvm_fd);
+		close(memory_fd);
 		return -ENOMEM;
 	}
 	new_machine->core =
-		(struct core){.kvm_fd = kvm_fd, .vm_fd = -1, .cpus = configure->cpus, .ram.memfd = -1};
+		(struct core){.kvm_fd = kvm_fd, .vm_fd = -1, .cpus = configure->cpus, .ram.memfd = memory_fd};
 	new_machine->core.end.decided = machine_end_decided;
 	new_machine->core.end.argument = new_machine;
 	new_machine->core.vm = strdup(configure->vm);

@@ -21,10 +21,11 @@ struct machine_end {
 };
 
 /*
- * Creates the VM, its RAM, interrupt controllers and chipset. kvm_fd becomes the machine's. 0 or -errno
- * (logged).
+ * Creates the VM, interrupt controllers and chipset, and maps its RAM, the file memory_fd (guest_ram.h). kvm_fd and
+ * memory_fd become the machine's. 0 or -errno (logged).
  */
-int machine_new(const Atoll__Control__CoreConfigure *configure, int kvm_fd, struct machine **machine);
+int machine_new(const Atoll__Control__CoreConfigure *configure, int kvm_fd, int memory_fd,
+		struct machine **machine);
 
 /* Puts a device in; wire_fd becomes the machine's. 0 or -errno (logged). */
 int machine_attach(struct machine *machine, const Atoll__Control__AttachDevice *device, int wire_fd);

@@ -32,6 +32,7 @@
 /* Descriptors of CoreConfigure, in their order. */
 enum core_fd {
 	CORE_FD_KVM,
+	CORE_FD_MEMORY,
 	CORE_FD_KERNEL,
 	CORE_FD_INITRD,
 };
@@ -213,7 +214,7 @@ static int core_attach_devices(struct core_process *process, unsigned count)
 static int core_build(struct core_process *process, struct control_message *message)
 {
 	const Atoll__Control__CoreConfigure *configure = message->envelope->core_configure;
-	int kvm_fd, initrd_fd, result;
+	int kvm_fd, memory_fd, initrd_fd, result;
 
 	if (message->envelope->body_case != ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE ||
 	    message->fd_count != (size_t)CORE_FD_INITRD + (configure->has_initrd ? 1 : 0)) {
@@ -221,9 +222,10 @@ static int core_build(struct core_process *process, struct control_message *mess
 		return -EPROTO;
 	}
 	kvm_fd = message->fds[CORE_FD_KVM];
-	message->fds[CORE_FD_KVM] = -1;
+	memory_fd = message->fds[CORE_FD_MEMORY];
+	message->fds[CORE_FD_KVM] = message->fds[CORE_FD_MEMORY] = -1;
 	initrd_fd = configure->has_initrd ? message->fds[CORE_FD_INITRD] : -1;
-	if ((result = machine_new(configure, kvm_fd, &process->machine)) < 0 ||
+	if ((result = machine_new(configure, kvm_fd, memory_fd, &process->machine)) < 0 ||
 	    (result = core_attach_devices(process, configure->devices)) < 0 ||
 	    (result = machine_load(process->machine, message->fds[CORE_FD_KERNEL], initrd_fd,
 				   configure->cmdline)) < 0)

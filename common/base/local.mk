@@ -15,6 +15,7 @@ common_libcommon_la_SOURCES += \
 	common/base/names.c common/base/names.h \
 	common/base/peers.c common/base/peers.h \
 	common/base/report.c common/base/report.h \
+	common/base/sealed_memfd.c common/base/sealed_memfd.h \
 	common/base/seccomp_filter.h \
 	common/base/syscall_names.c common/base/syscall_names.h
 

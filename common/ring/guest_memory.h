@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What /proc calls the memfd that is a VM's memory. */
+#define GUEST_MEMORY_NAME "atoll-guest-ram"
+
 /* Slots offered in GET_MAX_MEM_SLOTS, and the most a SET_MEM_TABLE may fill (its message has room for 8). */
 #define GUEST_MEMORY_REGIONS_MAX 32
 

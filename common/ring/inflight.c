@@ -10,7 +10,6 @@
 #include "common/ring/inflight.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/sealed_memfd.h"
 #include "common/spec/virtio_spec.h"
 
 #define inflight_load(location) __atomic_load_n(&(location), __ATOMIC_RELAXED)
@@ -38,21 +38,8 @@ uint64_t inflight_region_size(uint16_t queues, uint16_t queue_size)
 int inflight_region_create(uint16_t queues, uint16_t queue_size, int *fd)
 {
 	uint64_t size = inflight_region_size(queues, queue_size);
-	int new_fd, error;
 
-	if (size == 0)
-		return -EINVAL;
-	new_fd = memfd_create("inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (new_fd < 0)
-		return -errno;
-	if (ftruncate(new_fd, (off_t)size) < 0 ||
-	    fcntl(new_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		error = errno;
-		close(new_fd);
-		return -error;
-	}
-	*fd = new_fd;
-	return 0;
+	return size == 0 ? -EINVAL : sealed_memfd_create("inflight", size, fd);
 }
 
 int inflight_region_map(struct inflight_region *region, const struct vhost_user_inflight *description, int fd)

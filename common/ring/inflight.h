@@ -35,6 +35,9 @@ struct inflight_region {
 /* The bytes of a region, 0 for numbers that no ring can have (queue_size up to 32768). */
 uint64_t inflight_region_size(uint16_t queues, uint16_t queue_size);
 
+/* Bytes of a region of the core's at the most: it makes no other files, and its limit of their length is this. */
+#define INFLIGHT_FILE_MAX ((uint64_t)1 << 20)
+
 /* A new region, all zero, as a memfd sealed against resizing. 0 or -errno. */
 int inflight_region_create(uint16_t queues, uint16_t queue_size, int *fd);
 

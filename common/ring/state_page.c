@@ -4,25 +4,15 @@
 #include "common/ring/state_page.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/sealed_memfd.h"
+
 int state_page_create(int *fd)
 {
-	int new_fd = memfd_create(STATE_PAGE_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING), error;
-
-	if (new_fd < 0)
-		return -errno;
-	if (ftruncate(new_fd, (off_t)STATE_PAGE_SIZE) < 0 ||
-	    fcntl(new_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-		error = errno;
-		close(new_fd);
-		return -error;
-	}
-	*fd = new_fd;
-	return 0;
+	return sealed_memfd_create(STATE_PAGE_NAME, STATE_PAGE_SIZE, fd);
 }
 
 int state_page_map(int fd, void **page)

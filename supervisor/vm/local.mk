@@ -9,4 +9,5 @@ supervisor_libsupervisor_la_SOURCES += \
 	supervisor/vm/supervisor_seal.c supervisor/vm/supervisor_seal.h \
 	supervisor/vm/vm.c supervisor/vm/vm.h supervisor/vm/vm_parts.h \
 	supervisor/vm/vm_configure.c supervisor/vm/vm_configure.h \
-	supervisor/vm/vm_device.c supervisor/vm/vm_device.h
+	supervisor/vm/vm_device.c supervisor/vm/vm_device.h \
+	supervisor/vm/vm_memory.c supervisor/vm/vm_memory.h

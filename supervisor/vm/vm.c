@@ -21,6 +21,7 @@
 #include "supervisor/vm/restart.h"
 #include "supervisor/vm/vm_configure.h"
 #include "supervisor/vm/vm_device.h"
+#include "supervisor/vm/vm_memory.h"
 
 #define SECOND UINT64_C(1000000)
 
@@ -202,6 +203,7 @@ static void vm_settle(struct vm *vm)
 	if (vm->console_fd >= 0)
 		close(vm->console_fd);
 	vm->console_fd = -1;
+	vm_memory_close(&vm->memory_fd);
 	if (vm->relay != NULL && relay_busy(vm->relay)) {
 		/* vm_console_drained() comes next, or the timer. */
 		if (!vm->draining) {
@@ -549,7 +551,8 @@ int vm_init(struct vm *vm, struct loop *loop, const struct config *config, struc
 			  .owner = owner,
 			  .child_ops = &vm_child_ops,
 			  .device_ops = &device_ops,
-			  .console_fd = -1};
+			  .console_fd = -1,
+			  .memory_fd = -1};
 	TAILQ_INIT(&vm->children);
 	vm->ready_timer = loop_watch_timer(loop, vm_ready_timer, vm);
 	vm->stop_timer = loop_watch_timer(loop, vm_stop_timer, vm);
@@ -570,6 +573,7 @@ void vm_release(struct vm *vm)
 	if (vm->console_fd >= 0)
 		close(vm->console_fd);
 	vm->console_fd = -1;
+	vm_memory_close(&vm->memory_fd);
 	loop_unwatch(vm->ready_timer);
 	loop_unwatch(vm->stop_timer);
 	loop_unwatch(vm->power_timer);

@@ -16,9 +16,11 @@
 
 #include "common/base/fd_passing.h"
 #include "common/base/report.h"
+#include "common/ring/inflight.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/spawn.h"
 #include "supervisor/vm/starter.h"
+#include "supervisor/vm/vm_memory.h"
 #include "supervisor/vm/vm_parts.h"
 
 typedef Atoll__Control__Envelope Envelope;
@@ -40,9 +42,6 @@ static bool vm_no_sandbox(const struct vm *vm, enum child_role role, const char 
  */
 #define PROCESS_MEMORY ((uint64_t)256 << 20)
 #define THREAD_MEMORY  ((uint64_t)1 << 20)
-/* The core makes the guest's memory and the inflight regions as files. */
-#define CORE_FILE_LEAST ((uint64_t)16 << 20)
-
 /* A disk's process cannot make the image larger than it found it. */
 static uint64_t disk_file_limit(const struct vm *vm, unsigned index)
 {
@@ -62,8 +61,7 @@ static void vm_limits(const struct vm *vm, enum child_role role, unsigned index,
 	switch (role) {
 	case CHILD_ROLE_CORE:
 		threads = (uint64_t)config->cpus + vm->device_count;
-		limits->file =
-			config->memory_bytes > CORE_FILE_LEAST ? config->memory_bytes : CORE_FILE_LEAST;
+		limits->file = INFLIGHT_FILE_MAX;
 		break;
 	case CHILD_ROLE_BLK:
 		threads = config->disks[index].queues;
@@ -131,7 +129,8 @@ static int core_configure(struct vm *vm, struct child_process *core, unsigned de
 	Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__CoreConfigure configure = ATOLL__CONTROL__CORE_CONFIGURE__INIT;
 	const struct config *config = vm->config;
-	int fds[] = {vm->resources->kvm_fd, vm->resources->kernel_fd, vm->resources->initrd_fd};
+	int fds[] = {vm->resources->kvm_fd, vm->memory_fd, vm->resources->kernel_fd,
+		     vm->resources->initrd_fd};
 
 	configure.vm = config->name;
 	configure.cpus = config->cpus;
@@ -144,7 +143,7 @@ static int core_configure(struct vm *vm, struct child_process *core, unsigned de
 	configure.no_sandbox = core->no_sandbox;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_CORE_CONFIGURE;
 	envelope.core_configure = &configure;
-	return child_process_send(core, &envelope, fds, configure.has_initrd ? 3 : 2);
+	return child_process_send(core, &envelope, fds, configure.has_initrd ? 4 : 3);
 }
 
 static int core_attach(struct child_process *core, const struct vm_device *device, bool undertaker,
@@ -390,9 +389,10 @@ int vm_start_device(struct vm *vm, struct vm_device *device)
 int vm_start_processes(struct vm *vm)
 {
 	struct child_process *core;
-	int result;
+	int result = vm_memory_renew(vm->config, &vm->memory_fd);
 
-	result = vm_start_one(vm, CHILD_ROLE_CORE, 0, "", &core);
+	if (result == 0)
+		result = vm_start_one(vm, CHILD_ROLE_CORE, 0, "", &core);
 	if (result < 0)
 		return result;
 	TAILQ_INSERT_TAIL(&vm->children, core, link);

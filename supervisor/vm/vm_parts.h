@@ -124,6 +124,7 @@ struct vm {
 	/* The console's end of the stream to the relay: bytes on their way to a process that dies are its
 	 * successor's. -1: none. */
 	int console_fd;
+	int memory_fd;		/* the guest's memory (vm_memory.h) of this run; -1: none */
 	unsigned columns, rows; /* of the terminal on stdio */
 	/* Processes without their sandbox: ids, "core", or NULL for all. The owner's. */
 	const char *const *no_sandbox;

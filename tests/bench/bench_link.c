@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/bench/bench_say.h"
+#include "tests/unit/test_ram.h"
 
 #define PAGE 4096u
 
@@ -52,7 +53,7 @@ void bench_link_open(struct bench_link *link, const char *socket_path, size_t me
 	static const _Atomic bool never_cancelled;
 
 	*link = (struct bench_link){.inflight = {.memfd = -1}};
-	link_check(guest_ram_create(memory, &link->ram), "its memory cannot be made");
+	link_check(test_ram_create(memory, &link->ram), "its memory cannot be made");
 	/* Not yet mapped memory would be measured as the device's work. */
 	memset(link->ram.host, 0, memory);
 	link->socket_fd = link_connect(socket_path);

@@ -35,6 +35,8 @@ kinds() { jq -r ".processes[] | select(.role == \"$1\") | .descriptors[].kind" a
 	guest_config guest-blk "steady=$(amount 40000 8000)" 'disks:' '  - {id: root, path: root.img}' '  - {id: second, path: second.img, queues: 2}'
 	at_work
 	[[ " $(kinds blk)" == *" shared-eventfd "* ]]
+	# 6: the supervisor has the memory, too.
+	[[ " $(kinds supervisor)" == *" guest-memory "* ]]
 	[ "$(jq -r '[.processes[] | select(.role == "blk") | .descriptors[] | select(.kind == "file") | .target] | sort | join(" ")' audit.json)" = \
 		"$(realpath root.img) $(realpath second.img)" ]
 }

@@ -45,9 +45,14 @@ ends() {
 	guest_config guest-pci 'end=cf9'
 	sed -i 's/on-reset: exit/on-reset: restart/' vm.yaml
 	vm_start guest vm.yaml
-	for _ in 1 2 3; do vm_expect guest 10 '^# ending by cf9'; done
+	# 6: with memory that nobody has written.
+	for _ in 1 2 3; do
+		vm_expect guest 10 '^# memory is '
+		vm_expect guest 10 '^# ending by cf9'
+	done
 	"$ATOLL" kill guest
 	vm_wait guest 10 || true
+	! grep '^# memory is old' guest.out
 }
 
 # bats test_tags=record

@@ -22,6 +22,7 @@
 #include "common/spec/virtio_spec.h"
 #include "common/vhost-user/vhost_user_message.h"
 #include "tests/fuzz/fuzz_support.h"
+#include "tests/unit/test_ram.h"
 #include "vmm-core/wire/vhost_user_frontend.h"
 
 #define CALLS_MAX 64
@@ -312,7 +313,7 @@ static void prepare(void)
 	fuzz_quiet_log();
 	loop = loop_new();
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	fuzz_require(loop != NULL && event_fd >= 0 && guest_ram_create(1 << 20, &ram) == 0);
+	fuzz_require(loop != NULL && event_fd >= 0 && test_ram_create(1 << 20, &ram) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/loop.h"
+#include "tests/unit/test_ram.h"
 #include "vmm-core/machine/machine_layout.h"
 #include "vmm-core/pci/pci.h"
 
@@ -127,7 +128,7 @@ void fake_core_new(struct core *core)
 	core->loop = loop_new();
 	core->router = exit_router_new(FAKE_VCPUS);
 	check(fake_vm_fd >= 0 && core->loop != NULL && core->router != NULL);
-	check(guest_ram_create(16 * MIB, &core->ram) == 0);
+	check(test_ram_create(16 * MIB, &core->ram) == 0);
 	check(irq_router_new(core->vm_fd, &core->irqs) == 0);
 	check(pci_bus_new(core, &core->pci) == 0);
 	pci_bus_on_reset_control(core->pci, fake_reset_control, NULL);

@@ -235,6 +235,7 @@ static void vm_make(struct audit *audit)
 	fd_make(supervisor, 14, "/srv/kernel", 403);
 	supervisor->fds.fds[supervisor->fds.count - 1].flags = O_RDONLY;
 	fd_make(supervisor, 15, STATE_NAME, 61);
+	fd_make(supervisor, 17, RAM_NAME, 60);
 	fd_make(core, 3, "socket:[52]", 52);
 	fd_make(core, 4, "anon_inode:[eventfd]", 5);
 	fd_make(core, 5, "anon_inode:[eventpoll]", 5);
@@ -1086,6 +1087,19 @@ static void test_mappings(void **state)
 	vm_make(&audit);
 	map_make(&audit.processes[SUPERVISOR], RAM_NAME, 99, "rw-s");
 	deviates(&audit, SUPERVISOR, "memory", RAM_NAME " is mapped shared to write");
+	/* Issue 9, 6: it keeps the guest's memory, and does not map it; and of no other. */
+	vm_make(&audit);
+	map_make(&audit.processes[SUPERVISOR], RAM_NAME, 60, "rw-s");
+	deviates(&audit, SUPERVISOR, "memory", RAM_NAME " is mapped shared to write");
+	vm_make(&audit);
+	map_make(&audit.processes[SUPERVISOR], RAM_NAME, 60, "r--s");
+	deviates(&audit, SUPERVISOR, "memory", RAM_NAME " is mapped shared to read");
+	vm_make(&audit);
+	fd_make(&audit.processes[SUPERVISOR], 18, RAM_NAME, 60);
+	deviates(&audit, SUPERVISOR, "descriptors", "2 guest-memory (written: 0 to 1)");
+	vm_make(&audit);
+	supervisor_fd(&audit, 17)->inode = 62;
+	deviates(&audit, SUPERVISOR, "descriptors", RAM_NAME " (not the core's) (written: none)");
 }
 
 /* F2: a descriptor that is expected, but open in another way. */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "tests/unit/test_ram.h"
 #include "vmm-core/boot/boot.h"
 #include "vmm-core/kvm/cpuid.h"
 #include "vmm-core/machine/chipset.h"
@@ -59,7 +60,7 @@ static void ram_is_sealed_and_bounded(void **state)
 	struct guest_ram ram;
 
 	(void)state;
-	assert_int_equal(guest_ram_create(64 * MIB, &ram), 0);
+	assert_int_equal(test_ram_create(64 * MIB, &ram), 0);
 	assert_int_equal(fcntl(ram.memfd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	assert_int_equal(ftruncate(ram.memfd, 0), -1);
 	assert_int_equal(ram.region_count, 1);
@@ -82,7 +83,7 @@ static void large_ram_leaves_the_hole(void **state)
 	struct guest_ram ram;
 
 	(void)state;
-	assert_int_equal(guest_ram_create(6 * GIB, &ram), 0);
+	assert_int_equal(test_ram_create(6 * GIB, &ram), 0);
 	assert_int_equal(ram.region_count, 2);
 	assert_int_equal(ram.regions[0].size, LAYOUT_HOLE_START);
 	assert_int_equal(ram.regions[1].guest_address, LAYOUT_HIGH_RAM_START);
@@ -104,9 +105,75 @@ static void impossible_ram_is_refused(void **state)
 	struct guest_ram ram;
 
 	(void)state;
-	assert_int_equal(guest_ram_create(0, &ram), -EINVAL);
-	assert_int_equal(guest_ram_create(4097, &ram), -EINVAL);
-	assert_int_equal(guest_ram_create(UINT64_C(1) << 63, &ram), -EINVAL);
+	assert_int_equal(test_ram_create(0, &ram), -EINVAL);
+	assert_int_equal(test_ram_create(4097, &ram), -EINVAL);
+	assert_int_equal(test_ram_create(UINT64_C(1) << 63, &ram), -EFBIG);
+	assert_int_equal(guest_ram_map(-1, UINT64_C(1) << 63, &ram), -EINVAL);
+}
+
+/* Issue 9, 6: what the supervisor gave for the guest's memory and is none. */
+static void ram_is_refused(int fd, const char *why)
+{
+	struct guest_ram ram = {.memfd = 12345};
+	char expected[128];
+
+	last_log[0] = '\0';
+	assert_int_equal(guest_ram_map(fd, MIB, &ram), -EINVAL);
+	snprintf(expected, sizeof(expected), "memory: the file that the supervisor made for it %s", why);
+	assert_string_equal(last_log, expected);
+	/* Untouched, and the descriptor is ours. */
+	assert_int_equal(ram.memfd, 12345);
+	if (fd >= 0)
+		assert_int_equal(close(fd), 0);
+}
+
+static int ram_file(uint64_t size, unsigned seals)
+{
+	int fd = memfd_create("ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+static void wrong_ram_files_are_refused(void **state)
+{
+	const unsigned seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	char path[] = "/tmp/atoll-test-ram-XXXXXX", name[64];
+	struct guest_ram ram;
+	int fd, again, pair[2];
+
+	(void)state;
+	ram_is_refused(-1, "cannot be looked at");
+	ram_is_refused(ram_file(MIB - 4096, seals), "is too small");
+	ram_is_refused(ram_file(MIB, F_SEAL_GROW | F_SEAL_SEAL),
+		       "is not sealed against a change of its size");
+	ram_is_refused(ram_file(MIB, F_SEAL_SHRINK | F_SEAL_SEAL),
+		       "is not sealed against a change of its size");
+	ram_is_refused(ram_file(MIB, F_SEAL_SHRINK | F_SEAL_GROW),
+		       "is not sealed against a change of its size");
+	ram_is_refused(ram_file(MIB, seals | F_SEAL_WRITE), "cannot be written");
+	fd = ram_file(MIB, seals);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	again = open(name, O_RDONLY | O_CLOEXEC);
+	assert_true(again >= 0);
+	ram_is_refused(again, "cannot be written");
+	close(fd);
+	fd = mkstemp(path);
+	assert_true(fd >= 0 && unlink(path) == 0 && ftruncate(fd, MIB) == 0);
+	again = fcntl(fd, F_GET_SEALS);
+	/* A file of a tmpfs has seals, too: it cannot be sealed. */
+	ram_is_refused(fd, again < 0 ? "is no memfd" : "is not sealed against a change of its size");
+	ram_is_refused(open("/dev/zero", O_RDWR | O_CLOEXEC), "is no memfd");
+	assert_int_equal(pipe(pair), 0);
+	ram_is_refused(pair[0], "is no memfd");
+	close(pair[1]);
+	/* One with room for what may be added later is right. */
+	fd = ram_file(2 * MIB, seals);
+	assert_int_equal(guest_ram_map(fd, MIB, &ram), 0);
+	assert_int_equal(guest_ram_end(&ram), MIB);
+	guest_ram_destroy(&ram);
 }
 
 static void memory_map_tells_ram_and_reserved(void **state)
@@ -121,7 +188,7 @@ static void memory_map_tells_ram_and_reserved(void **state)
 		struct guest_ram ram;
 		size_t count;
 
-		assert_int_equal(guest_ram_create(sizes[i], &ram), 0);
+		assert_int_equal(test_ram_create(sizes[i], &ram), 0);
 		count = boot_memory_map(&ram, ranges);
 		for (size_t j = 0; j < count; j++) {
 			assert_true(ranges[j].start >= end && ranges[j].size > 0);
@@ -208,7 +275,7 @@ static void linux_gets_its_boot_params(void **state)
 	struct guest_ram ram;
 
 	(void)state;
-	assert_int_equal(guest_ram_create(64 * MIB, &ram), 0);
+	assert_int_equal(test_ram_create(64 * MIB, &ram), 0);
 	assert_int_equal(boot_load(&source, &ram, &entry), 0);
 	assert_true(entry.long_mode);
 	assert_int_equal(entry.rip, 16 * MIB + 0x200);
@@ -246,7 +313,7 @@ static void pvh_gets_its_start_info(void **state)
 	struct guest_ram ram;
 
 	(void)state;
-	assert_int_equal(guest_ram_create(5 * GIB, &ram), 0);
+	assert_int_equal(test_ram_create(5 * GIB, &ram), 0);
 	assert_int_equal(boot_load(&source, &ram, &entry), 0);
 	assert_false(entry.long_mode);
 	assert_int_equal(entry.rip, MIB);
@@ -273,12 +340,12 @@ static void what_does_not_fit_is_refused(void **state)
 	struct guest_ram ram;
 
 	(void)state;
-	assert_int_equal(guest_ram_create(16 * MIB, &ram), 0);
+	assert_int_equal(test_ram_create(16 * MIB, &ram), 0);
 	assert_int_equal(boot_load(&source, &ram, &entry), -ENOMEM);
 	assert_string_equal(last_log,
 			    "kernel: it needs memory up to 17 MiB, the guest has 16 MiB; raise \"memory\"");
 	guest_ram_destroy(&ram);
-	assert_int_equal(guest_ram_create(18 * MIB, &ram), 0);
+	assert_int_equal(test_ram_create(18 * MIB, &ram), 0);
 	assert_int_equal(boot_load(&source, &ram, &entry), 0);
 	source.cmdline = "123456789012345678901";
 	assert_int_equal(boot_load(&source, &ram, &entry), -E2BIG);
@@ -660,6 +727,7 @@ int main(void)
 		cmocka_unit_test(ram_is_sealed_and_bounded),
 		cmocka_unit_test(large_ram_leaves_the_hole),
 		cmocka_unit_test(impossible_ram_is_refused),
+		cmocka_unit_test(wrong_ram_files_are_refused),
 		cmocka_unit_test(memory_map_tells_ram_and_reserved),
 		cmocka_unit_test(linux_gets_its_boot_params),
 		cmocka_unit_test(pvh_gets_its_start_info),

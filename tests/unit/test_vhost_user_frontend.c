@@ -19,6 +19,7 @@
 
 #include "common/spec/virtio_spec.h"
 #include "tests/unit/fake_backend.h"
+#include "tests/unit/test_ram.h"
 #include "vmm-core/wire/vhost_user_frontend.h"
 
 int __real_vhost_user_receive_timeout(int socket_fd, struct vhost_user_receiver *receiver, int timeout_ms);
@@ -86,7 +87,7 @@ static int session_open(struct session *session)
 	session->loop = loop_new();
 	session->frontend = NULL;
 	session->eventfd = eventfd(0, EFD_CLOEXEC);
-	result = guest_ram_create(1 << 20, &session->ram);
+	result = test_ram_create(1 << 20, &session->ram);
 	assert_int_equal(result, 0);
 	session->cancelled = false;
 	result = vhost_user_frontend_new(socket_fd, &session->cancelled, &owner_ops, &session->owner,

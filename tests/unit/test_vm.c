@@ -23,6 +23,8 @@
 
 #include "common/base/log.h"
 #include "common/base/loop.h"
+#include "common/base/sealed_memfd.h"
+#include "common/ring/guest_memory.h"
 #include "vmm-core/boot/boot.h"
 #include "vmm-core/kvm/vcpu.h"
 #include "vmm-core/kvm/vm.h"
@@ -191,14 +193,16 @@ static int machine_of(uint64_t memory_bytes, unsigned physical_bits, unsigned gu
 {
 	Atoll__Control__CoreConfigure configure = ATOLL__CONTROL__CORE_CONFIGURE__INIT;
 	struct machine *machine = NULL;
-	int result;
+	int memory_fd = -1, result;
 
 	kvm.physical_bits = physical_bits;
 	kvm.guest_bits = guest_bits;
 	configure.vm = (char *)"test";
 	configure.cpus = 1;
 	configure.memory_bytes = memory_bytes;
-	result = machine_new(&configure, fcntl(kvm.kvm_fd, F_DUPFD_CLOEXEC, 0), &machine);
+	/* One beyond all files is refused before its file is looked at. */
+	sealed_memfd_create(GUEST_MEMORY_NAME, memory_bytes, &memory_fd);
+	result = machine_new(&configure, fcntl(kvm.kvm_fd, F_DUPFD_CLOEXEC, 0), memory_fd, &machine);
 	machine_free(machine);
 	return result;
 }

@@ -1,19 +1,21 @@
 /*
  * Guest RAM: one sealed memfd, and the one place that turns guest-physical addresses into our pointers.
  *
- * The file is mapped once, as a whole and MAP_NORESERVE: a guest of 6 GiB costs what it has touched. Seals
- * come after the size is final; F_SEAL_WRITE is left out, because devices map the same file for writing.
+ * The file is mapped once, in one piece and MAP_NORESERVE: a guest of 6 GiB costs what it has touched. What it is not, the
+ * supervisor's mistake or not, would be a fault at an access some day, so it is looked at before.
  */
 #include "vmm-core/machine/guest_ram.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <linux/kvm.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
+#include "common/base/sealed_memfd.h"
 #include "vmm-core/machine/machine_layout.h"
 
 #define GUEST_RAM_PAGE UINT64_C(4096)
@@ -28,37 +30,27 @@ static void guest_ram_add(struct guest_ram *ram, uint64_t guest_address, uint64_
 	};
 }
 
-/* A memfd of size bytes that nobody can resize any more; or -errno. */
-static int guest_ram_make_memfd(uint64_t size)
+int guest_ram_map(int memfd, uint64_t size, struct guest_ram *ram)
 {
-	int fd = memfd_create("atoll-guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int result;
-
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)size) == 0 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-		return fd;
-	result = -errno;
-	close(fd);
-	return result;
-}
-
-int guest_ram_create(uint64_t size, struct guest_ram *ram)
-{
-	struct guest_ram new_ram = {.size = size};
+	struct guest_ram new_ram = {.memfd = memfd, .size = size};
 	uint64_t low = size < LAYOUT_HOLE_START ? size : LAYOUT_HOLE_START;
+	const char *problem;
 	int result;
 
-	if (size == 0 || size % GUEST_RAM_PAGE != 0 || size > INT64_MAX || size > SIZE_MAX)
+	if (size == 0 || size % GUEST_RAM_PAGE != 0 || size > INT64_MAX || size > SIZE_MAX) {
+		log_error("memory: %" PRIu64 " bytes are no guest's memory", size);
 		return -EINVAL;
-	new_ram.memfd = guest_ram_make_memfd(size);
-	if (new_ram.memfd < 0)
-		return new_ram.memfd;
-	new_ram.host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, new_ram.memfd, 0);
+	}
+	problem = sealed_memfd_problem(memfd, size);
+	if (problem != NULL) {
+		log_error("memory: the file that the supervisor made for it %s", problem);
+		return -EINVAL;
+	}
+	new_ram.host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd, 0);
 	if (new_ram.host == MAP_FAILED) {
 		result = -errno;
-		close(new_ram.memfd);
+		log_error("memory: cannot map %" PRIu64 " MiB: %s; lower \"memory\"", size / MIB,
+			  strerror(-result));
 		return result;
 	}
 	/* Of a dump of the core, the guest's memory is neither needed nor anybody's business. */
@@ -72,10 +64,10 @@ int guest_ram_create(uint64_t size, struct guest_ram *ram)
 
 void guest_ram_destroy(struct guest_ram *ram)
 {
-	if (ram->host == NULL)
-		return;
-	munmap(ram->host, ram->size);
-	close(ram->memfd);
+	if (ram->host != NULL)
+		munmap(ram->host, ram->size);
+	if (ram->memfd >= 0)
+		close(ram->memfd);
 	memset(ram, 0, sizeof(*ram));
 	ram->memfd = -1;
 }

@@ -1,8 +1,9 @@
 /*
- * Guest RAM: one sealed memfd, mapped once, handed to KVM as slots and to devices as vhost-user regions.
+ * Guest RAM: one sealed memfd, which the supervisor makes and keeps; mapped once, handed to KVM as slots and to devices
+ * as vhost-user regions.
  *
- * The memfd is F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, so no holder of it can pull memory from under
- * another. RAM below the hole is at file offset 0; RAM above 4 GiB follows it in the file.
+ * It is sealed (common/base/sealed_memfd.h), so no holder of it can pull memory from under another. RAM below the hole is at
+ * file offset 0; RAM above 4 GiB follows it in the file, which may be longer.
  */
 #ifndef ATOLL_VMM_CORE_MACHINE_GUEST_RAM_H
 #define ATOLL_VMM_CORE_MACHINE_GUEST_RAM_H
@@ -22,13 +23,13 @@ struct guest_ram_region {
 struct guest_ram {
 	int memfd;
 	uint64_t size;
-	uint8_t *host; /* the whole file */
+	uint8_t *host; /* file offset 0 */
 	struct guest_ram_region regions[GUEST_RAM_REGIONS_MAX];
 	size_t region_count;
 };
 
-/* size: bytes, a multiple of 4 KiB. Returns 0 or -errno. */
-int guest_ram_create(uint64_t size, struct guest_ram *ram);
+/* size: bytes, a multiple of 4 KiB. memfd becomes the RAM's; on an error, -errno (logged), it stays the caller's. */
+int guest_ram_map(int memfd, uint64_t size, struct guest_ram *ram);
 void guest_ram_destroy(struct guest_ram *ram);
 /* KVM_SET_USER_MEMORY_REGION for each region. */
 int guest_ram_register(const struct guest_ram *ram, int vm_fd);

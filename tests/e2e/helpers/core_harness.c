@@ -28,7 +28,9 @@
 
 #include "common/base/control_wire.h"
 #include "common/base/log.h"
+#include "common/base/sealed_memfd.h"
 #include "common/program/child.h"
+#include "common/ring/guest_memory.h"
 #include "common/ring/state_page.h"
 #include "common/spec/virtio_spec.h"
 
@@ -313,8 +315,8 @@ int main(int argc, char **argv)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__CoreConfigure configure = ATOLL__CONTROL__CORE_CONFIGURE__INIT;
-	int fds[3], option, status, pair[2];
-	size_t fd_count = 2;
+	int fds[4], option, status, pair[2];
+	size_t fd_count = 3;
 	const char *initrd = NULL, *kvm = "/dev/kvm";
 	pid_t core;
 
@@ -363,7 +365,10 @@ int main(int argc, char **argv)
 	core = start_child(argv[optind], pair[1]);
 	close(pair[1]);
 	fds[0] = open_or_fail(kvm, O_RDWR);
-	fds[1] = open_or_fail(argv[optind + 1], O_RDONLY);
+	errno = -sealed_memfd_create(GUEST_MEMORY_NAME, configure.memory_bytes, &fds[1]);
+	if (errno != 0)
+		fail("the guest's memory");
+	fds[2] = open_or_fail(argv[optind + 1], O_RDONLY);
 	if (initrd != NULL) {
 		fds[fd_count++] = open_or_fail(initrd, O_RDONLY);
 		configure.has_initrd = true;
