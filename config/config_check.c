@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/base/names.h"
+#include "common/base/spare_devices.h"
 #include "config/config_value.h"
 
 /* One byte of APIC id, less the I/O APIC's and broadcast. KVM may allow fewer; the core says so then. */
@@ -208,7 +209,7 @@ static void check_vm_limits(struct check *check)
 {
 	struct config *config = check->config;
 	unsigned devices = config->consoles_count + config->disks_count + config->networks_count;
-	unsigned core = config->cpus + devices + LIMIT_PIDS_PROCESS, all = core;
+	unsigned core = config->cpus + devices + SPARE_DEVICES + LIMIT_PIDS_PROCESS, all = core;
 
 	for (unsigned i = 0; i < config->disks_count; i++)
 		all += config->disks[i].queues + LIMIT_PIDS_PROCESS;

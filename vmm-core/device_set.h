@@ -24,8 +24,15 @@ int device_set_new(struct core *core, struct device_set **set);
  */
 int device_set_attach(struct device_set *set, const Atoll__Control__AttachDevice *device, int wire_fd);
 
-/* All are attached, and nothing else makes a thread: the attendants put on the filter (NULL: none) and begin.
- * 0 or -errno (logged). */
+/*
+ * All are attached that are attached before the core seals itself: makes what SPARE_DEVICES others need that are attached later, or
+ * more, when some are detached. From now on nothing is made that a sealed process cannot make. For each there is a thread
+ * that sleeps, with its timer and eventfd, an inflight region that nobody has touched, and eventfds for a few queues: some
+ * 40 KiB, of which most are the kernel's part of the thread. 0 or -errno (logged).
+ */
+int device_set_stock(struct device_set *set);
+
+/* Nothing else makes a thread: the attendants put on the filter (NULL: none) and begin. 0 or -errno (logged). */
 int device_set_release(struct device_set *set, const struct seccomp_filter *attendant_filter);
 
 /*
@@ -35,6 +42,19 @@ int device_set_release(struct device_set *set, const struct seccomp_filter *atte
 int device_set_replace(struct device_set *set, const Atoll__Control__AttachDevice *device, uint64_t serial,
 		       int wire_fd);
 int device_set_fail(struct device_set *set, const char *id);
+
+/*
+ * While the VM runs: puts a new device in, or takes one out. wire_fd becomes the set's; -1: none came. What came of it is
+ * an answer with the serial of the message, at once or when the device is there or gone; nothing is harmed by a message that is wrong.
+ */
+void device_set_add(struct device_set *set, const Atoll__Control__AttachDevice *device,
+		    uint64_t serial_number, int wire_fd);
+void device_set_remove(struct device_set *set, const char *id, uint64_t serial_number);
+
+/* Passes answers on until that fails: -EAGAIN is returned then, and it is tried again with the next call. error: "", or why
+ * not. */
+typedef int (*device_answer_fn)(void *argument, uint64_t serial_number, const char *id, const char *error);
+int device_set_answer(struct device_set *set, device_answer_fn tell, void *argument);
 
 /* The loop was woken: does what other threads left to be done. */
 void device_set_attend(struct device_set *set);

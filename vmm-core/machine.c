@@ -38,6 +38,7 @@ struct machine {
 	struct chipset *chipset;
 	struct device_set *devices;
 	device_report_fn tell;
+	device_answer_fn answer;
 	void *tell_argument;
 	void (*settled)(void *argument);
 	void *settled_argument;
@@ -80,7 +81,8 @@ static void machine_report(void *argument)
 	struct machine *machine = argument;
 
 	if (machine->tell != NULL &&
-	    device_set_report(machine->devices, machine->tell, machine->tell_argument) == -EAGAIN)
+	    (device_set_answer(machine->devices, machine->answer, machine->tell_argument) == -EAGAIN ||
+	     device_set_report(machine->devices, machine->tell, machine->tell_argument) == -EAGAIN))
 		loop_timer_arm(machine->report_timer, REPORT_RETRY_US);
 }
 
@@ -252,6 +254,11 @@ int machine_load(struct machine *machine, int kernel_fd, int initrd_fd, const ch
 	return 0;
 }
 
+int machine_stock(struct machine *machine)
+{
+	return device_set_stock(machine->devices);
+}
+
 int machine_seal(struct machine *machine, const struct seccomp_filter *vcpu_filter,
 		 const struct seccomp_filter *attendant_filter)
 {
@@ -333,9 +340,22 @@ int machine_fail_device(struct machine *machine, const char *id)
 	return device_set_fail(machine->devices, id);
 }
 
-void machine_on_device_report(struct machine *machine, device_report_fn tell, void *argument)
+void machine_add_device(struct machine *machine, const Atoll__Control__AttachDevice *device, uint64_t serial,
+			int wire_fd)
+{
+	device_set_add(machine->devices, device, serial, wire_fd);
+}
+
+void machine_remove_device(struct machine *machine, const char *id, uint64_t serial)
+{
+	device_set_remove(machine->devices, id, serial);
+}
+
+void machine_on_device_report(struct machine *machine, device_report_fn tell, device_answer_fn answer,
+			      void *argument)
 {
 	machine->tell = tell;
+	machine->answer = answer;
 	machine->tell_argument = argument;
 }
 

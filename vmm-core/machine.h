@@ -34,6 +34,9 @@ int machine_attach(struct machine *machine, const Atoll__Control__AttachDevice *
  * stay the caller's. 0 or -errno (logged). */
 int machine_load(struct machine *machine, int kernel_fd, int initrd_fd, const char *cmdline);
 
+/* The process is about to put on its filter: makes what devices that are attached later need. 0 or -errno (logged). */
+int machine_stock(struct machine *machine);
+
 /* The process has its filter, or will have none (NULL, NULL): the threads of vCPUs and attendants put on theirs,
  * and the attendants begin. 0 or -errno (logged). */
 int machine_seal(struct machine *machine, const struct seccomp_filter *vcpu_filter,
@@ -60,7 +63,12 @@ void machine_on_settled(struct machine *machine, void (*look)(void *argument), v
 int machine_replace_device(struct machine *machine, const Atoll__Control__AttachDevice *device,
 			   uint64_t serial, int wire_fd);
 int machine_fail_device(struct machine *machine, const char *id);
-void machine_on_device_report(struct machine *machine, device_report_fn tell, void *argument);
+/* device_set_add() and device_set_remove(). */
+void machine_add_device(struct machine *machine, const Atoll__Control__AttachDevice *device, uint64_t serial,
+			int wire_fd);
+void machine_remove_device(struct machine *machine, const char *id, uint64_t serial);
+void machine_on_device_report(struct machine *machine, device_report_fn tell, device_answer_fn answer,
+			      void *argument);
 void machine_counters(struct machine *machine, void (*each)(void *argument, const char *name, uint64_t value),
 		      void *argument);
 

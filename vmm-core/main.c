@@ -25,7 +25,7 @@
 
 #define PROGRAM		  "atoll-core"
 #define ATTACH_TIMEOUT_MS 10000
-/* For each vCPU one, for each queue three, for each device a wire: more than a machine can have. */
+/* For each vCPU one, for each queue three, for each device a wire, also of what is attached later: more than a machine can have. */
 #define CORE_FILES	      4096
 #define EVENT_SEND_TIMEOUT_MS 1000
 
@@ -90,6 +90,36 @@ static int core_tell_device(void *argument, const char *id, const struct device_
 	return result;
 }
 
+static int core_answer_device(void *argument, uint64_t serial, const char *id, const char *error)
+{
+	struct core_process *process = argument;
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__DeviceReply reply = ATOLL__CONTROL__DEVICE_REPLY__INIT;
+	int result;
+
+	reply.id = (char *)id;
+	reply.error = (char *)error;
+	envelope.serial = serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_REPLY;
+	envelope.device_reply = &reply;
+	result = control_send(child_control_fd(process->child), &envelope, NULL, 0);
+	if (result < 0 && result != -EAGAIN)
+		log_error("cannot answer the supervisor about device %s: %s", id, strerror(-result));
+	return result;
+}
+
+/* A new one. Another number of descriptors than one is told with the answer. */
+static int core_add_device(struct core_process *process, struct control_message *message)
+{
+	int wire_fd = message->fd_count == 1 ? message->fds[0] : -1;
+
+	if (wire_fd >= 0)
+		message->fds[0] = -1;
+	machine_add_device(process->machine, message->envelope->attach_device, message->envelope->serial,
+			   wire_fd);
+	return 0;
+}
+
 /* A successor. One for a device that there is not is the supervisor's mistake, and harms nobody. */
 static int core_replace_device(struct core_process *process, struct control_message *message)
 {
@@ -112,7 +142,11 @@ static int core_message(void *argument, struct control_message *message)
 	case ATOLL__CONTROL__ENVELOPE__BODY_ORDER:
 		return core_order(process, envelope->order->kind);
 	case ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE:
-		return core_replace_device(process, message);
+		return envelope->attach_device->is_new ? core_add_device(process, message)
+						       : core_replace_device(process, message);
+	case ATOLL__CONTROL__ENVELOPE__BODY_DETACH_DEVICE:
+		machine_remove_device(process->machine, envelope->detach_device->id, envelope->serial);
+		return 0;
 	case ATOLL__CONTROL__ENVELOPE__BODY_FAIL_DEVICE:
 		if (machine_fail_device(process->machine, envelope->fail_device->id) < 0)
 			log_error("device %s: there is none to fail", envelope->fail_device->id);
@@ -190,7 +224,7 @@ static int core_attach_devices(struct core_process *process, unsigned count)
 			return result;
 		}
 		if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE &&
-		    message.fd_count == 1) {
+		    !message.envelope->attach_device->is_new && message.fd_count == 1) {
 			result = machine_attach(process->machine, message.envelope->attach_device,
 						message.fds[0]);
 			message.fds[0] = -1;
@@ -230,7 +264,7 @@ static int core_build(struct core_process *process, struct control_message *mess
 	    (result = machine_load(process->machine, message->fds[CORE_FD_KERNEL], initrd_fd,
 				   configure->cmdline)) < 0)
 		return result;
-	machine_on_device_report(process->machine, core_tell_device, process);
+	machine_on_device_report(process->machine, core_tell_device, core_answer_device, process);
 	machine_on_settled(process->machine, core_answer, process);
 	return child_serve(process->child, machine_loop(process->machine), &core_ops, process);
 }
@@ -238,8 +272,10 @@ static int core_build(struct core_process *process, struct control_message *mess
 /* The guest has not run yet. KVM may start threads for us when it does. */
 static int core_seal(struct core_process *process)
 {
-	int result;
+	int result = machine_stock(process->machine);
 
+	if (result < 0)
+		return result;
 	if (!child_is_jailed(process->child))
 		return machine_seal(process->machine, NULL, NULL);
 	result = jail_seal_process(&filter_core_process, true);

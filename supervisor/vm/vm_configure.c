@@ -16,6 +16,7 @@
 
 #include "common/base/fd_passing.h"
 #include "common/base/report.h"
+#include "common/base/spare_devices.h"
 #include "common/ring/inflight.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/spawn.h"
@@ -60,7 +61,7 @@ static void vm_limits(const struct vm *vm, enum child_role role, unsigned index,
 	limits->file = 0;
 	switch (role) {
 	case CHILD_ROLE_CORE:
-		threads = (uint64_t)config->cpus + vm->device_count;
+		threads = (uint64_t)config->cpus + vm->device_count + SPARE_DEVICES;
 		limits->file = INFLIGHT_FILE_MAX;
 		break;
 	case CHILD_ROLE_BLK:

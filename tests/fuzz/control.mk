@@ -1,9 +1,11 @@
 # The control wire.
 EXTRA_DIST += \
 	tests/fuzz/corpus/fuzz_control_frame/attach-device \
+	tests/fuzz/corpus/fuzz_control_frame/attach-new \
 	tests/fuzz/corpus/fuzz_control_frame/console-file \
 	tests/fuzz/corpus/fuzz_control_frame/core-configure \
 	tests/fuzz/corpus/fuzz_control_frame/descriptors-too-many \
+	tests/fuzz/corpus/fuzz_control_frame/detach-device \
 	tests/fuzz/corpus/fuzz_control_frame/guest-event \
 	tests/fuzz/corpus/fuzz_control_frame/monitor \
 	tests/fuzz/corpus/fuzz_control_frame/nothing \

@@ -1,6 +1,6 @@
 # tests/guest/: bare-metal guests, PVH ELF files that boot in Atoll and in QEMU alike. They share no flag with the
 # programs of the host: no PIE, no SSE, no stack protector, no C library.
-GUESTS = tests/guest/guest-blk tests/guest/guest-console tests/guest/guest-net tests/guest/guest-pci \
+GUESTS = tests/guest/guest-attach tests/guest/guest-blk tests/guest/guest-console tests/guest/guest-net tests/guest/guest-pci \
 	tests/guest/guest-undertaker
 noinst_PROGRAMS += $(GUESTS)
 noinst_LIBRARIES = tests/guest/libguest.a
@@ -24,6 +24,11 @@ tests_guest_libguest_a_SOURCES = \
 	tests/guest/lib/virtqueue.c
 tests_guest_libguest_a_CFLAGS = $(GUEST_COMPILE)
 tests_guest_libguest_a_CCASFLAGS = -g0
+
+tests_guest_guest_attach_SOURCES = tests/guest/guest-attach.c
+tests_guest_guest_attach_CFLAGS = $(GUEST_COMPILE)
+tests_guest_guest_attach_LDADD = tests/guest/libguest.a
+tests_guest_guest_attach_LINK = $(GUEST_LINK)
 
 tests_guest_guest_blk_SOURCES = tests/guest/guest-blk.c
 tests_guest_guest_blk_CFLAGS = $(GUEST_COMPILE)

@@ -6,7 +6,7 @@ if HAVE_CMOCKA
 PCI_TESTS = tests/unit/test_exit_router tests/unit/test_pci \
 	tests/unit/test_vhost_user_frontend tests/unit/test_virtio_pci \
 	tests/unit/test_vfio_user_client tests/unit/test_successor tests/unit/test_device_link \
-	tests/unit/test_virtio_backend
+	tests/unit/test_virtio_backend tests/unit/test_device_set
 check_PROGRAMS += $(PCI_TESTS)
 TESTS += $(PCI_TESTS)
 tests_unit_test_exit_router_SOURCES = tests/unit/test_exit_router.c
@@ -36,6 +36,10 @@ tests_unit_test_device_link_SOURCES = tests/unit/test_device_link.c
 tests_unit_test_device_link_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_device_link_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=loop_timer_arm
 tests_unit_test_device_link_LDADD = vmm-core/libcore.la $(UNIT_LIBS)
+tests_unit_test_device_set_SOURCES = tests/unit/test_device_set.c $(FAKE_CORE) $(FAKE_BACKEND)
+tests_unit_test_device_set_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_device_set_LDFLAGS = $(AM_LDFLAGS) $(FAKE_CORE_WRAPS) -Wl,--wrap=vhost_user_receive_timeout
+tests_unit_test_device_set_LDADD = vmm-core/libcore.la $(UNIT_LIBS)
 tests_unit_test_virtio_backend_SOURCES = tests/unit/test_virtio_backend.c $(FAKE_CORE)
 tests_unit_test_virtio_backend_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_virtio_backend_LDFLAGS = $(AM_LDFLAGS) $(FAKE_CORE_WRAPS)

@@ -548,9 +548,10 @@ static void test_odd_limits(void **state)
 		 "processor and a half"},
 		{"limits: {cpu: 1.5}",
 		 "4: limits.cpu: \"1.5\" has no unit that is known; write % right after the number"},
-		{"limits: {pids: 0}", "4: limits.pids: 0 is out of range; write 10 to 4194304"},
-		{"core: {limits: {pids: 5}}", "4: core.limits.pids: 5 is out of range; write 6 to 4194304"},
-		{"limits: {pids: 4194305}", "4: limits.pids: 4194305 is out of range; write 10 to 4194304"},
+		{"limits: {pids: 0}", "4: limits.pids: 0 is out of range; write 18 to 4194304"},
+		{"core: {limits: {pids: 13}}",
+		 "4: core.limits.pids: 13 is out of range; write 14 to 4194304"},
+		{"limits: {pids: 4194305}", "4: limits.pids: 4194305 is out of range; write 18 to 4194304"},
 		{"limits: {io: {read-bps: 1MiB}}",
 		 "4: limits.io: is for the devices that hold the disks' images, and there is no disk; remove "
 		 "it"},

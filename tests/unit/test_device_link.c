@@ -38,6 +38,9 @@ static struct {
 	_Atomic bool greeting;
 	_Atomic unsigned handshakes;
 	_Atomic unsigned readies;
+	_Atomic unsigned leaves;
+	bool is_new;  /* what is adopted is no successor */
+	bool no_room; /* nor can it be adopted */
 	unsigned discards;
 	unsigned adoptions;
 	int prepared_fd;
@@ -131,10 +134,17 @@ static void discard(void *device)
 static void adopt(void *device)
 {
 	(void)device;
+	if (f.no_room) {
+		device_link_leave(&f.link, "there is no room");
+		return;
+	}
 	f.serving_fd = f.prepared_fd;
 	f.prepared_fd = -1;
 	f.adoptions++;
-	device_link_serve(&f.link);
+	if (f.is_new)
+		device_link_join(&f.link);
+	else
+		device_link_serve(&f.link);
 }
 
 static void retire(void *device)
@@ -151,7 +161,13 @@ static void give_up(void *device)
 	device_link_failed(&f.link);
 }
 
-static const struct device_link_ops ops = {handshake, discard, adopt, retire, give_up};
+static void leave(void *device)
+{
+	(void)device;
+	f.leaves++;
+}
+
+static const struct device_link_ops ops = {handshake, discard, adopt, retire, give_up, leave};
 
 /* --- The main thread --- */
 
@@ -402,7 +418,7 @@ static void try_overdue(enum device_link_state state, enum answer answer)
 {
 	bool greeting = state == DEVICE_LINK_GREETING || state == DEVICE_LINK_GREETING_BACK;
 
-	loop_timer_arm(f.link.timer, 1);
+	loop_timer_arm(f.link.attendant->timer, 1);
 	if (!greeting) {
 		for (unsigned i = 0; i < 5; i++)
 			loop_run_once(f.core.loop, 1);
@@ -442,6 +458,178 @@ static void the_end_of_the_link(void **state)
 	each_order_in_each_state(try_end);
 }
 
+/* --- Issue 9, 5: a device that leaves, and one that comes --- */
+
+static void expect_left(const char *why)
+{
+	struct device_report report;
+
+	RUN_UNTIL(state_now() == DEVICE_LINK_LEFT);
+	device_link_report(&f.link, &report);
+	if (strstr(report.detail, why) == NULL)
+		fail_msg("\"%s\" is not \"%s\"", report.detail, why);
+}
+
+static void try_leave(enum device_link_state state, enum answer answer)
+{
+	armed_us = 0;
+	device_link_leave(&f.link, "it is wanted");
+	assert_int_equal(armed_us, DEVICE_LINK_HANDSHAKE_MS * 1000);
+	/* No vCPU waits, although there is nobody. */
+	assert_false(device_link_park(&f.link));
+	settle(answer);
+	expect_left("it is wanted");
+	assert_false(device_link_park(&f.link));
+	assert_int_equal(f.leaves, state == DEVICE_LINK_SERVING);
+	assert_int_equal(f.reports, 0);
+	assert_int_equal(f.adoptions, 0);
+	/* What somebody finds late, and the end of the run, change nothing. */
+	device_link_lost(&f.link, "an access failed", -EPROTO);
+	device_link_cancel(&f.link, true);
+	assert_int_equal(state_now(), DEVICE_LINK_LEFT);
+}
+
+static void leaving(void **state)
+{
+	(void)state;
+	each_order_in_each_state(try_leave);
+}
+
+/* Its end comes before it has left. */
+static void try_leave_and_end(enum device_link_state state, enum answer answer)
+{
+	(void)state;
+	device_link_leave(&f.link, NULL);
+	if (f.greeting)
+		f.answer = answer;
+}
+
+static void the_end_of_a_link_that_leaves(void **state)
+{
+	(void)state;
+	each_order_in_each_state(try_leave_and_end);
+}
+
+static void begin_new(void)
+{
+	memset(&f, 0, sizeof(f));
+	f.is_new = true;
+	f.core.loop = loop_new();
+	f.prepared_fd = f.serving_fd = -1;
+	assert_int_equal(device_link_invite(&f.link, &f.core, "it", &ops, NULL, wire_new(), 7), 0);
+	assert_int_equal(device_link_release(&f.link, NULL), 0);
+	loop_on_wake(f.core.loop, woken, NULL);
+}
+
+static void count_restarts(void *argument, const char *name, uint64_t value)
+{
+	if (strcmp(name, "it.restarts") == 0)
+		*(uint64_t *)argument += value;
+}
+
+static void a_new_one(void **state)
+{
+	unsigned before = open_fds();
+	uint64_t restarts = 0;
+
+	(void)state;
+	/* It comes, and leaves. */
+	begin_new();
+	WAIT_UNTIL(f.greeting);
+	assert_int_equal(state_now(), DEVICE_LINK_GREETING_NEW);
+	f.answer = ANSWER_READY;
+	RUN_UNTIL(f.adoptions == 1);
+	assert_int_equal(state_now(), DEVICE_LINK_SERVING);
+	assert_int_equal(f.link.wire.serial, 7);
+	device_link_counters(&f.link, count_restarts, &restarts);
+	assert_int_equal(restarts, 0);
+	assert_int_equal(f.reports, 0);
+	device_link_leave(&f.link, NULL);
+	expect_left("");
+	assert_int_equal(f.leaves, 1);
+	end();
+	assert_int_equal(open_fds(), before);
+	/* It is none. */
+	begin_new();
+	f.answer = ANSWER_REFUSE;
+	expect_left("as the test wants: its process broke the protocol");
+	end();
+	/* It is too slow. */
+	begin_new();
+	WAIT_UNTIL(f.greeting);
+	loop_timer_arm(f.link.attendant->timer, 1);
+	expect_left("its process does not answer");
+	end();
+	/* There is no room for it. */
+	begin_new();
+	f.no_room = true;
+	f.answer = ANSWER_READY;
+	expect_left("there is no room");
+	assert_int_equal(f.leaves, 0);
+	assert_int_equal(f.discards, 1);
+	end();
+	/* The run ends, or the link does, before it is greeted to the end. */
+	begin_new();
+	WAIT_UNTIL(f.greeting);
+	device_link_cancel(&f.link, false);
+	end();
+	begin_new();
+	end();
+	assert_int_equal(open_fds(), before);
+}
+
+static unsigned threads(void)
+{
+	DIR *directory = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	while (readdir(directory) != NULL)
+		count++;
+	closedir(directory);
+	return count;
+}
+
+/* Spare attendants are all there are, and serve one link after the other. */
+static void spare_attendants(void **state)
+{
+	struct device_link links[3];
+	struct core core = {.loop = loop_new()};
+	unsigned before = threads(), fds;
+
+	(void)state;
+	memset(&f, 0, sizeof(f));
+	f.answer = ANSWER_REFUSE;
+	assert_int_equal(attendants_stock(&core, &device_link_attendance, 2), 0);
+	assert_int_equal(attendants_release(&core, NULL), 0);
+	assert_int_equal(threads(), before + 2);
+	fds = open_fds();
+	for (unsigned round = 0; round < 50; round++) {
+		for (unsigned i = 0; i < 3; i++) {
+			int pair[2], result;
+
+			assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+			result = device_link_invite(&links[i], &core, "it", &ops, NULL, pair[0], round);
+			close(pair[1]);
+			if (i < 2)
+				assert_int_equal(result, 0);
+			else
+				assert_int_equal(result, -ENOSPC);
+			if (result < 0)
+				close(pair[0]);
+		}
+		for (unsigned i = 0; i < 2; i++) {
+			if (round % 2 == 0)
+				WAIT_UNTIL(device_link_state(&links[i]) == DEVICE_LINK_LEFT);
+			device_link_destroy(&links[i]);
+		}
+		assert_int_equal(open_fds(), fds);
+		assert_int_equal(threads(), before + 2);
+	}
+	attendants_free(&core);
+	assert_int_equal(threads(), before);
+	loop_free(core.loop);
+}
+
 static void ignore_log(const struct log_record *record, void *argument)
 {
 	(void)record;
@@ -457,6 +645,10 @@ int main(void)
 		cmocka_unit_test(a_loss_that_is_told_late),
 		cmocka_unit_test(a_handshake_that_takes_too_long),
 		cmocka_unit_test(the_end_of_the_link),
+		cmocka_unit_test(leaving),
+		cmocka_unit_test(the_end_of_a_link_that_leaves),
+		cmocka_unit_test(a_new_one),
+		cmocka_unit_test(spare_attendants),
 	};
 
 	log_set_sink(ignore_log, NULL);

@@ -10,6 +10,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -278,6 +281,84 @@ static void the_bus_fills_up(void **state)
 
 #define MESSAGE_ADDRESS UINT64_C(0xfee01000)
 
+/* Issue 9, 5: the slot and the BAR of a card that is taken out read as ones, and are the next one's. */
+static void a_card_comes_and_goes(void **state)
+{
+	struct fixture *fixture = *state;
+	struct core *core = &fixture->core;
+	struct card cards[2];
+	uint64_t address;
+
+	card_add(core, &cards[0]);
+	card_add(core, &cards[1]);
+	address = guest_config_read(core, 2, PCI_BASE_ADDRESS_0, 4) & ~15u;
+	for (unsigned round = 0; round < 50; round++) {
+		guest_config_write(core, 2, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+		assert_int_equal(cards[0].moved_to, address);
+		assert_int_equal(guest_read(core, address, 1), 0x42);
+		pci_bus_remove(core->pci, &cards[0].function);
+		assert_int_equal(cards[0].moved_to, 0);
+		assert_int_equal(guest_config_read(core, 2, PCI_VENDOR_ID, 4), 0xffffffff);
+		assert_int_equal(guest_config_read(core, 3, PCI_VENDOR_ID, 4), 0x10421af4);
+		assert_int_equal(guest_read(core, address, 4), 0xffffffff);
+		guest_config_write(core, 2, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+		card_add(core, &cards[0]);
+		assert_int_equal(cards[0].function.slot, 2);
+		assert_int_equal(guest_config_read(core, 2, PCI_BASE_ADDRESS_0, 4) & ~15u, address);
+	}
+	pci_bus_remove(core->pci, &cards[0].function);
+	pci_bus_remove(core->pci, &cards[1].function);
+}
+
+struct prober {
+	struct core *core;
+	_Atomic bool ends;
+	_Atomic unsigned probes;
+};
+
+/* A vCPU that looks at slot 2, switches its BAR on and off, and reads it. */
+static void *prober_run(void *argument)
+{
+	struct prober *prober = argument;
+
+	while (!prober->ends) {
+		uint32_t low = guest_config_read(prober->core, 2, PCI_BASE_ADDRESS_0, 4);
+
+		guest_config_write(prober->core, 2, PCI_COMMAND, prober->probes % 3 ? PCI_COMMAND_MEMORY : 0,
+				   2);
+		if (low != 0xffffffff)
+			guest_read(prober->core, low & ~15u, 4);
+		prober->probes++;
+	}
+	return NULL;
+}
+
+/* And so while vCPUs look at it: on return nobody is in a call of it. */
+static void a_card_goes_under_vcpus(void **state)
+{
+	struct fixture *fixture = *state;
+	struct prober prober = {.core = &fixture->core};
+	pthread_t threads[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, prober_run, &prober), 0);
+	for (unsigned round = 0; round < 2000; round++) {
+		struct card *card = malloc(sizeof(*card));
+		unsigned before = prober.probes;
+
+		assert_non_null(card);
+		card_add(&fixture->core, card);
+		while (round % 8 == 0 && prober.probes < before + 20)
+			sched_yield();
+		pci_bus_remove(fixture->core.pci, &card->function);
+		memset(card, 0xa5, sizeof(*card));
+		free(card);
+	}
+	prober.ends = true;
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+}
+
 static void msix_entry_write(struct msix *msix, unsigned vector, uint32_t data, bool masked)
 {
 	uint32_t words[4] = {(uint32_t)MESSAGE_ADDRESS, 0, data, masked};
@@ -303,7 +384,7 @@ static void open_vectors_bypass_us(void **state)
 	unsigned routings;
 	int gsi;
 
-	assert_int_equal(msix_new(core->irqs, 3, &msix), 0);
+	assert_int_equal(msix_new(core->irqs, NULL, 3, &msix), 0);
 	msix_set_master(msix, true);
 	assert_int_equal(msix_vectors(msix), 3);
 	assert_int_equal(msix_eventfd(msix, 3), -1);
@@ -339,7 +420,7 @@ static void a_masked_vector_keeps_its_interrupt(void **state)
 	eventfd_t count;
 	int eventfd;
 
-	assert_int_equal(msix_new(core->irqs, 2, &msix), 0);
+	assert_int_equal(msix_new(core->irqs, NULL, 2, &msix), 0);
 	msix_set_master(msix, true);
 	eventfd = msix_eventfd(msix, 1);
 	msix_control(msix, PCI_MSIX_ENABLE);
@@ -378,7 +459,7 @@ static void table_accesses_are_checked(void **state)
 	uint64_t value = UINT64_MAX;
 	uint8_t many[8];
 
-	assert_int_equal(msix_new(core->irqs, 2, &msix), 0);
+	assert_int_equal(msix_new(core->irqs, NULL, 2, &msix), 0);
 	msix_set_master(msix, true);
 	/* Reserved bits of the control word stay zero; 8 bytes at once. */
 	msix_table_write(msix, 24, &value, 8);
@@ -405,7 +486,7 @@ static void a_route_that_kvm_refuses(void **state)
 	struct core *core = &((struct fixture *)*state)->core;
 	struct msix *msix;
 
-	assert_int_equal(msix_new(core->irqs, 1, &msix), 0);
+	assert_int_equal(msix_new(core->irqs, NULL, 1, &msix), 0);
 	msix_set_master(msix, true);
 	msix_control(msix, PCI_MSIX_ENABLE);
 	fake_kvm.fail_routing = EINVAL;
@@ -428,6 +509,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(two_cards_have_places_of_their_own, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_old_ports, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_bus_fills_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_card_comes_and_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_card_goes_under_vcpus, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(open_vectors_bypass_us, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_masked_vector_keeps_its_interrupt, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(table_accesses_are_checked, set_up, tear_down),

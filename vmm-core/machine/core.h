@@ -9,6 +9,9 @@
 #include "vmm-core/machine/irq_router.h"
 #include "vmm-core/machine/run_end.h"
 
+struct attendants;
+struct eventfd_pool;
+struct inflight_pool;
 struct loop;
 struct pci_bus;
 
@@ -23,6 +26,11 @@ struct core {
 	struct exit_router *router;
 	struct pci_bus *pci;
 	struct run_end end;
+	/* What devices that are attached later are made of, once the core is about to seal itself; NULL before: what is
+	 * needed is made. */
+	struct attendants *attendants;
+	struct eventfd_pool *eventfds;
+	struct inflight_pool *inflights;
 };
 
 #endif

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "common/base/eventfd_wire.h"
 #include "common/base/log.h"
@@ -34,6 +33,7 @@ struct msix_vector {
 
 struct msix {
 	struct irq_router *irqs;
+	struct eventfd_pool *eventfds;
 	pthread_mutex_t lock;
 	uint16_t control;
 	bool master;
@@ -42,7 +42,7 @@ struct msix {
 	struct msix_vector vectors[];
 };
 
-int msix_new(struct irq_router *irqs, unsigned vectors, struct msix **msix)
+int msix_new(struct irq_router *irqs, struct eventfd_pool *eventfds, unsigned vectors, struct msix **msix)
 {
 	struct msix *new_msix;
 	int result = -ENOMEM;
@@ -53,6 +53,7 @@ int msix_new(struct irq_router *irqs, unsigned vectors, struct msix **msix)
 	if (new_msix == NULL)
 		return -ENOMEM;
 	new_msix->irqs = irqs;
+	new_msix->eventfds = eventfds;
 	pthread_mutex_init(&new_msix->lock, NULL);
 	new_msix->table = calloc(vectors, sizeof(new_msix->table[0]));
 	if (new_msix->table == NULL)
@@ -61,14 +62,12 @@ int msix_new(struct irq_router *irqs, unsigned vectors, struct msix **msix)
 		struct msix_vector *vector = &new_msix->vectors[new_msix->count];
 
 		new_msix->table[new_msix->count].control = PCI_MSIX_ENTRY_MASKED;
-		vector->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (vector->eventfd < 0) {
-			result = -errno;
+		result = eventfd_pool_take(eventfds, &vector->eventfd);
+		if (result < 0)
 			goto free_msix;
-		}
 		result = irq_router_allocate_msi(irqs, &vector->gsi);
 		if (result < 0) {
-			close(vector->eventfd);
+			eventfd_pool_give(eventfds, vector->eventfd);
 			goto free_msix;
 		}
 	}
@@ -131,7 +130,7 @@ void msix_free(struct msix *msix)
 		msix_close_all(msix);
 	for (unsigned i = 0; i < msix->count; i++) {
 		irq_router_release_msi(msix->irqs, msix->vectors[i].gsi);
-		close(msix->vectors[i].eventfd);
+		eventfd_pool_give(msix->eventfds, msix->vectors[i].eventfd);
 	}
 	free(msix->table);
 	pthread_mutex_destroy(&msix->lock);

@@ -16,15 +16,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm-core/machine/eventfd_pool.h"
 #include "vmm-core/machine/irq_router.h"
 
 #define MSIX_VECTORS_MAX 256
 
 struct msix;
 
-/* Makes the vectors with an eventfd each, all masked; the function may not send messages yet. 0 or -errno. */
-int msix_new(struct irq_router *irqs, unsigned vectors, struct msix **msix);
-/* No vCPU runs. */
+/* Makes the vectors with an eventfd each, all masked; the function may not send messages yet. eventfds: where these are
+ * from (eventfd_pool.h); it outlives the msix. 0 or -errno. Main thread. */
+int msix_new(struct irq_router *irqs, struct eventfd_pool *eventfds, unsigned vectors, struct msix **msix);
+/* Nobody has anything to do with it any more. Main thread. */
 void msix_free(struct msix *msix);
 
 /* The capability's message control word was written. */

@@ -27,9 +27,10 @@
 
 struct pci_bus {
 	struct core *core;
+	pthread_mutex_t lock;	 /* of slots and each function's count of accesses; held for moments */
+	pthread_cond_t accesses; /* one's count is 0 */
 	struct pci_function *slots[PCI_SLOTS];
 	struct pci_function host_bridge;
-	uint64_t next_bar;		 /* where the next BAR is placed */
 	_Atomic uint32_t config_address; /* port 0xcf8 */
 	void (*reset_control)(void *owner, uint8_t value);
 	void *reset_control_owner;
@@ -150,16 +151,37 @@ static void pci_bar_update(struct pci_function *function)
 		function->ops->bar_moved(function->device, wanted);
 }
 
-/* Below 4 GiB, where a guest without paging or with small page tables reaches it too. */
+/* A function whose BAR was placed in [address, +size), wherever the guest has moved it since; or NULL. */
+static const struct pci_function *pci_bar_placed_in(const struct pci_bus *bus, uint64_t address,
+						    uint64_t size)
+{
+	for (unsigned slot = 0; slot < PCI_SLOTS; slot++) {
+		const struct pci_function *function = bus->slots[slot];
+
+		if (function != NULL && function->bar_size != 0 && function->bar_placed < address + size &&
+		    address < function->bar_placed + function->bar_size)
+			return function;
+	}
+	return NULL;
+}
+
+/* The first place that is free, below 4 GiB, where a guest without paging or with small page tables reaches it too. */
 static int pci_bar_place(struct pci_bus *bus, struct pci_function *function)
 {
-	uint64_t address = (bus->next_bar + function->bar_size - 1) & ~(function->bar_size - 1);
+	uint64_t address = LAYOUT_MMIO32_START;
+	const struct pci_function *other;
 
 	if (function->bar_size == 0)
 		return 0;
+	do {
+		address = (address + function->bar_size - 1) & ~(function->bar_size - 1);
+		other = pci_bar_placed_in(bus, address, function->bar_size);
+		if (other != NULL)
+			address = other->bar_placed + other->bar_size;
+	} while (other != NULL);
 	if (address + function->bar_size > LAYOUT_MMIO32_END)
 		return -ENOSPC;
-	bus->next_bar = address + function->bar_size;
+	function->bar_placed = address;
 	pci_config_set(function, PCI_BASE_ADDRESS_0, 4,
 		       (uint32_t)address | pci_config_get(function, PCI_BASE_ADDRESS_0, 4));
 	return 0;
@@ -177,7 +199,9 @@ int pci_bus_add(struct pci_bus *bus, struct pci_function *function)
 		result = pci_bar_place(bus, function);
 		if (result < 0)
 			return result;
+		pthread_mutex_lock(&bus->lock);
 		bus->slots[slot] = function;
+		pthread_mutex_unlock(&bus->lock);
 		return 0;
 	}
 	return -ENOSPC;
@@ -187,11 +211,15 @@ void pci_bus_remove(struct pci_bus *bus, struct pci_function *function)
 {
 	if (function->bus == NULL)
 		return;
+	pthread_mutex_lock(&bus->lock);
+	bus->slots[function->slot] = NULL;
+	while (function->accesses > 0)
+		pthread_cond_wait(&bus->accesses, &bus->lock);
+	pthread_mutex_unlock(&bus->lock);
 	pthread_mutex_lock(&function->lock);
 	function->config[PCI_COMMAND] = 0;
 	pci_bar_update(function);
 	pthread_mutex_unlock(&function->lock);
-	bus->slots[function->slot] = NULL;
 	function->bus = NULL;
 	pthread_mutex_destroy(&function->lock);
 }
@@ -213,17 +241,43 @@ static void pci_config_write(struct pci_function *function, unsigned offset, con
 		function->ops->config_written(function->device, offset, size);
 }
 
+/* The function in a slot, which stays there until pci_function_leave(); or NULL. */
+static struct pci_function *pci_function_enter(struct pci_bus *bus, unsigned slot)
+{
+	struct pci_function *function;
+
+	if (slot >= PCI_SLOTS)
+		return NULL;
+	pthread_mutex_lock(&bus->lock);
+	function = bus->slots[slot];
+	if (function != NULL)
+		function->accesses++;
+	pthread_mutex_unlock(&bus->lock);
+	return function;
+}
+
+static void pci_function_leave(struct pci_bus *bus, struct pci_function *function)
+{
+	pthread_mutex_lock(&bus->lock);
+	if (--function->accesses == 0)
+		pthread_cond_broadcast(&bus->accesses);
+	pthread_mutex_unlock(&bus->lock);
+}
+
 /* One access; read fills data. offset is from the function's start and may be anything. */
 static void pci_config_access(struct pci_bus *bus, unsigned slot, uint64_t offset, uint8_t *data,
 			      unsigned size, bool write)
 {
-	struct pci_function *function = slot < PCI_SLOTS ? bus->slots[slot] : NULL;
+	struct pci_function *function;
 
 	if (!write)
 		memset(data, 0xff, size);
 	/* The extended space of a function that is not PCI Express reads as ones; so does an access across
 	 * dwords. */
-	if (function == NULL || offset + size > PCI_CONFIG_SIZE || offset % 4 + size > 4)
+	if (offset + size > PCI_CONFIG_SIZE || offset % 4 + size > 4)
+		return;
+	function = pci_function_enter(bus, slot);
+	if (function == NULL)
 		return;
 	pthread_mutex_lock(&function->lock);
 	if (write) {
@@ -234,6 +288,7 @@ static void pci_config_access(struct pci_bus *bus, unsigned slot, uint64_t offse
 		memcpy(data, function->config + offset, size);
 	}
 	pthread_mutex_unlock(&function->lock);
+	pci_function_leave(bus, function);
 }
 
 /* ECAM: bits 12 to 14 the function, 15 to 19 the slot. An 8-byte access is two of 4. */
@@ -329,7 +384,8 @@ int pci_bus_new(struct core *core, struct pci_bus **bus)
 	if (new_bus == NULL)
 		return -ENOMEM;
 	new_bus->core = core;
-	new_bus->next_bar = LAYOUT_MMIO32_START;
+	pthread_mutex_init(&new_bus->lock, NULL);
+	pthread_cond_init(&new_bus->accesses, NULL);
 	for (; claimed < sizeof(ranges) / sizeof(ranges[0]); claimed++) {
 		result = exit_router_claim(core->router, &ranges[claimed]);
 		if (result < 0)

@@ -7,8 +7,8 @@
  * router while the guest has memory decoding on and follows it when the guest moves it. BARs are placed when
  * a function is added, because no firmware does it.
  *
- * Functions are added on the main thread before vCPUs run. Configuration accesses come from vCPU threads and
- * are serialised by a lock of the function.
+ * Functions are added and removed on the main thread, whether vCPUs run or not. Configuration accesses come from vCPU
+ * threads and are serialised by a lock of the function.
  *
  * Sources: PCI Local Bus 3.0, 3.2.2.3.2 (0xcf8) and 6.2; PCI Express 3.0, 7.2.2 (ECAM).
  */
@@ -45,6 +45,7 @@ struct pci_function {
 	const char *name; /* for the exit router's counters */
 	struct pci_bus *bus;
 	unsigned slot;
+	unsigned accesses; /* to its configuration space, under way; under the bus's lock */
 	pthread_mutex_t lock;
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE]; /* a mask of bits */
@@ -52,6 +53,7 @@ struct pci_function {
 	uint8_t capability_last;	   /* 0: none yet */
 	uint64_t bar_size;		   /* 0: no BAR */
 	uint64_t bar_address;		   /* where it is claimed; 0: nowhere */
+	uint64_t bar_placed;		   /* where it was placed when the function was added */
 };
 
 /* Claims ECAM and the two ports; puts the host bridge in. 0 or -errno. */
@@ -71,9 +73,12 @@ void pci_function_set_bar(struct pci_function *function, uint64_t size);
 /* Appends a capability of `size` bytes with this identifier; returns its offset, 0 when there is no room. */
 unsigned pci_function_add_capability(struct pci_function *function, uint8_t id, unsigned size);
 
-/* Puts the function into the next free slot and places its BAR. 0, -ENOSPC. */
+/* Puts the function, with all that belongs to it, into the next free slot, and places its BAR. 0, -ENOSPC. */
 int pci_bus_add(struct pci_bus *bus, struct pci_function *function);
-/* Takes it out. No vCPU runs. */
+/*
+ * Takes it out: its slot and its BAR read as ones. On return no vCPU is in a call of its ops, and none will be. It waits for
+ * those that are, so nothing that they wait for is the caller's; they wait for no process any more (device_link_leave()).
+ */
 void pci_bus_remove(struct pci_bus *bus, struct pci_function *function);
 
 /* Little-endian fields of a configuration space. */

@@ -22,12 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/base/eventfd_wire.h"
 #include "common/base/log.h"
+#include "common/ring/inflight.h"
 #include "common/spec/virtio_spec.h"
 #include "vmm-core/pci/msix.h"
 #include "vmm-core/pci/pci.h"
@@ -45,6 +45,10 @@
 #define PAGE_OFFSET(page) ((uint32_t)(page) << PAGE_SHIFT)
 
 #define NOTIFY_MULTIPLIER 4
+
+_Static_assert(VHOST_USER_INFLIGHT_QUEUE_SIZE(VIRTIO_PCI_QUEUE_SIZE_MAX) <=
+		       INFLIGHT_FILE_MAX / VIRTIO_PCI_QUEUES_MAX,
+	       "the core may make an inflight region");
 
 /* --- The BAR --- */
 
@@ -333,38 +337,70 @@ static const struct pci_function_ops virtio_pci_function_ops = {
 
 /* --- Life --- */
 
-static int make_queues(struct virtio_pci *device, const struct virtio_pci_setup *setup)
+static int make_queues(struct virtio_pci *device)
 {
 	unsigned offered = device->backend->queues;
-	unsigned count = virtio_queues_offered(device, device->backend, setup->queues);
+	unsigned count = virtio_queues_offered(device, device->backend, device->queues_wanted);
+	int result;
 
-	if (count < setup->type->queues_min)
-		count = setup->type->queues_min;
-	if (count > VIRTIO_PCI_QUEUES_MAX || (offered != 0 && count > offered && !setup->type->queue_pairs)) {
+	if (count < device->type->queues_min)
+		count = device->type->queues_min;
+	device->doing = "its process has not the queues that are wanted, or they are too many";
+	if (count > VIRTIO_PCI_QUEUES_MAX ||
+	    (offered != 0 && count > offered && !device->type->queue_pairs)) {
 		log_error("device %s: %u queues are wanted, its process has %u and %u are possible",
 			  device->id, count, offered, VIRTIO_PCI_QUEUES_MAX);
 		return -EINVAL;
 	}
+	device->doing = "eventfds for its queues";
 	for (; device->queue_count < count; device->queue_count++) {
 		struct virtio_pci_queue *queue = &device->queues[device->queue_count];
 
 		queue->size = VIRTIO_PCI_QUEUE_SIZE_MAX;
 		queue->vector = VIRTIO_MSI_NO_VECTOR;
-		queue->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (queue->kick_fd < 0)
-			return -errno;
+		result = eventfd_pool_take(device->core->eventfds, &queue->kick_fd);
+		if (result < 0)
+			return result;
 	}
 	return 0;
 }
 
 static int make_memory(struct virtio_pci *device)
 {
-	int result = inflight_memory_create(&device->inflight, (uint16_t)device->queue_count,
-					    VIRTIO_PCI_QUEUE_SIZE_MAX);
+	int result;
 
-	if (result == 0)
-		result = msix_new(device->core->irqs, device->queue_count + 1, &device->msix);
-	return result;
+	device->doing = "an inflight region";
+	/* Large enough for whatever device may have it next. */
+	result = inflight_pool_take(device->core->inflights, VIRTIO_PCI_QUEUES_MAX, VIRTIO_PCI_QUEUE_SIZE_MAX,
+				    &device->inflight);
+	if (result < 0)
+		return result;
+	inflight_memory_trim(&device->inflight, (uint16_t)device->queue_count, VIRTIO_PCI_QUEUE_SIZE_MAX);
+	device->doing = "MSI-X vectors";
+	return msix_new(device->core->irqs, device->core->eventfds, device->queue_count + 1, &device->msix);
+}
+
+/* All that it is made of, once its back end is known. */
+static int make_parts(struct virtio_pci *device)
+{
+	int result;
+
+	if ((result = make_queues(device)) < 0 || (result = make_memory(device)) < 0)
+		return result;
+	device->doing = "an eventfd for errors";
+	return virtio_errors_watch(device);
+}
+
+static void make_function(struct virtio_pci *device)
+{
+	uint16_t type = device->type->virtio_id;
+
+	pci_function_init(&device->function, &virtio_pci_function_ops, device, "virtio-pci",
+			  VIRTIO_PCI_VENDOR, (uint16_t)(VIRTIO_PCI_DEVICE_BASE + type),
+			  device->type->pci_class, VIRTIO_PCI_REVISION, VIRTIO_PCI_VENDOR,
+			  (uint16_t)(VIRTIO_PCI_SUBSYSTEM_ID_BASE + type));
+	pci_function_set_bar(&device->function, BAR_SIZE);
+	add_capabilities(device);
 }
 
 static int connect_backend(struct virtio_pci *device, int wire_fd)
@@ -390,34 +426,40 @@ static int connect_backend(struct virtio_pci *device, int wire_fd)
 	return result < 0 ? result : device_link_start(&device->link, wire_fd);
 }
 
+/* Without a link. */
+static struct virtio_pci *device_allocate(const struct virtio_pci_setup *setup)
+{
+	struct virtio_pci *device = calloc(1, sizeof(*device));
+
+	if (device == NULL)
+		return NULL;
+	device->core = setup->core;
+	device->type = setup->type;
+	device->backend_ops = setup->backend_ops;
+	device->queues_wanted = setup->queues;
+	device->config_vector = VIRTIO_MSI_NO_VECTOR;
+	device->error_fd = -1;
+	pthread_mutex_init(&device->lock, NULL);
+	device->id = strdup(setup->id);
+	if (device->id == NULL) {
+		virtio_pci_free(device);
+		return NULL;
+	}
+	return device;
+}
+
 int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct virtio_pci **device)
 {
-	struct virtio_pci *new_device = calloc(1, sizeof(*new_device));
-	int result = -ENOMEM;
+	struct virtio_pci *new_device = device_allocate(setup);
+	int result;
 
 	if (new_device == NULL) {
 		close(wire_fd);
 		return -ENOMEM;
 	}
-	new_device->core = setup->core;
-	new_device->type = setup->type;
-	new_device->backend_ops = setup->backend_ops;
-	new_device->config_vector = VIRTIO_MSI_NO_VECTOR;
-	new_device->error_fd = -1;
-	pthread_mutex_init(&new_device->lock, NULL);
-	new_device->id = strdup(setup->id);
-	if (new_device->id == NULL)
+	if ((result = connect_backend(new_device, wire_fd)) < 0 || (result = make_parts(new_device)) < 0)
 		goto free_device;
-	if ((result = connect_backend(new_device, wire_fd)) < 0 ||
-	    (result = make_queues(new_device, setup)) < 0 || (result = make_memory(new_device)) < 0 ||
-	    (result = virtio_errors_watch(new_device)) < 0)
-		goto free_device;
-	pci_function_init(&new_device->function, &virtio_pci_function_ops, new_device, "virtio-pci",
-			  VIRTIO_PCI_VENDOR, (uint16_t)(VIRTIO_PCI_DEVICE_BASE + setup->type->virtio_id),
-			  setup->type->pci_class, VIRTIO_PCI_REVISION, VIRTIO_PCI_VENDOR,
-			  (uint16_t)(VIRTIO_PCI_SUBSYSTEM_ID_BASE + setup->type->virtio_id));
-	pci_function_set_bar(&new_device->function, BAR_SIZE);
-	add_capabilities(new_device);
+	make_function(new_device);
 	result = pci_bus_add(setup->core->pci, &new_device->function);
 	if (result < 0)
 		goto free_device;
@@ -430,6 +472,63 @@ free_device:
 		close(wire_fd);
 	virtio_pci_free(new_device);
 	return result;
+}
+
+int virtio_pci_invite(const struct virtio_pci_setup *setup, int wire_fd, uint64_t serial,
+		      struct virtio_pci **device)
+{
+	struct virtio_pci *new_device = device_allocate(setup);
+	int result;
+
+	if (new_device == NULL)
+		return -ENOMEM;
+	new_device->is_new = true;
+	result = device_link_invite(&new_device->link, setup->core, new_device->id, &virtio_link_ops,
+				    new_device, wire_fd, serial);
+	if (result < 0) {
+		virtio_pci_free(new_device);
+		return result;
+	}
+	*device = new_device;
+	return 0;
+}
+
+static int new_device_add(struct virtio_pci *device)
+{
+	struct backend *backend = device->backend;
+	int result = make_parts(device);
+
+	if (result < 0)
+		return result;
+	device->doing = "its notices cannot be heard";
+	result = backend->ops->watch(backend, device->core->loop);
+	if (result < 0)
+		return result;
+	make_function(device);
+	device->is_new = false;
+	/* The guest may find it at once. */
+	device_link_join(&device->link);
+	device->doing = "a place on the PCI bus";
+	return pci_bus_add(device->core->pci, &device->function);
+}
+
+void virtio_pci_join(struct virtio_pci *device)
+{
+	struct virtio_pci_successor *newcomer = &device->successor;
+	char why[DEVICE_LINK_DETAIL_MAX];
+	int result;
+
+	device->backend = newcomer->backend;
+	newcomer->backend = NULL;
+	device->offered = newcomer->offered;
+	device->config_size = device->backend->has_config ? device->type->config_size : 0;
+	memcpy(device->config, newcomer->config, device->config_size);
+	result = new_device_add(device);
+	if (result == 0)
+		return;
+	snprintf(why, sizeof(why), "%s: %s", device->doing,
+		 result == -ENOSPC ? "there is none left; detach another device" : strerror(-result));
+	device_link_leave(&device->link, why);
 }
 
 struct device_link *virtio_pci_link(struct virtio_pci *device)
@@ -459,11 +558,11 @@ void virtio_pci_free(struct virtio_pci *device)
 	backend_free(device->backend);
 	loop_unwatch(device->error_watch);
 	if (device->error_fd >= 0)
-		close(device->error_fd);
-	inflight_memory_destroy(&device->inflight);
+		eventfd_pool_give(device->core->eventfds, device->error_fd);
+	inflight_pool_give(device->core->inflights, &device->inflight);
 	msix_free(device->msix);
 	for (unsigned i = 0; i < device->queue_count; i++)
-		close(device->queues[i].kick_fd);
+		eventfd_pool_give(device->core->eventfds, device->queues[i].kick_fd);
 	pthread_mutex_destroy(&device->lock);
 	free(device->id);
 	free(device);

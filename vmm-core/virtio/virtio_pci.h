@@ -36,11 +36,20 @@ struct virtio_pci_setup {
  */
 int virtio_pci_new(const struct virtio_pci_setup *setup, int wire_fd, struct virtio_pci **device);
 
+/*
+ * The same while the VM runs, for a back end that the device's attendant greets: the function is on the bus when the link
+ * serves. When it cannot be, the link is LEFT, and why stands in its report; virtio_pci_free() is next then. 0 or
+ * -errno: wire_fd stays the caller's. -ENOSPC: there is no attendant.
+ */
+int virtio_pci_invite(const struct virtio_pci_setup *setup, int wire_fd, uint64_t serial,
+		      struct virtio_pci **device);
+
 /* How the device stands to its process; what to do with it is in device_link.h. To cancel it without cutting
  * the wire leaves no wait for the back end that takes long. */
 struct device_link *virtio_pci_link(struct virtio_pci *device);
 /* The vCPUs have stopped: stops the rings in order. */
 void virtio_pci_quiesce(struct virtio_pci *device);
+/* Takes it out of the machine. While vCPUs run its link is LEFT. NULL: nothing. */
 void virtio_pci_free(struct virtio_pci *device);
 
 /* "notify-exits": queue notifications that came as exits instead of through an ioeventfd (they should not);

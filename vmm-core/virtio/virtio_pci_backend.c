@@ -23,7 +23,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/base/eventfd_wire.h"
@@ -193,9 +192,10 @@ static void ring_error(int fd, unsigned events, void *argument)
 
 int virtio_errors_watch(struct virtio_pci *device)
 {
-	device->error_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (device->error_fd < 0)
-		return -errno;
+	int result = eventfd_pool_take(device->core->eventfds, &device->error_fd);
+
+	if (result < 0)
+		return result;
 	device->error_watch =
 		loop_watch_fd(device->core->loop, device->error_fd, LOOP_READ, ring_error, device);
 	return device->error_watch != NULL ? 0 : -ENOMEM;
@@ -258,6 +258,49 @@ static int successor_set_up(const struct virtio_pci *device, struct backend *bac
 	return result < 0 ? result : virtio_backend_started(backend, doing);
 }
 
+static int successor_connect(struct virtio_pci *device, int wire_fd)
+{
+	struct virtio_pci_successor *successor = &device->successor;
+	int result = device->backend_ops->connect(wire_fd, &device->link.cancelled, &virtio_backend_notices,
+						  device, &successor->backend);
+
+	if (result < 0) {
+		successor->backend = NULL;
+		close(wire_fd);
+	}
+	return result;
+}
+
+static void successor_free(struct virtio_pci_successor *successor)
+{
+	backend_free(successor->backend);
+	successor->backend = NULL;
+}
+
+/* The first process of a device that no driver has seen. */
+static int newcomer_greet(struct virtio_pci *device, int wire_fd, const char **doing)
+{
+	struct virtio_pci_successor *newcomer = &device->successor;
+	int result;
+
+	*doing = "its process cannot be connected";
+	result = successor_connect(device, wire_fd);
+	if (result < 0)
+		return result;
+	newcomer->offered = virtio_features_offered(device, newcomer->backend);
+	*doing = "its process does not offer VIRTIO_F_VERSION_1";
+	if ((newcomer->offered & VIRTIO_BIT(VIRTIO_F_VERSION_1)) == 0)
+		result = -EPROTO;
+	if (result == 0 && newcomer->backend->has_config && device->type->config_size > 0) {
+		*doing = "its configuration cannot be read";
+		result = newcomer->backend->ops->get_config(newcomer->backend, 0, newcomer->config,
+							    device->type->config_size);
+	}
+	if (result < 0)
+		successor_free(newcomer);
+	return result;
+}
+
 static int link_handshake(void *owner, int wire_fd, const char **doing)
 {
 	struct virtio_pci *device = owner;
@@ -265,14 +308,12 @@ static int link_handshake(void *owner, int wire_fd, const char **doing)
 	bool driver_ok, touched;
 	int result;
 
+	if (device->is_new)
+		return newcomer_greet(device, wire_fd, doing);
 	*doing = "its successor cannot be connected";
-	result = device->backend_ops->connect(wire_fd, &device->link.cancelled, &virtio_backend_notices,
-					      device, &successor->backend);
-	if (result < 0) {
-		successor->backend = NULL;
-		close(wire_fd);
+	result = successor_connect(device, wire_fd);
+	if (result < 0)
 		return result;
-	}
 	successor->undertaker = device->link.wire.undertaker;
 	successor->offered = virtio_features_offered(device, successor->backend);
 	/* Behind those who began before the link was lost. */
@@ -293,10 +334,8 @@ static int link_handshake(void *owner, int wire_fd, const char **doing)
 		result = successor->backend->ops->get_config(successor->backend, 0, successor->config,
 							     device->config_size);
 	}
-	if (result < 0) {
-		backend_free(successor->backend);
-		successor->backend = NULL;
-	}
+	if (result < 0)
+		successor_free(successor);
 	return result;
 }
 
@@ -304,8 +343,21 @@ static void link_discard(void *owner)
 {
 	struct virtio_pci *device = owner;
 
-	backend_free(device->successor.backend);
-	device->successor.backend = NULL;
+	successor_free(&device->successor);
+}
+
+/* The process finishes what it accepted. One that does not will be ended, and what it had with it. */
+static void link_leave(void *owner)
+{
+	struct virtio_pci *device = owner;
+	int result;
+
+	pthread_mutex_lock(&device->lock);
+	result = virtio_rings_leave(device);
+	if (result < 0)
+		log_warning_of(device->id, "device %s: it leaves, but %s: %s", device->id, device->doing,
+			       strerror(-result));
+	virtio_device_unlock(device);
 }
 
 /* --- The main thread's part --- */
@@ -339,6 +391,10 @@ static void link_adopt(void *owner)
 	bool changed, revived;
 	int result;
 
+	if (device->is_new) {
+		virtio_pci_join(device);
+		return;
+	}
 	pthread_mutex_lock(&device->lock);
 	device->backend = backend;
 	device->undertaker = successor->undertaker;
@@ -396,4 +452,5 @@ const struct device_link_ops virtio_link_ops = {
 	.adopt = link_adopt,
 	.retire = link_retire,
 	.fail = link_fail,
+	.leave = link_leave,
 };

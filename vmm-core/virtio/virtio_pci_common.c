@@ -173,6 +173,22 @@ int virtio_rings_stop(struct virtio_pci *device)
 	return rings_stop(device, false);
 }
 
+int virtio_rings_leave(struct virtio_pci *device)
+{
+	int result = 0;
+
+	device->doing = "the queues cannot be stopped";
+	for (uint16_t i = 0; i < device->queue_count && result == 0; i++) {
+		struct virtio_pci_queue *queue = &device->queues[i];
+
+		if (!queue->started)
+			continue;
+		result = device->backend->ops->stop_ring(device->backend, i, &queue->base);
+		queue->started = result < 0;
+	}
+	return result;
+}
+
 /* Again after a failure: what was done is not done twice. */
 static int rings_go_on(struct virtio_pci *device)
 {

@@ -14,12 +14,10 @@
 #include "vmm-core/machine/core.h"
 #include "vmm-core/pci/msix.h"
 #include "vmm-core/pci/pci.h"
+#include "vmm-core/virtio/virtio_pci_limits.h"
 #include "vmm-core/wire/backend.h"
 #include "vmm-core/wire/device_link.h"
 #include "vmm-core/wire/inflight_memory.h"
-
-#define VIRTIO_PCI_QUEUES_MAX	  64
-#define VIRTIO_PCI_QUEUE_SIZE_MAX 256
 
 struct virtio_pci_queue {
 	uint16_t size;
@@ -55,6 +53,8 @@ struct virtio_pci {
 	char *id;
 	const struct device_type *type;
 	const struct backend_ops *backend_ops;
+	unsigned queues_wanted; /* 0: as the back end says */
+	bool is_new;		/* it is not in the machine yet, and its back end is the successor of none */
 	struct device_link link;
 	struct virtio_pci_successor successor;
 	struct pci_function function;
@@ -105,6 +105,12 @@ struct virtio_pci {
  * issued again to the successor. When the link has failed they do without a back end, and return 0.
  */
 
+/* --- virtio_pci.c --- */
+
+/* Main thread, without the lock: a new device's back end was greeted. Puts the device into the machine, or lets it
+ * leave. */
+void virtio_pci_join(struct virtio_pci *device);
+
 /* --- virtio_pci_common.c --- */
 
 /* Accesses to the common configuration; [offset, +size) lies inside struct virtio_pci_common_cfg. */
@@ -117,6 +123,8 @@ bool virtio_driver_ok(const struct virtio_pci *device);
 void virtio_config_tell(struct virtio_pci *device);
 /* Stops what runs; returns when the back end touches no ring any more. */
 int virtio_rings_stop(struct virtio_pci *device);
+/* The same, on the attendant, of a device that leaves while its process serves. */
+int virtio_rings_leave(struct virtio_pci *device);
 /* The driver lets the function be a bus master, or no longer: rings go on where they were, or are halted. */
 int virtio_master_set(struct virtio_pci *device, bool master);
 /* Another word of the driver's status to a back end, DRIVER_OK when the rings are started. */

@@ -3,7 +3,8 @@
  *
  * The attendant's life: wait for a wire; greet the process there; wait until the main thread has adopted what
  * was made ready; wait for the wire's end; begin again. Whoever wants it to let go of a wire shuts the wire
- * down: that ends each of its waits, and each of a vCPU's, at once.
+ * down: that ends each of its waits, and each of a vCPU's, at once. A device that is to leave is to be left in order, over
+ * its wire: there the attendant is called away from its wait by an eventfd.
  */
 #include "vmm-core/wire/device_link.h"
 
@@ -18,10 +19,8 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/eventfd_wire.h"
 #include "common/base/log.h"
-#include "common/jail/jail.h"
-
-#define ATTENDANT_STACK_SIZE ((size_t)256 * 1024)
 
 /* --- States --- */
 
@@ -33,10 +32,12 @@ enum link_event {
 	LINK_FAIL,    /* main thread: none will come */
 	LINK_ADOPT,   /* main thread: the one that is ready serves from now on */
 	LINK_OVERDUE, /* main thread: the time for a handshake is over */
-	LINK_END,     /* main thread: the attendant is to end */
+	LINK_LEAVE,   /* main thread: the device is to leave the machine, or is not to come into it */
+	LINK_END,     /* main thread: the attendant is to let go of it */
 	LINK_TAKE_UP, /* attendant: it begins the handshake */
 	LINK_READY,   /* attendant: the handshake is done */
 	LINK_REFUSE,  /* attendant: the handshake failed */
+	LINK_DEPART,  /* attendant: its process touches nothing of the guest's any more, or was cut off */
 	LINK_EVENTS,
 };
 
@@ -72,6 +73,10 @@ static const struct link_transition link_transitions[LINK_EVENTS][DEVICE_LINK_ST
 				STAYS(FAILED),
 				STAYS(CALLED_BACK),
 				STAYS(GREETING_BACK),
+				STAYS(CALLED_NEW),
+				STAYS(GREETING_NEW),
+				STAYS(LEAVING),
+				STAYS(LEFT),
 				STAYS(ENDED),
 			},
 		[LINK_CANCEL] =
@@ -85,6 +90,10 @@ static const struct link_transition link_transitions[LINK_EVENTS][DEVICE_LINK_ST
 				TO(FAILED, FAILED, SHUT),
 				TO(CALLED_BACK, CALLED_BACK, SHUT),
 				TO(GREETING_BACK, LOST, SHUT),
+				TO(CALLED_NEW, CALLED_NEW, SHUT),
+				TO(GREETING_NEW, GREETING_NEW, SHUT),
+				STAYS(LEAVING),
+				STAYS(LEFT),
 			},
 		[LINK_LET_GO] =
 			{
@@ -122,6 +131,22 @@ static const struct link_transition link_transitions[LINK_EVENTS][DEVICE_LINK_ST
 				STAYS(FAILED),
 				STAYS(CALLED_BACK),
 				TO(GREETING_BACK, GREETING_BACK, SHUT),
+				STAYS(CALLED_NEW),
+				TO(GREETING_NEW, GREETING_NEW, SHUT),
+				TO(LEAVING, LEAVING, SHUT),
+				STAYS(LEFT),
+			},
+		[LINK_LEAVE] =
+			{
+				/* Its queues are to be stopped in order. */
+				TO(SERVING, LEAVING, 0),
+				TO(LOST, LEAVING, SHUT),
+				TO(CALLED, LEAVING, SHUT | DROP),
+				TO(GREETING, LEAVING, SHUT),
+				TO(PREPARED, LEAVING, SHUT | DISCARD),
+				TO(FAILED, LEAVING, SHUT),
+				TO(CALLED_BACK, LEAVING, SHUT | DROP),
+				TO(GREETING_BACK, LEAVING, SHUT),
 			},
 		[LINK_END] =
 			{
@@ -133,30 +158,45 @@ static const struct link_transition link_transitions[LINK_EVENTS][DEVICE_LINK_ST
 				TO(FAILED, ENDED, SHUT),
 				TO(CALLED_BACK, ENDED, SHUT | DROP),
 				TO(GREETING_BACK, ENDED, SHUT),
+				TO(CALLED_NEW, ENDED, SHUT | DROP),
+				TO(GREETING_NEW, ENDED, SHUT),
+				TO(LEAVING, ENDED, SHUT),
+				TO(LEFT, ENDED, 0),
 			},
 		[LINK_TAKE_UP] =
 			{
 				TO(CALLED, GREETING, 0),
 				TO(CALLED_BACK, GREETING_BACK, 0),
+				TO(CALLED_NEW, GREETING_NEW, 0),
 			},
 		[LINK_READY] =
 			{
 				TO(GREETING, PREPARED, WAKE),
 				TO(GREETING_BACK, PREPARED, WAKE),
+				TO(GREETING_NEW, PREPARED, WAKE),
 				TO(LOST, LOST, DISCARD),
 				TO(CALLED, CALLED, DISCARD),
 				TO(FAILED, FAILED, DISCARD),
 				TO(CALLED_BACK, CALLED_BACK, DISCARD),
+				TO(LEAVING, LEAVING, DISCARD),
 				TO(ENDED, ENDED, DISCARD),
 			},
 		[LINK_REFUSE] =
 			{
 				TO(GREETING, LOST, TELL),
 				TO(GREETING_BACK, FAILED, TELL),
+				/* device_set.c says why to whom wanted it attached. */
+				TO(GREETING_NEW, LEFT, TELL),
 				STAYS(LOST),
 				STAYS(CALLED),
 				STAYS(FAILED),
 				STAYS(CALLED_BACK),
+				STAYS(LEAVING),
+				STAYS(ENDED),
+			},
+		[LINK_DEPART] =
+			{
+				TO(LEAVING, LEFT, WAKE),
 				STAYS(ENDED),
 			},
 };
@@ -165,7 +205,8 @@ static const struct link_transition link_transitions[LINK_EVENTS][DEVICE_LINK_ST
 
 static bool link_called(enum device_link_state state)
 {
-	return state == DEVICE_LINK_CALLED || state == DEVICE_LINK_CALLED_BACK;
+	return state == DEVICE_LINK_CALLED || state == DEVICE_LINK_CALLED_BACK ||
+	       state == DEVICE_LINK_CALLED_NEW;
 }
 
 static void link_shut_wire(struct device_link *link)
@@ -198,9 +239,9 @@ static unsigned link_step(struct device_link *link, enum link_event event)
 	assert(transition->next != DEVICE_LINK_PREPARED || link->wire.fd >= 0);
 	if ((transition->actions & WAKE) != 0)
 		loop_wake(link->core->loop);
-	if (!device_link_waits(transition->next))
-		pthread_cond_broadcast(&link->resumed);
-	pthread_cond_broadcast(&link->orders);
+	if (!device_link_parks(transition->next))
+		pthread_cond_broadcast(&link->attendant->resumed);
+	pthread_cond_broadcast(&link->attendant->orders);
 	return transition->actions;
 }
 
@@ -260,9 +301,9 @@ static void attendant_greet(struct device_link *link)
 	result = link->wire.fd < 0 ? -errno : 0;
 	link_step(link, LINK_TAKE_UP);
 	if (result == 0) {
-		pthread_mutex_unlock(&link->lock);
+		pthread_mutex_unlock(&link->attendant->lock);
 		result = link->ops->handshake(link->device, fd, &doing);
-		pthread_mutex_lock(&link->lock);
+		pthread_mutex_lock(&link->attendant->lock);
 	} else {
 		close(fd);
 	}
@@ -277,126 +318,110 @@ static void attendant_greet(struct device_link *link)
 		link_tell(link, doing, link->overdue ? -ETIMEDOUT : result);
 }
 
-/* Waits for the end of a wire. */
+/* Waits for the end of a wire, or for being called away. */
 static void attendant_watch(struct device_link *link)
 {
-	struct pollfd poll_fd = {.fd = link->wire.fd, .events = POLLRDHUP};
+	struct pollfd fds[2] = {{.fd = link->wire.fd, .events = POLLRDHUP},
+				{.fd = link->attendant->call_fd, .events = POLLIN}};
 
-	pthread_mutex_unlock(&link->lock);
-	while (poll(&poll_fd, 1, -1) < 0 && errno == EINTR)
+	pthread_mutex_unlock(&link->attendant->lock);
+	while (poll(fds, 2, -1) < 0 && errno == EINTR)
 		;
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
+	if (device_link_state(link) == DEVICE_LINK_LEAVING)
+		return;
 	if ((link_step(link, LINK_LOSE) & TELL) != 0)
 		link_tell(link, "the wire ended", -EPIPE);
 	wire_close(&link->wire);
 }
 
 /* The lock is let go of meanwhile. */
-static void attendant_wait_for_release(struct device_link *link)
+static void attendant_leave(struct device_link *link)
 {
-	while (!link->released && device_link_state(link) != DEVICE_LINK_ENDED)
-		pthread_cond_wait(&link->orders, &link->lock);
-	if (link->filter == NULL)
-		return;
-	pthread_mutex_unlock(&link->lock);
-	link->seal_error = jail_seal_thread(link->filter, NULL, 0);
-	pthread_mutex_lock(&link->lock);
-	link->filter = NULL;
-	pthread_cond_broadcast(&link->resumed);
-}
-
-static void *attendant_run(void *argument)
-{
-	struct device_link *link = argument;
-	enum device_link_state state;
-
-	jail_name_thread("attendant");
-	pthread_mutex_lock(&link->lock);
-	link->begun = true;
-	pthread_cond_broadcast(&link->resumed);
-	attendant_wait_for_release(link);
-	while ((state = device_link_state(link)) != DEVICE_LINK_ENDED) {
-		if (state != DEVICE_LINK_PREPARED && link->wire.fd >= 0)
-			attendant_watch(link);
-		else if (link_called(state) && !atomic_load(&link->cancelled))
-			attendant_greet(link);
-		else
-			pthread_cond_wait(&link->orders, &link->lock);
+	if (link->orderly) {
+		pthread_mutex_unlock(&link->attendant->lock);
+		link->ops->leave(link->device);
+		pthread_mutex_lock(&link->attendant->lock);
 	}
-	pthread_mutex_unlock(&link->lock);
-	return NULL;
+	link_shut_wire(link);
+	wire_close(&link->wire);
+	link_step(link, LINK_DEPART);
 }
 
-/* Main thread. A successor that answers each question just in time is silent too. */
-static void link_overdue(void *argument)
+static void attendant_serve(struct device_link *link)
 {
-	struct device_link *link = argument;
+	enum device_link_state state = device_link_state(link);
 
-	pthread_mutex_lock(&link->lock);
+	if (state == DEVICE_LINK_ENDED)
+		attendant_let_go(link->attendant);
+	else if (state == DEVICE_LINK_LEAVING)
+		attendant_leave(link);
+	else if (state != DEVICE_LINK_PREPARED && link->wire.fd >= 0)
+		attendant_watch(link);
+	else if (link_called(state) && !atomic_load(&link->cancelled))
+		attendant_greet(link);
+	else
+		pthread_cond_wait(&link->attendant->orders, &link->attendant->lock);
+}
+
+/* Main thread. Who answers each question just in time is silent too. */
+static void link_overdue(struct device_link *link)
+{
+	pthread_mutex_lock(&link->attendant->lock);
 	if ((link_step(link, LINK_OVERDUE) & SHUT) != 0)
 		link->overdue = true;
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&link->attendant->lock);
 }
+
+const struct attendant_ops device_link_attendance = {.serve = attendant_serve, .overdue = link_overdue};
 
 /* --- Life --- */
 
-int device_link_init(struct device_link *link, struct core *core, const char *id,
-		     const struct device_link_ops *ops, void *device)
+static int link_init(struct device_link *link, struct core *core, const char *id,
+		     const struct device_link_ops *ops, void *device, enum device_link_state state,
+		     const struct device_link_wire *wire)
 {
+	int result;
+
 	*link = (struct device_link){
 		.core = core,
 		.id = id,
 		.ops = ops,
 		.device = device,
-		.state = DEVICE_LINK_SERVING,
+		.state = state,
 		.wire.fd = -1,
-		.next.fd = -1,
+		.next = *wire,
 	};
-	pthread_mutex_init(&link->lock, NULL);
-	pthread_cond_init(&link->resumed, NULL);
-	pthread_cond_init(&link->orders, NULL);
-	link->timer = loop_watch_timer(core->loop, link_overdue, link);
-	return link->timer != NULL ? 0 : -errno;
+	result = attendant_take(core, link, &device_link_attendance, &link->attendant);
+	if (result < 0)
+		link->ops = NULL;
+	return result;
+}
+
+int device_link_init(struct device_link *link, struct core *core, const char *id,
+		     const struct device_link_ops *ops, void *device)
+{
+	struct device_link_wire none = {.fd = -1};
+
+	return link_init(link, core, id, ops, device, DEVICE_LINK_SERVING, &none);
 }
 
 int device_link_start(struct device_link *link, int wire_fd)
 {
-	pthread_attr_t attributes;
-	int result;
+	int fd = fcntl(wire_fd, F_DUPFD_CLOEXEC, 0);
 
-	link->wire.fd = fcntl(wire_fd, F_DUPFD_CLOEXEC, 0);
-	if (link->wire.fd < 0)
+	if (fd < 0)
 		return -errno;
-	result = -pthread_attr_init(&attributes);
-	if (result < 0)
-		return result;
-	pthread_attr_setstacksize(&attributes, ATTENDANT_STACK_SIZE);
-	result = -pthread_create(&link->attendant, &attributes, attendant_run, link);
-	pthread_attr_destroy(&attributes);
-	if (result < 0)
-		return result;
-	link->has_attendant = true;
-	/* What a thread does at its beginning is not allowed any more once the process is sealed. */
-	pthread_mutex_lock(&link->lock);
-	while (!link->begun)
-		pthread_cond_wait(&link->resumed, &link->lock);
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
+	link->wire.fd = fd;
+	pthread_cond_broadcast(&link->attendant->orders);
+	pthread_mutex_unlock(&link->attendant->lock);
 	return 0;
 }
 
 int device_link_release(struct device_link *link, const struct seccomp_filter *filter)
 {
-	int result;
-
-	pthread_mutex_lock(&link->lock);
-	link->released = true;
-	link->filter = filter;
-	pthread_cond_broadcast(&link->orders);
-	while (link->filter != NULL)
-		pthread_cond_wait(&link->resumed, &link->lock);
-	result = link->seal_error;
-	pthread_mutex_unlock(&link->lock);
-	return result;
+	return attendant_release(link->attendant, filter);
 }
 
 void device_link_destroy(struct device_link *link)
@@ -405,18 +430,13 @@ void device_link_destroy(struct device_link *link)
 
 	if (link->ops == NULL)
 		return;
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	actions = link_step(link, LINK_END);
-	pthread_mutex_unlock(&link->lock);
-	if (link->has_attendant)
-		pthread_join(link->attendant, NULL);
+	pthread_mutex_unlock(&link->attendant->lock);
+	attendant_give(link->core, link->attendant);
 	if ((actions & DISCARD) != 0)
 		link->ops->discard(link->device);
 	wire_close(&link->wire);
-	loop_unwatch(link->timer);
-	pthread_cond_destroy(&link->orders);
-	pthread_cond_destroy(&link->resumed);
-	pthread_mutex_destroy(&link->lock);
 	link->ops = NULL;
 }
 
@@ -424,35 +444,35 @@ void device_link_destroy(struct device_link *link)
 
 void device_link_lost(struct device_link *link, const char *doing, int error)
 {
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	if ((link_step(link, LINK_LOSE) & TELL) != 0)
 		link_tell(link, doing, error);
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&link->attendant->lock);
 }
 
 bool device_link_park(struct device_link *link)
 {
 	bool again;
 
-	pthread_mutex_lock(&link->lock);
-	if (device_link_waits(device_link_state(link)))
+	pthread_mutex_lock(&link->attendant->lock);
+	if (device_link_parks(device_link_state(link)))
 		link->parked++;
-	while (device_link_waits(device_link_state(link)) && !atomic_load(&link->cancelled))
-		pthread_cond_wait(&link->resumed, &link->lock);
+	while (device_link_parks(device_link_state(link)) && !atomic_load(&link->cancelled))
+		pthread_cond_wait(&link->attendant->resumed, &link->attendant->lock);
 	again = !device_link_waits(device_link_state(link));
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&link->attendant->lock);
 	return again;
 }
 
 void device_link_cancel(struct device_link *link, bool cut)
 {
 	atomic_store(&link->cancelled, true);
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	link_step(link, LINK_CANCEL);
 	if (cut)
 		link_shut_wire(link);
-	pthread_cond_broadcast(&link->resumed);
-	pthread_mutex_unlock(&link->lock);
+	pthread_cond_broadcast(&link->attendant->resumed);
+	pthread_mutex_unlock(&link->attendant->lock);
 }
 
 /* --- Main thread --- */
@@ -462,12 +482,12 @@ static void link_cut(struct device_link *link)
 {
 	unsigned actions;
 
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	/* Of whom is let go, no word is said. */
 	link->report.kind = ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_UNSPECIFIED;
 	actions = link_step(link, LINK_LET_GO);
-	pthread_mutex_unlock(&link->lock);
-	loop_timer_disarm(link->timer);
+	pthread_mutex_unlock(&link->attendant->lock);
+	loop_timer_disarm(link->attendant->timer);
 	if ((actions & DISCARD) != 0)
 		link->ops->discard(link->device);
 	link->ops->retire(link->device);
@@ -476,11 +496,46 @@ static void link_cut(struct device_link *link)
 void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial, bool undertaker)
 {
 	link_cut(link);
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	link->next = (struct device_link_wire){.fd = wire_fd, .serial = serial, .undertaker = undertaker};
 	link_step(link, LINK_CALL);
-	pthread_mutex_unlock(&link->lock);
-	loop_timer_arm(link->timer, DEVICE_LINK_HANDSHAKE_MS * UINT64_C(1000));
+	pthread_mutex_unlock(&link->attendant->lock);
+	loop_timer_arm(link->attendant->timer, DEVICE_LINK_HANDSHAKE_MS * UINT64_C(1000));
+}
+
+int device_link_invite(struct device_link *link, struct core *core, const char *id,
+		       const struct device_link_ops *ops, void *device, int wire_fd, uint64_t serial)
+{
+	struct device_link_wire wire = {.fd = wire_fd, .serial = serial};
+	int result = link_init(link, core, id, ops, device, DEVICE_LINK_CALLED_NEW, &wire);
+
+	if (result == 0)
+		loop_timer_arm(link->attendant->timer, DEVICE_LINK_HANDSHAKE_MS * UINT64_C(1000));
+	return result;
+}
+
+void device_link_join(struct device_link *link)
+{
+	pthread_mutex_lock(&link->attendant->lock);
+	link_step(link, LINK_ADOPT);
+	pthread_mutex_unlock(&link->attendant->lock);
+	loop_timer_disarm(link->attendant->timer);
+}
+
+void device_link_leave(struct device_link *link, const char *why)
+{
+	unsigned actions;
+
+	pthread_mutex_lock(&link->attendant->lock);
+	link->report.kind = ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_UNSPECIFIED;
+	snprintf(link->report.detail, sizeof(link->report.detail), "%s", why != NULL ? why : "");
+	link->orderly = device_link_state(link) == DEVICE_LINK_SERVING;
+	actions = link_step(link, LINK_LEAVE);
+	pthread_mutex_unlock(&link->attendant->lock);
+	if ((actions & DISCARD) != 0)
+		link->ops->discard(link->device);
+	eventfd_raise(link->attendant->call_fd);
+	loop_timer_arm(link->attendant->timer, DEVICE_LINK_HANDSHAKE_MS * UINT64_C(1000));
 }
 
 void device_link_fail(struct device_link *link)
@@ -491,16 +546,16 @@ void device_link_fail(struct device_link *link)
 
 void device_link_failed(struct device_link *link)
 {
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	link_step(link, LINK_FAIL);
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&link->attendant->lock);
 }
 
 void device_link_serve(struct device_link *link)
 {
 	uint64_t outage_us;
 
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	link_step(link, LINK_ADOPT);
 	outage_us = clock_us(CLOCK_MONOTONIC) - link->lost_us;
 	link->restarts++;
@@ -509,15 +564,16 @@ void device_link_serve(struct device_link *link)
 	link->report.kind = ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING;
 	link->report.serial = link->wire.serial;
 	link->report.detail[0] = '\0';
-	pthread_mutex_unlock(&link->lock);
-	loop_timer_disarm(link->timer);
+	pthread_mutex_unlock(&link->attendant->lock);
+	loop_timer_disarm(link->attendant->timer);
 }
 
 void device_link_attend(struct device_link *link)
 {
 	enum device_link_state state = device_link_state(link);
 
-	if (state != DEVICE_LINK_SERVING)
+	/* What a device that leaves has is its attendant's, until it has left. */
+	if (state != DEVICE_LINK_SERVING && state != DEVICE_LINK_LEAVING)
 		link->ops->retire(link->device);
 	/* Nobody but this thread, and the end of the run, takes it away again. */
 	if (state == DEVICE_LINK_PREPARED && !atomic_load(&link->cancelled))
@@ -526,19 +582,19 @@ void device_link_attend(struct device_link *link)
 
 bool device_link_report(struct device_link *link, struct device_report *report)
 {
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	*report = link->report;
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&link->attendant->lock);
 	return report->kind != ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_UNSPECIFIED;
 }
 
 void device_link_reported(struct device_link *link, const struct device_report *report)
 {
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	/* Unless there is more to say meanwhile. */
 	if (link->report.kind == report->kind && link->report.serial == report->serial)
 		link->report.kind = ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_UNSPECIFIED;
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&link->attendant->lock);
 }
 
 void device_link_counters(struct device_link *link,
@@ -547,11 +603,11 @@ void device_link_counters(struct device_link *link,
 	const char *names[] = {"restarts", "parked-accesses", "longest-outage-us"};
 	uint64_t values[3];
 
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&link->attendant->lock);
 	values[0] = link->restarts;
 	values[1] = link->parked;
 	values[2] = link->longest_outage_us;
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&link->attendant->lock);
 	for (unsigned i = 0; i < 3; i++) {
 		char name[DEVICE_LINK_DETAIL_MAX];
 

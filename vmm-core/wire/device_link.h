@@ -25,6 +25,18 @@
  *     GREETING_BACK as GREETING
  *        | ready: PREPARED
  *
+ *     CALLED_NEW    as CALLED, of a device that is not in the machine yet: it begins here
+ *        | taken up
+ *        v   refused: LEFT
+ *     GREETING_NEW  as GREETING
+ *        | ready: PREPARED
+ *
+ *     LEAVING       the supervisor wants the device out of the machine: no access waits, or needs the process; the
+ *        |          attendant has it stop its queues, if it served
+ *        | departed
+ *        v
+ *     LEFT          the main thread takes it out
+ *
  * The supervisor calls another one, or gives up, in any of them: what there is is let go of, which leads to LOST (FAILED
  * stays), and from there to CALLED or FAILED. The end of the run leads from a handshake to LOST; the link's to ENDED. A
  * handshake whose state has been left so goes on until its wire's end is seen, and its result is not wanted. The table of
@@ -49,8 +61,9 @@
 #include "common/base/loop.h"
 #include "common/base/seccomp_filter.h"
 #include "vmm-core/machine/core.h"
+#include "vmm-core/wire/attendant.h"
 
-/* For a successor's handshake as a whole. */
+/* For a handshake as a whole, and for the queues of a device that leaves. */
 #define DEVICE_LINK_HANDSHAKE_MS 10000
 #define DEVICE_LINK_DETAIL_MAX	 256
 
@@ -64,9 +77,16 @@ enum device_link_state {
 	DEVICE_LINK_FAILED,
 	DEVICE_LINK_CALLED_BACK,
 	DEVICE_LINK_GREETING_BACK,
+	DEVICE_LINK_CALLED_NEW,
+	DEVICE_LINK_GREETING_NEW,
+	DEVICE_LINK_LEAVING,
+	DEVICE_LINK_LEFT,
 	DEVICE_LINK_ENDED,
 	DEVICE_LINK_STATES,
 };
+
+/* What attendants do for links. */
+extern const struct attendant_ops device_link_attendance;
 
 struct device_link_ops {
 	/* Attendant: makes a successor ready on wire_fd, which becomes the device's in any case. What vCPUs
@@ -74,12 +94,16 @@ struct device_link_ops {
 	int (*handshake)(void *device, int wire_fd, const char **doing);
 	/* What handshake() made ready is not needed. Any thread, no other call at the same time. */
 	void (*discard)(void *device);
-	/* Main thread: what handshake() made ready serves from now on. Calls device_link_serve(). */
+	/* Main thread: what handshake() made ready serves from now on. Calls device_link_serve(), or of a new device
+	 * device_link_join() or device_link_leave(). */
 	void (*adopt)(void *device);
 	/* Main thread: the link is lost or failed; frees the wire, if that is still to be done. */
 	void (*retire)(void *device);
 	/* Main thread: no successor will come. Calls device_link_failed(). */
 	void (*fail)(void *device);
+	/* Attendant: the device is to leave, and its process served it: has it stop what it does, in order. NULL: the device
+	 * cannot leave. */
+	void (*leave)(void *device);
 };
 
 /* What the supervisor is told. */
@@ -104,22 +128,14 @@ struct device_link {
 	_Atomic int state;	/* enum device_link_state; changes under the lock */
 	_Atomic bool cancelled; /* no access waits any more */
 
-	pthread_mutex_t lock; /* of all below */
-	pthread_cond_t resumed;
-	pthread_cond_t orders;
-	pthread_t attendant;
-	bool has_attendant;
-	bool begun;    /* the attendant */
-	bool released; /* it may go about its work */
-	const struct seccomp_filter *filter;
-	int seal_error;
+	struct attendant *attendant; /* whose lock is that of all below */
+	bool orderly;		     /* LEAVING: the process is asked to stop */
 	/* The last one that was taken up. fd is a duplicate, to watch and to cut the wire off by; the attendant
 	 * closes it. The rest stays. */
 	struct device_link_wire wire;
 	/* A successor's that waits for the attendant. */
 	struct device_link_wire next;
-	bool overdue;		  /* the handshake was cut off because it took too long */
-	struct loop_watch *timer; /* main thread */
+	bool overdue; /* the handshake was cut off because it took too long */
 	struct device_report report;
 	uint64_t lost_us;
 	uint64_t restarts;
@@ -134,7 +150,7 @@ int device_link_start(struct device_link *link, int wire_fd);
 /* The attendant begins, after having put on the filter (NULL: none). Once; returns when it has. 0 or -errno
  * (logged). */
 int device_link_release(struct device_link *link, const struct seccomp_filter *filter);
-/* Ends the attendant. No vCPU runs. */
+/* Gives the attendant back. No vCPU is in a call of the device. */
 void device_link_destroy(struct device_link *link);
 
 static inline enum device_link_state device_link_state(const struct device_link *link)
@@ -143,10 +159,16 @@ static inline enum device_link_state device_link_state(const struct device_link 
 							    memory_order_acquire);
 }
 
-/* Whether an access that needs the process waits for one in this state. */
+/* Whether an access that needs the process cannot be made in this state. */
 static inline bool device_link_waits(enum device_link_state state)
 {
 	return state != DEVICE_LINK_SERVING && state != DEVICE_LINK_FAILED;
+}
+
+/* Whether it waits for a process then; else it is over. */
+static inline bool device_link_parks(enum device_link_state state)
+{
+	return device_link_waits(state) && state != DEVICE_LINK_LEAVING && state != DEVICE_LINK_LEFT;
 }
 
 /*
@@ -156,7 +178,8 @@ static inline bool device_link_waits(enum device_link_state state)
 void device_link_lost(struct device_link *link, const char *doing, int error);
 
 /*
- * Waits as long as the link's state waits. true: try again, with a successor or without any; false: the run is over. The
+ * Waits as long as the link's state waits. true: try again, with a successor or without any; false: the run is over, or the
+ * device leaves. The
  * caller holds no lock that others than this device's vCPUs need.
  */
 bool device_link_park(struct device_link *link);
@@ -168,6 +191,18 @@ void device_link_cancel(struct device_link *link, bool cut);
 
 /* A wire to a successor, or to an undertaker, which becomes the link's; a process that is still there is let go. */
 void device_link_attach(struct device_link *link, int wire_fd, uint64_t serial, bool undertaker);
+/*
+ * In place of device_link_init(), for a device that is not in the machine yet: its attendant, a spare one, leads the handshake on
+ * wire_fd, which becomes the link's; then adopt() is called. When it fails, the link is LEFT; why stands in report.detail.
+ * -ENOSPC: there is no attendant; wire_fd stays the caller's on an error.
+ */
+int device_link_invite(struct device_link *link, struct core *core, const char *id,
+		       const struct device_link_ops *ops, void *device, int wire_fd, uint64_t serial);
+/* From adopt(): the new device serves. */
+void device_link_join(struct device_link *link);
+/* The device is to leave, for a reason that is kept in report.detail (NULL: none): when its process has stopped, or did not within DEVICE_LINK_HANDSHAKE_MS, the link is LEFT, and the
+ * loop is woken. Not while it is called or greeted for the first time, or leaves already. */
+void device_link_leave(struct device_link *link, const char *why);
 /* No successor will come; a process that is still there is let go. */
 void device_link_fail(struct device_link *link);
 /* From adopt(), and from fail(), under the device's lock. */

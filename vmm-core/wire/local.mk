@@ -1,5 +1,6 @@
 # The wires to devices' processes: links, back ends and their kinds, serial ports.
 vmm_core_libcore_la_SOURCES += \
+	vmm-core/wire/attendant.c vmm-core/wire/attendant.h \
 	vmm-core/wire/backend.h \
 	vmm-core/wire/backend_vhost_user.c vmm-core/wire/backend_vhost_user.h \
 	vmm-core/wire/device_link.c vmm-core/wire/device_link.h \

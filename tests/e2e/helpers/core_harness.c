@@ -1,18 +1,24 @@
 /*
  * core_harness: runs atoll-core without a supervisor, for tests of the core alone and for a debugger.
  *
- *     core_harness [-m MIB] [-c CPUS] [-i INITRD] [-a CMDLINE] [-k KVM] [-d] CORE KERNEL
+ *     core_harness [-m MIB] [-c CPUS] [-i INITRD] [-a CMDLINE] [-k KVM] [-d] [-s] CORE KERNEL
  *
  * Speaks the supervisor's half of the control wire: configures the core, attaches the devices that -D names
  * (each a shell command that serves the wire on descriptor 4, but for a serial port: PROGRAM FILE, which is
  * atoll-console and where its output goes), starts the core when it is ready, prints its log
  * records to stderr, and at the end one line to stdout: "end KIND STATUS DETAIL", or "no end". -d makes the
- * debug-exit port. The exit status is the core's.
+ * debug-exit port. -s has the core in its jail and behind its filters, as a supervisor starts it, and prints "core PID"; CORE
+ * is where ATOLL_LIBEXEC_DIR has it then. The exit status is the core's.
  *
  * Lines on stdin send orders and requests: "button", "shut-down", "pause", "resume"; "statistics", whose
  * counters are printed as "counter NAME VALUE"; "kill ID" ends a device's process, "attach ID" starts another
  * one in its place, "fail ID" says that none will come. What the core tells of devices is printed as
  * "device ID KIND SERIAL DETAIL"; the serial counts the attachments.
+ *
+ * "add TYPE:ID:COMMAND" attaches a new device, "remove ID" detaches one; "try ID VIRTIO-ID QUEUES WIRE" is a message to attach
+ * a new one that no process stands behind: WIRE is what comes with it, "none", "two" of them, "null" (/dev/null), "closed",
+ * whose other end is, or "deaf", where nobody answers. The core's answers are printed as "reply ID SERIAL ERROR"; these
+ * messages count in the serial, too. The process of one that is detached is killed. "stop ID" stops a process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,8 +37,10 @@
 #include "common/base/sealed_memfd.h"
 #include "common/program/child.h"
 #include "common/ring/guest_memory.h"
+#include "common/ring/inflight.h"
 #include "common/ring/state_page.h"
 #include "common/spec/virtio_spec.h"
+#include "supervisor/vm/spawn.h"
 
 #define CHILD_FD    3
 #define DEVICE_FD   4
@@ -51,6 +59,41 @@ static int open_or_fail(const char *path, int flags)
 	if (fd < 0)
 		fail(path);
 	return fd;
+}
+
+/* As the supervisor does it, whose starter makes what is a child of its own parent: here of ours. */
+static pid_t start_sealed(int wire, uint64_t memory)
+{
+	const struct spawn_request request = {
+		.program = "atoll-core",
+		.title = "atoll-core: harness",
+		.sandbox = true,
+		.limits = {memory + ((uint64_t)512 << 20), INFLIGHT_FILE_MAX, -1},
+		.control_fd = wire,
+		.output_fd = STDERR_FILENO,
+	};
+	struct spawned spawned;
+	struct spawn_problem problem = {"", "", false};
+	int told[2], status;
+	pid_t starter, pid = 0;
+
+	if (pipe2(told, O_CLOEXEC) < 0 || (starter = fork()) < 0)
+		fail("starter");
+	if (starter == 0) {
+		errno = -spawn_program(&request, &spawned, &problem);
+		if (errno != 0) {
+			fprintf(stderr, "core_harness: %s; %s\n", problem.step, problem.remedy);
+			fail("atoll-core");
+		}
+		_exit(write(told[1], &spawned.pid, sizeof(spawned.pid)) == sizeof(spawned.pid) ? 0 : 1);
+	}
+	close(told[1]);
+	if (read(told[0], &pid, sizeof(pid)) != sizeof(pid) || waitpid(starter, &status, 0) < 0)
+		fail("starter");
+	close(told[0]);
+	printf("core %d\n", (int)pid);
+	fflush(stdout);
+	return pid;
 }
 
 static pid_t start_child(const char *program, int wire)
@@ -75,7 +118,8 @@ static pid_t start_child(const char *program, int wire)
 static struct device {
 	char *type, *id, *command;
 	pid_t pid;
-	int state_fd; /* of a serial port; 0: not made yet */
+	uint64_t removal; /* serial of the message that detaches it */
+	int state_fd;	  /* of a serial port; 0: not made yet */
 } devices[DEVICES_MAX];
 static unsigned device_count;
 static uint64_t attachments;
@@ -89,6 +133,7 @@ static void add_device(char *description)
 		fprintf(stderr, "core_harness: too many devices\n");
 		exit(125);
 	}
+	memset(device, 0, sizeof(*device));
 	device->type = strsep(&description, ":");
 	device->id = strsep(&description, ":");
 	device->command = description;
@@ -160,7 +205,7 @@ static void kill_device(struct device *device)
 	device->pid = 0;
 }
 
-static void attach_device(int core_wire, struct device *device, uint64_t serial)
+static void attach_device(int core_wire, struct device *device, uint64_t serial, bool is_new)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__AttachDevice attach = ATOLL__CONTROL__ATTACH_DEVICE__INIT;
@@ -175,6 +220,7 @@ static void attach_device(int core_wire, struct device *device, uint64_t serial)
 		start_device(device, pair[1]);
 	close(pair[1]);
 	attach.id = device->id;
+	attach.is_new = is_new;
 	attach.queues = strcmp(type, "blk") == 0;
 	attach.virtio_id = strcmp(type, "blk") == 0	  ? VIRTIO_ID_BLOCK
 			   : strcmp(type, "net") == 0	  ? VIRTIO_ID_NET
@@ -186,6 +232,91 @@ static void attach_device(int core_wire, struct device *device, uint64_t serial)
 	if (control_send(core_wire, &envelope, &pair[0], 1) < 0)
 		fail("control wire");
 	close(pair[0]);
+}
+
+static struct device *device_find(const char *id)
+{
+	for (unsigned i = 0; i < device_count; i++)
+		if (strcmp(devices[i].id, id) == 0)
+			return &devices[i];
+	return NULL;
+}
+
+static void send_remove(int wire, const char *id)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__DetachDevice detach = ATOLL__CONTROL__DETACH_DEVICE__INIT;
+
+	struct device *device = device_find(id);
+
+	detach.id = (char *)id;
+	envelope.serial = ++attachments;
+	if (device != NULL)
+		device->removal = envelope.serial;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DETACH_DEVICE;
+	envelope.detach_device = &detach;
+	control_send(wire, &envelope, NULL, 0);
+}
+
+/* What comes with a message that nobody stands behind; how many, in fds. */
+static size_t make_wires(const char *kind, int fds[2])
+{
+	int pair[2];
+
+	if (strcmp(kind, "none") == 0)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		fail("socketpair");
+	fds[0] = pair[0];
+	fds[1] = pair[1];
+	if (strcmp(kind, "two") == 0)
+		return 2;
+	/* Else it stays open, and nobody reads from it. */
+	if (strcmp(kind, "deaf") != 0)
+		close(pair[1]);
+	if (strcmp(kind, "null") == 0) {
+		close(fds[0]);
+		fds[0] = open_or_fail("/dev/null", O_RDWR);
+	}
+	return 1;
+}
+
+static void send_try(int wire, char *id, unsigned virtio_id, unsigned queues, const char *kind)
+{
+	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
+	Atoll__Control__AttachDevice attach = ATOLL__CONTROL__ATTACH_DEVICE__INIT;
+	int fds[2];
+	size_t count = make_wires(kind, fds);
+
+	attach.id = id;
+	attach.is_new = true;
+	attach.virtio_id = virtio_id;
+	attach.queues = queues;
+	envelope.serial = ++attachments;
+	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE;
+	envelope.attach_device = &attach;
+	control_send(wire, &envelope, fds, count);
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+}
+
+/* Devices that come and go; false for what is none. */
+static bool send_change(int wire, const char *command)
+{
+	char id[64], kind[16];
+	unsigned virtio_id, queues;
+
+	if (strncmp(command, "add ", 4) == 0) {
+		add_device(strndup(command + 4, strcspn(command + 4, "\n")));
+		attach_device(wire, &devices[device_count - 1], ++attachments, true);
+	} else if (sscanf(command, "remove %63s", id) == 1) {
+		send_remove(wire, id);
+	} else if (sscanf(command, "try %63s %u %u %15s", id, &virtio_id, &queues, kind) == 4) {
+		send_try(wire, id, virtio_id, queues, kind);
+	} else {
+		return false;
+	}
+	return true;
 }
 
 /* "kill ID" and the like; false for what is none. */
@@ -206,7 +337,9 @@ static bool send_device_command(int wire, const char *command)
 			kill_device(device);
 		} else if (strcmp(verb, "attach") == 0) {
 			kill_device(device);
-			attach_device(wire, device, ++attachments);
+			attach_device(wire, device, ++attachments, false);
+		} else if (strcmp(verb, "stop") == 0) {
+			kill(-device->pid, SIGSTOP);
 		} else if (strcmp(verb, "fail") == 0) {
 			kill_device(device);
 			failed.id = id;
@@ -239,8 +372,21 @@ static void send_command(int wire, const char *command)
 		control_send_order(wire, ATOLL__CONTROL__ORDER__KIND__KIND_PAUSE);
 	else if (strcmp(command, "resume\n") == 0)
 		control_send_order(wire, ATOLL__CONTROL__ORDER__KIND__KIND_RESUME);
-	else if (!send_device_command(wire, command))
+	else if (!send_change(wire, command) && !send_device_command(wire, command))
 		fprintf(stderr, "core_harness: unknown command: %s", command);
+}
+
+/* The process of a device that is detached is done with. */
+static void take_reply(uint64_t serial, const Atoll__Control__DeviceReply *reply)
+{
+	struct device *device = device_find(reply->id);
+
+	if (device != NULL && serial == device->removal && reply->error[0] == '\0') {
+		kill_device(device);
+		*device = devices[--device_count];
+	}
+	printf("reply %s %llu %s\n", reply->id, (unsigned long long)serial, reply->error);
+	fflush(stdout);
 }
 
 /* Returns true when the core has told the end. */
@@ -268,6 +414,9 @@ static bool take_message(int wire, const Atoll__Control__Envelope *envelope)
 		       (unsigned long long)envelope->serial, envelope->device_state->detail);
 		fflush(stdout);
 		return false;
+	case ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_REPLY:
+		take_reply(envelope->serial, envelope->device_reply);
+		return false;
 	case ATOLL__CONTROL__ENVELOPE__BODY_GUEST_EVENT:
 		printf("end %s %u %s\n",
 		       protobuf_c_enum_descriptor_get_value(&atoll__control__guest_event__kind__descriptor,
@@ -284,7 +433,7 @@ static bool take_message(int wire, const Atoll__Control__Envelope *envelope)
 static void serve(int wire)
 {
 	struct pollfd fds[2] = {{.fd = wire, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
-	char command[64];
+	char command[1024];
 
 	for (;;) {
 		struct control_message message;
@@ -326,7 +475,7 @@ int main(int argc, char **argv)
 	configure.cmdline = (char *)"";
 	configure.log_level = LOG_LEVEL_DEBUG;
 	configure.no_sandbox = true; /* it is no child of a supervisor */
-	while ((option = getopt(argc, argv, "m:c:i:a:k:dD:")) != -1) {
+	while ((option = getopt(argc, argv, "m:c:i:a:k:dsD:")) != -1) {
 		switch (option) {
 		case 'm':
 			configure.memory_bytes = strtoull(optarg, NULL, 0) << 20;
@@ -349,20 +498,24 @@ int main(int argc, char **argv)
 		case 'd':
 			configure.debug_exit = true;
 			break;
+		case 's':
+			configure.no_sandbox = false;
+			break;
 		default:
 			return 125;
 		}
 	}
 	if (argc - optind != 2) {
 		fprintf(stderr,
-			"Usage: core_harness [-m MIB] [-c CPUS] [-i INITRD] [-a CMDLINE] [-k KVM] [-d] "
+			"Usage: core_harness [-m MIB] [-c CPUS] [-i INITRD] [-a CMDLINE] [-k KVM] [-d] [-s] "
 			"[-D TYPE:ID:COMMAND]... CORE KERNEL\n");
 		return 125;
 	}
 	setvbuf(stdin, NULL, _IONBF, 0);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		fail("socketpair");
-	core = start_child(argv[optind], pair[1]);
+	core = configure.no_sandbox ? start_child(argv[optind], pair[1])
+				    : start_sealed(pair[1], configure.memory_bytes);
 	close(pair[1]);
 	fds[0] = open_or_fail(kvm, O_RDWR);
 	errno = -sealed_memfd_create(GUEST_MEMORY_NAME, configure.memory_bytes, &fds[1]);
@@ -379,7 +532,7 @@ int main(int argc, char **argv)
 	if (control_send(pair[0], &envelope, fds, fd_count) < 0)
 		fail("control wire");
 	for (unsigned i = 0; i < device_count; i++)
-		attach_device(pair[0], &devices[i], 0);
+		attach_device(pair[0], &devices[i], 0, false);
 	serve(pair[0]);
 	for (unsigned i = 0; i < device_count; i++)
 		kill_device(&devices[i]);
