@@ -450,7 +450,7 @@ static void check_pci(struct check *check)
 	if (functions > PCI_MAX)
 		problem_add(
 			check->problems, config_file_line(check->file, "disks"), "disks",
-			"%u disks, networks and virtio consoles; the PCI bus has room for %d of them in all",
+			"%u devices are to be on the PCI bus, which has room for %d of them",
 			functions, PCI_MAX);
 }
 
