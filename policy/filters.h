@@ -27,6 +27,8 @@
 	FILTER(core_vcpu) \
 	FILTER(net_main) \
 	FILTER(net_hand_main) \
+	FILTER(rng_main) \
+	FILTER(rng_hand_main) \
 	FILTER(supervisor_main) \
 	FILTER(supervisor_sealed_main) \
 	FILTER(undertaker_main) \

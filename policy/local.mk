@@ -57,6 +57,7 @@ POLICY_FILTERS = \
 	policy/compiled/console.main policy/compiled/console-hand.main \
 	policy/compiled/core.attendant policy/compiled/core.main policy/compiled/core.process policy/compiled/core.vcpu \
 	policy/compiled/net.main policy/compiled/net-hand.main \
+	policy/compiled/rng.main policy/compiled/rng-hand.main \
 	policy/compiled/supervisor.main policy/compiled/supervisor-sealed.main \
 	policy/compiled/undertaker.main policy/compiled/undertaker-hand.main
 POLICY_TEXTS = \
@@ -65,6 +66,7 @@ POLICY_TEXTS = \
 	policy/console.main.policy policy/console-hand.main.policy \
 	policy/core.attendant.policy policy/core.main.policy policy/core.vcpu.policy \
 	policy/net.main.policy policy/net-hand.main.policy \
+	policy/rng.main.policy policy/rng-hand.main.policy \
 	policy/supervisor.main.policy policy/supervisor-sealed.main.policy \
 	policy/undertaker.main.policy policy/undertaker-hand.main.policy
 POLICY_SOURCES = $(POLICY_FILTERS:=.c)

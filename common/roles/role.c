@@ -119,6 +119,24 @@ static const struct role roles[] = {
 			.descriptors = DEVICE_DESCRIPTORS,
 			.threads = {{"main", {"undertaker.main"}, NULL, false}},
 		},
+	[CHILD_ROLE_SIMPLE] =
+		{
+			.name = "rng",
+			.program = "atoll-rng",
+			.type =
+				{
+					.name = "rng",
+					.virtio_id = VIRTIO_ID_ENTROPY,
+					.pci_class = 0xff0000, /* none that is defined */
+					.queues_min = 1,
+					.queues = 1,
+					/* Who asks for random bytes waits for them. */
+					.rite_count = 1,
+					.rites = {DEVICE_RITE_LEAVE},
+				},
+			.descriptors = DEVICE_DESCRIPTORS,
+			.threads = {{"main", {"rng.main"}, NULL, false}},
+		},
 };
 
 #define ROLES (sizeof(roles) / sizeof(roles[0]))

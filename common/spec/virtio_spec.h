@@ -19,6 +19,7 @@
 #define VIRTIO_ID_NET	  1
 #define VIRTIO_ID_BLOCK	  2
 #define VIRTIO_ID_CONSOLE 3
+#define VIRTIO_ID_ENTROPY 4
 
 /* 6 Reserved Feature Bits */
 #define VIRTIO_F_INDIRECT_DESC	   28

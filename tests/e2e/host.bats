@@ -148,8 +148,8 @@ audited() {
 	container 65536
 	guest_runs
 	audited
-	[ "$(wc -l <users)" = 4 ]
-	[ "$(sort -u users | wc -l)" = 4 ]
+	[ "$(wc -l <users)" = 5 ]
+	[ "$(sort -u users | wc -l)" = 5 ]
 	awk '$1 < 32768 || $1 >= 65534 { exit 1 }' users
 	within 10 "$atoll" kill all
 	nothing_left all
@@ -158,14 +158,14 @@ audited() {
 @test "G: two VMs in a user namespace whose ids are few: no two processes are one user; and when none is left, what helps" {
 	container 20
 	audited
-	[ "$(sort -u users | wc -l)" = 4 ]
+	[ "$(sort -u users | wc -l)" = 5 ]
 	sed 's/^name: .*/name: more/; s/root.img/more.img/' all.yaml >more.yaml
 	truncate -s 1MiB more.img
 	within 20 "$atoll" run --detach --log-file=log more.yaml
 	"$atoll" audit more >audit || { cat audit; return 1; }
 	users_of more >>users
 	cat users
-	[ "$(sort -u users | wc -l)" = 8 ]
+	[ "$(sort -u users | wc -l)" = 10 ]
 	sed 's/^name: .*/name: most/; s/root.img/most.img/' all.yaml >most.yaml
 	truncate -s 1MiB most.img
 	run --separate-stderr within 20 "$atoll" run most.yaml </dev/null

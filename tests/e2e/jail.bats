@@ -110,20 +110,20 @@ sealed() {
 @test "each process and thread of a running VM is sealed" {
 	four_devices
 	"$atoll" run --detach jail.yaml
-	sealed jail 4
+	sealed jail 5
 	# vCPUs and queues have their names, and a filter of their own on top of the process's and the supervisor's.
 	for pid in $(children_of jail); do
 		awk '/^Name:/ { name = $2 } /^Seccomp_filters:/ { print name, $2 }' /proc/"$pid"/task/*/status
 	done | grep -v ^kvm | sort -u | tr '\n' ',' >threads
 	cat threads
-	grep -q "atoll-blk 3,atoll-console 2,atoll-core 3,attendant 3,queue-0 3,queue-1 3,vcpu0 3," threads
+	grep -q "atoll-blk 3,atoll-console 2,atoll-core 3,atoll-rng 2,attendant 3,queue-0 3,queue-1 3,vcpu0 3," threads
 	# After a reset, too.
 	before=$(children_of jail | head -n 1)
 	"$atoll" reset jail
 	wait_until 10 running jail
 	wait_until 10 sh -c "[ \"\$('$atoll' list --json | jq '.[0].processes[0].pid')\" != $before ]"
 	wait_until 10 running jail
-	sealed jail 4
+	sealed jail 5
 	"$atoll" kill jail
 	nothing_left jail
 }
@@ -150,7 +150,7 @@ sealed() {
 		export ATOLL_LIBEXEC_DIR=$1/atoll ATOLL_RUNTIME_DIR=$1/run
 		"$atoll" run --detach jail.yaml
 		trap '"$atoll" kill jail' EXIT
-		sealed jail 4
+		sealed jail 5
 		timeout 600 "$atoll" run guest.yaml </dev/null >run/out || echo "status $?"
 		grep -c "^ok" run/out
 		! grep -E '^(not ok|Bail)' run/out
@@ -397,8 +397,8 @@ sealed() {
 	"$atoll" audit --json web >audit.json || [ $? = 1 ]
 	"$atoll" kill web
 	jq -c '.processes[] | {role, limits}' audit.json
-	# Guest memory, 256 MiB, and 1 MiB a thread: a vCPU, two attendants and eight spare ones; a queue; none.
-	for expected in core:283:1048576 blk:273:1048576 console:272:67108864; do
+	# Guest memory, 256 MiB, and 1 MiB a thread: a vCPU, three attendants and eight spare ones; a queue; none; none.
+	for expected in core:284:1048576 blk:273:1048576 console:272:67108864 rng:272:0; do
 		IFS=: read -r role memory file <<<"$expected"
 		[ "$(jq -c ".processes[] | select(.role == \"$role\") | .limits | [.as, .fsize]" audit.json)" = \
 			"[[$((memory << 20)),$((memory << 20))],[$file,$file]]" ]

@@ -35,11 +35,11 @@ ends() {
 	truncate -s 1M image
 	config web <<<$'disks:\n  - id: root\n    path: image'
 	"$atoll" run --detach web.yaml
-	for title in "atoll: web" "atoll-core: web" "atoll-blk: web/root" "atoll-console: web/serial"; do
+	for title in "atoll: web" "atoll-core: web" "atoll-blk: web/root" "atoll-console: web/serial" "atoll-rng: web/rng"; do
 		ps -eo args= | grep -qx "$title" || { echo "no $title"; ps -eo args=; false; }
 	done
 	[ "$("$atoll" list --json | jq -r '.[0].processes[] | .role + " " + .id + " " + .state' | sort | tr '\n' ',')" = \
-		"blk root running,console serial running,core  running," ]
+		"blk root running,console serial running,core  running,rng rng running," ]
 	"$atoll" list | grep -qE '^web +[0-9]+ +running'
 	"$atoll" list --json | jq -e '.[0].processes[] | select(.role == "blk") | .counters | has("reads")'
 	[ "$(stat -c %a run/web)" = 700 ]

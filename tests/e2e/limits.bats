@@ -38,7 +38,7 @@ below() { (cd "$1" && find . -mindepth 1 -type d | sort | tr '\n' ' '); }
 everything='limits: {}
 disks: [{id: root, path: root.img}]
 consoles: [{id: serial, output: pty}, {id: port, type: virtio, output: "null"}]'
-every_group='./atoll-web ./atoll-web/core ./atoll-web/device-port ./atoll-web/device-root ./atoll-web/device-serial ./atoll-web/undertaker-port ./atoll-web/undertaker-root ./atoll-web/undertaker-serial '
+every_group='./atoll-web ./atoll-web/core ./atoll-web/device-port ./atoll-web/device-rng ./atoll-web/device-root ./atoll-web/device-serial ./atoll-web/undertaker-port ./atoll-web/undertaker-rng ./atoll-web/undertaker-root ./atoll-web/undertaker-serial '
 
 # each_in_its_own PARENT: the VM "web" of everything.
 each_in_its_own() {
@@ -116,7 +116,7 @@ each_in_its_own() {
 	[ "$(below "$base")" = "$every_group" ]
 	config web h <<<$'limits: {}\nconsoles: [{id: other, output: pty}]'
 	inside "$base" "$atoll" run --detach web.yaml
-	[ "$(below "$base")" = './atoll-web ./atoll-web/core ./atoll-web/device-other ./atoll-web/undertaker-other ' ]
+	[ "$(below "$base")" = './atoll-web ./atoll-web/core ./atoll-web/device-other ./atoll-web/device-rng ./atoll-web/undertaker-other ./atoll-web/undertaker-rng ' ]
 	"$atoll" kill web
 	[ "$(below "$base")" = '' ]
 }

@@ -67,7 +67,7 @@ tests_e2e_helpers_swapped_blk_SOURCES = $(dev_blk_atoll_blk_SOURCES) tests/e2e/h
 tests_e2e_helpers_swapped_blk_CPPFLAGS = $(AM_CPPFLAGS)
 tests_e2e_helpers_swapped_blk_LDADD = $(dev_blk_atoll_blk_LDADD)
 
-EXTRA_DIST += tests/e2e/restart.bats tests/e2e/runner.bats tests/e2e/undertaker.bats
+EXTRA_DIST += tests/e2e/guest-rng.bats tests/e2e/restart.bats tests/e2e/runner.bats tests/e2e/undertaker.bats
 EXTRA_DIST += tests/e2e/restart-console.bats
 EXTRA_DIST += tests/e2e/violation.bats
 

@@ -60,9 +60,10 @@ audited() {
 	guest_config guest-blk 'steady=1000' 'disks:' '  - {id: root, path: root.img}' 'consoles:' \
 		'  - {id: serial, type: serial, output: stdio}' '  - {id: port, type: virtio, output: "null"}'
 	audited '^# begin'
-	opened "the core, with one vCPU and these three" core ""
+	opened "the core, with one vCPU, these three and an entropy source" core ""
 	opened "a disk of one queue" blk root
 	opened "a serial port on a terminal" console serial
+	opened "an entropy source" rng rng
 	guest_config guest-console 'virtio=262144' 'consoles:' '  - {id: serial, type: serial, output: stdio}' \
 		'  - {id: port, type: virtio, output: pty}'
 	audited '^# virtio-console ready'

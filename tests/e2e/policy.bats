@@ -501,12 +501,12 @@ bad_record() {
 	cat err log
 	grep -q 'warning .*recorded in record instead of being refused: do not let a guest run that you do not trust' err log
 	run "$atoll" list
-	[ "$(grep -c '  recorded, not refused anything$' <<<"$output")" = 4 ]
-	"$atoll" list --json | jq -e '.[0].processes | length == 4 and all(.recorded)'
+	[ "$(grep -c '  recorded, not refused anything$' <<<"$output")" = 5 ]
+	"$atoll" list --json | jq -e '.[0].processes | length == 5 and all(.recorded)'
 	run "$atoll" audit rec
 	echo "$output"
 	[ "$status" = 1 ]
-	[ "$(grep -c '  DEVIATES  sandbox .*its calls are recorded, and none is refused$' <<<"$output")" = 4 ]
+	[ "$(grep -c '  DEVIATES  sandbox .*its calls are recorded, and none is refused$' <<<"$output")" = 5 ]
 	[[ $output == *"rec: deviates from what is written: "* ]]
 	if [ "$(id -u)" = 0 ]; then grep -qE '  DEVIATES  filters +main .*core\.main is written, and there is another' <<<"$output"; fi
 	"$atoll" kill rec

@@ -152,14 +152,14 @@ call='main called openat\(.*\), which blk\.main\.policy does not allow; see atol
 	END
 	"$atoll" run --detach --log-file=log bad.yaml
 	within 10 "$atoll" list --json >list
-	[ "$(jq '.[0].processes | length' list)" = 9 ]
+	[ "$(jq '.[0].processes | length' list)" = 10 ]
 	[ "$(jq '[.[0].processes[] | select(.role == "blk") | .id] | unique | length' list)" = 7 ]
 	[ "$(jq '.[0].processes[] | select(.role == "blk" or .role == "console") | .counters | length' list | sort -u)" = 256 ]
 	# It finds that they are no real ones.
 	run --separate-stderr within 30 "$atoll" audit --json bad
 	echo "$stderr"
 	[ "$status" = 1 ]
-	[ "$(jq '.processes | length' <<<"$output")" = 11 ]
+	[ "$(jq '.processes | length' <<<"$output")" = 12 ]
 	end
 }
 
@@ -180,7 +180,7 @@ call='main called openat\(.*\), which blk\.main\.policy does not allow; see atol
 	wait_until 5 is blk state failed
 	is blk trouble 'ended with status 7: "caf\xe9"'
 	# With the undertaker of the failed one.
-	count() { [ "$("$atoll" list --json | jq '.[0].processes | length')" = 4 ]; }
+	count() { [ "$("$atoll" list --json | jq '.[0].processes | length')" = 5 ]; }
 	wait_until 5 count
 	end
 	# A thread has a name; else it is a violation that there cannot be.

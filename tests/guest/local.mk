@@ -1,7 +1,7 @@
 # tests/guest/: bare-metal guests, PVH ELF files that boot in Atoll and in QEMU alike. They share no flag with the
 # programs of the host: no PIE, no SSE, no stack protector, no C library.
-GUESTS = tests/guest/guest-attach tests/guest/guest-blk tests/guest/guest-console tests/guest/guest-net tests/guest/guest-pci \
-	tests/guest/guest-undertaker
+GUESTS = tests/guest/guest-attach tests/guest/guest-blk tests/guest/guest-console tests/guest/guest-net \
+	tests/guest/guest-pci tests/guest/guest-rng tests/guest/guest-undertaker
 noinst_PROGRAMS += $(GUESTS)
 noinst_LIBRARIES = tests/guest/libguest.a
 
@@ -49,6 +49,11 @@ tests_guest_guest_pci_SOURCES = tests/guest/guest-pci.c
 tests_guest_guest_pci_CFLAGS = $(GUEST_COMPILE)
 tests_guest_guest_pci_LDADD = tests/guest/libguest.a
 tests_guest_guest_pci_LINK = $(GUEST_LINK)
+
+tests_guest_guest_rng_SOURCES = tests/guest/guest-rng.c
+tests_guest_guest_rng_CFLAGS = $(GUEST_COMPILE)
+tests_guest_guest_rng_LDADD = tests/guest/libguest.a
+tests_guest_guest_rng_LINK = $(GUEST_LINK)
 
 tests_guest_guest_undertaker_SOURCES = tests/guest/guest-undertaker.c
 tests_guest_guest_undertaker_CFLAGS = $(GUEST_COMPILE)

@@ -36,6 +36,9 @@ teardown() { linux_teardown; }
 	vm_type debian 'ls /dev/disk/by-id/ | tr "\n" " "; echo; echo cpus=$(nproc)'
 	vm_expect debian 30 'virtio-data.*virtio-root'
 	vm_expect debian 15 "cpus=$cpus"
+	vm_type debian 'cat /sys/class/misc/hw_random/rng_current; echo random=$(dd if=/dev/hwrng bs=64 count=16 status=none | wc -c)'
+	vm_expect debian 30 'virtio_rng'
+	vm_expect debian 30 'random=1024'
 	vm_type debian "$(printf 'mke2fs -q -F -t ext4 /dev/disk/by-id/virtio-data && mount /dev/disk/by-id/virtio-data /mnt && dd if=/dev/urandom of=/mnt/file bs=1M count=%s status=none && sync && md5sum /mnt/file && echo written"-"done' $mib)"
 	vm_expect debian 90 'written-done'
 	before=$(grep -aoE '[0-9a-f]{32}  /mnt/file' debian.out | tail -n 1)

@@ -75,7 +75,7 @@ limits_hold() {
 	jq -e '.[0].limits == {memory: 268435456, cpu: 150, pids: 100, "read-bps": 104857600, "write-iops": 5000}' list
 	jq -e '[.[0].processes[] | {(.id): .limits}] | add == {"": {memory: 134217728, cpu: 120},
 		root: {pids: 20, "read-bps": 52428800, "write-bps": 10485760, "read-iops": 1000, "write-iops": 500},
-		serial: {memory: 33554432, cpu: 10}}' list
+		serial: {memory: 33554432, cpu: 10}, rng: {}}' list
 	[ "$(cgroup_of "$(pid_of '')")" = "${group#"$top"}/core" ]
 	[ "$(cgroup_of "$(pid_of root)")" = "${group#"$top"}/device-root" ]
 	[ "$(cgroup_of "$(pid_of serial)")" = "${group#"$top"}/device-serial" ]

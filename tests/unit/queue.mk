@@ -6,15 +6,13 @@ tests_unit_test_undertaker_SOURCES = tests/unit/test_undertaker.c
 tests_unit_test_undertaker_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_undertaker_LDADD = dev-undertaker/libundertaker.la $(UNIT_LIBS)
 
-# Starts a program that is no more than a table.
+# Starts the program that is no more than a table.
 TESTS += tests/unit/test_device_program
-check_PROGRAMS += tests/unit/test_device_program tests/unit/rng_program
+check_PROGRAMS += tests/unit/test_device_program
 tests_unit_test_device_program_SOURCES = tests/unit/test_device_program.c
 tests_unit_test_device_program_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_device_program_LDADD = $(UNIT_LIBS)
-EXTRA_tests_unit_test_device_program_DEPENDENCIES = tests/unit/rng_program$(EXEEXT)
-tests_unit_rng_program_SOURCES = tests/unit/rng_program.c
-tests_unit_rng_program_LDADD = common/libcommon.la
+EXTRA_tests_unit_test_device_program_DEPENDENCIES = dev-rng/atoll-rng$(EXEEXT)
 
 QUEUE_TESTS = tests/unit/test_inflight tests/unit/test_virtqueue tests/unit/test_virtqueue_race \
 	tests/unit/test_vhost_user

@@ -144,7 +144,7 @@ static void test_keys(void **state)
 	(void)state;
 	expect(HEAD "colour: blue\n", "4: colour: unknown key; known here: name, cpus, memory, boot, "
 				      "consoles, disks, networks, restart, limits, core, heartbeat, "
-				      "on-reset, on-panic, on-violation, debug-exit");
+				      "on-reset, on-panic, on-violation, debug-exit, rng");
 	expect(HEAD "disks:\n  - id: a\n    paht: x\n    path: x\n",
 	       "6: disks[0].paht: unknown key; did you mean \"path\"? known here: id, path, format, "
 	       "readonly, "
@@ -152,7 +152,7 @@ static void test_keys(void **state)
 	expect(HEAD "onreset: exit\n",
 	       "4: onreset: unknown key; did you mean \"on-reset\"? known here: name, cpus, "
 	       "memory, boot, consoles, disks, networks, restart, limits, core, heartbeat, "
-	       "on-reset, on-panic, on-violation, debug-exit");
+	       "on-reset, on-panic, on-violation, debug-exit, rng");
 	expect(HEAD "cpus: 1\ncpus: 2\n",
 	       "5: cpus: the key is there twice, first on line 4; keep one of them");
 	expect("boot:\n  kernel: k\n", "1: name: the key is missing; add it");
@@ -416,6 +416,30 @@ static void test_all_devices(void **state)
 	assert_int_equal(entry.count, config_device_count(file.config));
 }
 
+/* Devices that each VM has, unless it says no; their ids are theirs. */
+static void test_simple_devices(void **state)
+{
+	struct config_simple *rng;
+
+	(void)state;
+	parse(HEAD, false);
+	rng = config_simple_of(file.config, CHILD_ROLE_SIMPLE);
+	assert_true(rng->on);
+	assert_string_equal(rng->device.id, "rng");
+	parse(HEAD "rng: true\non-violation: hold\n", false);
+	rng = config_simple_of(file.config, CHILD_ROLE_SIMPLE);
+	assert_true(rng->on);
+	assert_int_equal(rng->device.on_violation, CONFIG_ON_VIOLATION_HOLD);
+	parse(HEAD "rng: false\ndisks: [{id: rng, path: p}]\n", false);
+	assert_string_equal(told(), "");
+	assert_false(config_simple_of(file.config, CHILD_ROLE_SIMPLE)->on);
+	assert_null(config_simple_of(file.config, CHILD_ROLE_BLK));
+	expect(HEAD "disks:\n  - id: rng\n    path: p\n",
+	       "5: disks[0].id: the id \"rng\" is that of a device which each VM has; choose another, or "
+	       "write rng: false");
+	expect(HEAD "rng: perhaps\n", "4: rng: \"perhaps\" is neither true nor false; write one of them");
+}
+
 static void test_too_many_devices(void **state)
 {
 	char text[4096] = HEAD "disks:\n";
@@ -424,7 +448,7 @@ static void test_too_many_devices(void **state)
 	(void)state;
 	for (int i = 0; i < 32; i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "  - {id: d%d, path: x}\n", i);
-	expect(text, "4: disks: 32 devices are to be on the PCI bus, which has room for 31 of them");
+	expect(text, "4: disks: 33 devices are to be on the PCI bus, which has room for 31 of them");
 }
 
 static void test_no_yaml(void **state)
@@ -564,7 +588,7 @@ static void test_odd_limits(void **state)
 		 "4: limits.memory: \"512M\" has no unit that is known; write 512MiB"},
 		{"limits: {memory: 16MiB}",
 		 "4: limits.memory: \"16MiB\" is less than what is used without a fault, the guest's memory "
-		 "among it; write 105MiB or more"},
+		 "among it; write 113MiB or more"},
 		{"core: {limits: {memory: 32MiB}}",
 		 "4: core.limits.memory: \"32MiB\" is less than what is used without a fault, the guest's "
 		 "memory among it; write 33MiB or more"},
@@ -585,10 +609,10 @@ static void test_odd_limits(void **state)
 		 "processor and a half"},
 		{"limits: {cpu: 1.5}",
 		 "4: limits.cpu: \"1.5\" has no unit that is known; write % right after the number"},
-		{"limits: {pids: 0}", "4: limits.pids: 0 is out of range; write 18 to 4194304"},
+		{"limits: {pids: 0}", "4: limits.pids: 0 is out of range; write 23 to 4194304"},
 		{"core: {limits: {pids: 13}}",
-		 "4: core.limits.pids: 13 is out of range; write 14 to 4194304"},
-		{"limits: {pids: 4194305}", "4: limits.pids: 4194305 is out of range; write 18 to 4194304"},
+		 "4: core.limits.pids: 13 is out of range; write 15 to 4194304"},
+		{"limits: {pids: 4194305}", "4: limits.pids: 4194305 is out of range; write 23 to 4194304"},
 		{"limits: {io: {read-bps: 1MiB}}",
 		 "4: limits.io: is for the devices that hold the disks' images, and there is no disk; remove "
 		 "it"},
@@ -644,6 +668,7 @@ int main(void)
 		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_bound_of_a_file),
 		cmocka_unit_test(test_all_devices),
+		cmocka_unit_test(test_simple_devices),
 		cmocka_unit_test(test_too_many_devices),
 		cmocka_unit_test(test_no_yaml),
 		cmocka_unit_test(test_all_at_once),

@@ -1,5 +1,5 @@
 /*
- * The library alone makes a device's program of a table (rng_program.c): both of its lives, a front end that reads from it,
+ * The library alone makes a device's program of a table (dev-rng/main.c): both of its lives, a front end that reads from it,
  * ones that break the rules, and what it ends with. Issue 9, item 4. The program is the build tree's; `make check` runs at
  * its top.
  */
@@ -32,7 +32,7 @@
 #include "common/spec/virtio_spec.h"
 #include "common/vhost-user/vhost_user_message.h"
 
-#define PROGRAM	   "tests/unit/rng_program"
+#define PROGRAM	   "dev-rng/atoll-rng"
 #define TIMEOUT_MS 30000
 
 /* --- The driver and its front end --- */
@@ -210,7 +210,7 @@ static pid_t hand_start(const char *first, const char *second)
 	if (dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO) < 0 ||
 	    dup2(STDOUT_FILENO, STDERR_FILENO) < 0)
 		_exit(126);
-	execl(PROGRAM, "rng_program", first, second, NULL);
+	execl(PROGRAM, "atoll-rng", first, second, NULL);
 	_exit(127);
 }
 
@@ -415,9 +415,11 @@ static void item_4_a_table_serves_under_the_supervisor(void **state)
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS_REQUEST;
 	envelope.statistics_request = &request;
 	supervised_ask(&program, &envelope, ATOLL__CONTROL__ENVELOPE__BODY_STATISTICS, &message);
-	assert_int_equal(message.envelope->statistics->n_counters, 1);
-	assert_string_equal(message.envelope->statistics->counters[0]->name, "bytes");
-	assert_int_equal(message.envelope->statistics->counters[0]->value, 32);
+	assert_int_equal(message.envelope->statistics->n_counters, 2);
+	assert_string_equal(message.envelope->statistics->counters[0]->name, "requests");
+	assert_int_equal(message.envelope->statistics->counters[0]->value, 1);
+	assert_string_equal(message.envelope->statistics->counters[1]->name, "bytes");
+	assert_int_equal(message.envelope->statistics->counters[1]->value, 32);
 	control_message_clear(&message);
 
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_HEARTBEAT;
