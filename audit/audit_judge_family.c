@@ -79,8 +79,7 @@ static bool name_is_taken(const struct audit_process *process, size_t at)
 static void judge_thread_name(const struct judged *judged, size_t at, struct audit_check *check)
 {
 	const struct audit_thread *thread = &judged->process->threads[at];
-	const struct role_thread *rule =
-		audit_rule_of_thread(judged->rule, thread->status.name, at == 0);
+	const struct role_thread *rule = audit_rule_of_thread(judged->rule, thread->status.name, at == 0);
 
 	check_say(check, "%s%s", at == 0 ? "" : ", ", at == 0 ? "main" : thread->status.name);
 	if ((rule == NULL || !rule->alike) && name_is_taken(judged->process, at)) {

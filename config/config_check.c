@@ -448,10 +448,9 @@ static void check_pci(struct check *check)
 	for (unsigned i = 0; i < config->consoles_count; i++)
 		functions -= config->consoles[i].type == CONFIG_CONSOLE_SERIAL;
 	if (functions > PCI_MAX)
-		problem_add(
-			check->problems, config_file_line(check->file, "disks"), "disks",
-			"%u devices are to be on the PCI bus, which has room for %d of them",
-			functions, PCI_MAX);
+		problem_add(check->problems, config_file_line(check->file, "disks"), "disks",
+			    "%u devices are to be on the PCI bus, which has room for %d of them", functions,
+			    PCI_MAX);
 }
 
 /* Without the key there is one serial console, which is there already if this is checked again. */

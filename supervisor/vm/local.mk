@@ -14,5 +14,8 @@ supervisor_libsupervisor_la_SOURCES += \
 	supervisor/vm/vm_console_file.c supervisor/vm/vm_console_file.h \
 	supervisor/vm/vm_device.c supervisor/vm/vm_device.h \
 	supervisor/vm/vm_devices.c supervisor/vm/vm_devices.h \
+	supervisor/vm/vm_end.c supervisor/vm/vm_end.h \
 	supervisor/vm/vm_memory.c supervisor/vm/vm_memory.h \
+	supervisor/vm/vm_orders.c supervisor/vm/vm_orders.h \
+	supervisor/vm/vm_query.c supervisor/vm/vm_query.h \
 	supervisor/vm/vm_undertaker.c supervisor/vm/vm_undertaker.h
