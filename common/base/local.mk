@@ -21,6 +21,7 @@ common_libcommon_la_SOURCES += \
 	common/base/sealed_memfd.c common/base/sealed_memfd.h \
 	common/base/seccomp_filter.h \
 	common/base/spare_devices.h \
+	common/base/socket_path.c common/base/socket_path.h \
 	common/base/syscall_names.c common/base/syscall_names.h
 
 # The names of x86-64's system calls: the table is what the kernel's headers say on the machine that builds.

@@ -6,53 +6,39 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/socket_path.h"
 
-/* Whether somebody listens at the address. */
-static bool socket_alive(const struct sockaddr_un *address)
+/* Says why nothing can listen at the path. */
+static int socket_refuse(const char *path, int error)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-				 errno == EAGAIN);
-
-	if (fd >= 0)
-		close(fd);
-	return alive;
-}
-
-/* A socket file that a program left which listens no more is in the way of nobody. */
-static int socket_remove_stale(const struct sockaddr_un *address)
-{
-	struct stat status;
-
-	if (lstat(address->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
-		return 0;
-	if (socket_alive(address)) {
-		log_error("%s: another program listens there; choose another path", address->sun_path);
-		return -EADDRINUSE;
+	switch (error) {
+	case -ENAMETOOLONG:
+		log_error("%s: the path is too long for a socket; choose one of at most %zu bytes", path,
+			  sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+		return -EINVAL;
+	case -EADDRINUSE:
+		log_error("%s: another program listens there; choose another path", path);
+		return error;
+	case -EEXIST:
+		log_error("%s: there is a file that is no socket; remove it, or choose another path", path);
+		return error;
+	default:
+		log_error("%s: cannot listen: %s", path, strerror(-error));
+		return error;
 	}
-	unlink(address->sun_path);
-	return 0;
 }
 
 static int socket_listen(struct device_socket *device_socket)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int result;
+	struct sockaddr_un address;
+	int result = socket_path_look(device_socket->path, &address);
 
-	if (strlen(device_socket->path) >= sizeof(address.sun_path)) {
-		log_error("%s: the path is too long for a socket; choose one of at most %zu bytes",
-			  device_socket->path, sizeof(address.sun_path) - 1);
-		return -EINVAL;
-	}
-	strcpy(address.sun_path, device_socket->path);
-	result = socket_remove_stale(&address);
 	if (result < 0)
-		return result;
+		return socket_refuse(device_socket->path, result);
+	unlink(address.sun_path);
 	device_socket->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (device_socket->listen_fd < 0 ||
 	    bind(device_socket->listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -62,9 +48,7 @@ static int socket_listen(struct device_socket *device_socket)
 		goto failed;
 	return 0;
 failed:
-	result = -errno;
-	log_error("%s: cannot listen: %s", device_socket->path, strerror(-result));
-	return result;
+	return socket_refuse(device_socket->path, -errno);
 }
 
 int device_socket_open(struct device_socket *device_socket, const char *path, int given_fd)

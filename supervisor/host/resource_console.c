@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/socket_path.h"
 #include "common/host/pty.h"
 #include "supervisor/host/resource_kinds.h"
 
@@ -31,28 +31,6 @@ static int open_pty(struct opening *opening, const struct config_console *consol
 	return result;
 }
 
-/* A socket file that nobody listens on is what a killed program left; one that somebody does is refused. */
-static int clear_stale_socket(const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct stat status;
-	int fd, result;
-
-	if (lstat(path, &status) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(status.st_mode))
-		return -EEXIST;
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	result = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	close(fd);
-	return result == -ECONNREFUSED ? 0 : -EADDRINUSE;
-}
-
 /* Whether something can be made at the path. */
 static int check_folder(const char *path)
 {
@@ -67,16 +45,15 @@ static int check_folder(const char *path)
 static int make_socket_at(struct opening *opening, struct resource *resource, const char *path,
 			  const char *entry)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	char absolute[PATH_MAX];
-	int fd, result = clear_stale_socket(path);
+	int fd, result = socket_path_look(path, &address);
 
 	if (result < 0)
 		return result;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	strcpy(address.sun_path, path);
 	unlink(path);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		result = -errno;
@@ -105,10 +82,8 @@ static int make_socket_at(struct opening *opening, struct resource *resource, co
 static int look_for_socket_at(const char *path)
 {
 	struct sockaddr_un address;
-	int result = clear_stale_socket(path);
+	int result = socket_path_look(path, &address);
 
-	if (result == 0 && strlen(path) >= sizeof(address.sun_path))
-		result = -ENAMETOOLONG;
 	return result == 0 ? check_folder(path) : result;
 }
 

@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -37,6 +38,7 @@
 #include "common/base/mac.h"
 #include "common/base/proc.h"
 #include "common/base/sealed_memfd.h"
+#include "common/base/socket_path.h"
 #include "common/program/child.h"
 
 static unsigned count_open_fds(void)
@@ -861,6 +863,51 @@ static void sealed_memory_keeps_its_size(void **state)
 	assert_int_equal(sealed_memfd_create("test", UINT64_MAX, &fd), -EFBIG);
 }
 
+static int socket_at(const char *path, int type, bool listens)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	if (listens)
+		assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+/* Issue 9, item 10: a socket file is stale only if the kernel says that nobody listens; else it is somebody's. */
+static void stale_sockets_are_told_from_others(void **state)
+{
+	char folder[] = "/tmp/atoll-socket-XXXXXX", path[64], longer[200];
+	static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM};
+	struct sockaddr_un address;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/sock", folder);
+	assert_int_equal(socket_path_look(path, &address), 0);
+	assert_string_equal(address.sun_path, path);
+	snprintf(longer, sizeof(longer), "%s/%0150d", folder, 0);
+	assert_int_equal(socket_path_look(longer, &address), -ENAMETOOLONG);
+	snprintf(longer, sizeof(longer), "%s/none/sock", folder);
+	assert_int_equal(socket_path_look(longer, &address), 0);
+	for (size_t i = 0; i < 3; i++) {
+		fd = socket_at(path, types[i], types[i] != SOCK_DGRAM);
+		assert_int_equal(socket_path_look(path, &address), -EADDRINUSE);
+		close(fd);
+		/* A file of it is left, as of a program that was killed. */
+		assert_int_equal(socket_path_look(path, &address), 0);
+		assert_int_equal(unlink(path), 0);
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(socket_path_look(path, &address), -EEXIST);
+	unlink(path);
+	rmdir(folder);
+}
+
 /* Issue 9, item 10: what is read of processes in /proc. */
 static void proc_entries_and_names(void **state)
 {
@@ -916,6 +963,7 @@ int main(void)
 		cmocka_unit_test(loop_watch_may_remove_itself_and_pause),
 		cmocka_unit_test(mac_addresses_have_one_form),
 		cmocka_unit_test(sealed_memory_keeps_its_size),
+		cmocka_unit_test(stale_sockets_are_told_from_others),
 		cmocka_unit_test(proc_entries_and_names),
 	};
 
