@@ -27,7 +27,7 @@ BENCH_OPTIONS =
 .PHONY: bench
 bench: all
 	@mkdir -p tests/bench/libexec
-	@for program in supervisor/atoll-supervisor vmm-core/atoll-core dev-blk/atoll-blk dev-net/atoll-net dev-console/atoll-console; do \
+	@for program in $(pkglibexec_PROGRAMS); do \
 		ln -sf "$(abs_builddir)/$$program" tests/bench/libexec/; \
 	done
 	"$(srcdir)/tests/bench/bench" --atoll "$(abs_builddir)/cli/atoll" --libexec tests/bench/libexec \

@@ -54,6 +54,7 @@ class Atoll(Peer):
     def command(self, cmdline, disk):
         config = {
             "name": "bench-%d" % os.getpid(), "memory": "%dMiB" % RAM_MIB, "debug-exit": True, "on-reset": "exit",
+            "rng": False,  # the peer's machine has none
             "boot": {"kernel": self.options.guest, "cmdline": cmdline},
             "consoles": [{"id": "serial", "type": "serial", "output": "stdio"}],
         }
