@@ -350,12 +350,18 @@ static bool is_folder(const struct audit *audit, const struct audit_process *sup
 	       starts_with(own->target, "/sys/fs/cgroup") || is_of_console_file(supervisor, own);
 }
 
+/*
+ * By their names. One is looked at after the other, and they may exchange their names in between: then two files seem to have
+ * one name.
+ */
 static bool is_former_part(const struct proc_fd *part, const struct proc_fd *fd)
 {
 	size_t length = strlen(fd->target);
 
-	return access_mode(part) == O_WRONLY && access_mode(fd) == O_WRONLY &&
-	       strncmp(part->target, fd->target, length) == 0 && strcmp(part->target + length, ".1") == 0;
+	if (access_mode(part) != O_WRONLY || access_mode(fd) != O_WRONLY || same_file(part, fd))
+		return false;
+	return strncmp(part->target, fd->target, length) == 0 &&
+	       (strcmp(part->target + length, ".1") == 0 || part->target[length] == '\0');
 }
 
 /* The console's file of which this is the former part, PATH.1; NULL: of none. */

@@ -122,10 +122,7 @@ struct proc_fds {
 	size_t count;
 };
 
-/*
- * As they are at one moment, or nearly so for those that change all the time. Descriptors that are closed meanwhile are left
- * out. proc_fds_free() afterwards.
- */
+/* Descriptors that are closed meanwhile are left out. proc_fds_free() afterwards. */
 int proc_read_fds(int dir_fd, struct proc_fds *fds);
 /* One. */
 int proc_read_fd(int dir_fd, int number, struct proc_fd *fd);

@@ -179,9 +179,6 @@ static int fd_compare(const void *a, const void *b)
 	return ((const struct proc_fd *)a)->fd - ((const struct proc_fd *)b)->fd;
 }
 
-/* Of descriptors that change all the time; then the last one has to do. */
-#define FDS_READINGS 8
-
 static int fds_add(struct proc_fds *fds, const struct proc_fd *fd)
 {
 	struct proc_fd *larger;
@@ -204,7 +201,7 @@ void proc_fds_free(struct proc_fds *fds)
 	*fds = (struct proc_fds){0};
 }
 
-static int fds_read(int dir_fd, struct proc_fds *fds)
+int proc_read_fds(int dir_fd, struct proc_fds *fds)
 {
 	int list_fd = openat(dir_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
 	DIR *directory = list_fd < 0 ? NULL : fdopendir(list_fd);
@@ -241,32 +238,6 @@ static int fds_read(int dir_fd, struct proc_fds *fds)
 		qsort(read.fds, read.count, sizeof(*read.fds), fd_compare);
 	*fds = read;
 	return 0;
-}
-
-static bool fds_same(const struct proc_fds *one, const struct proc_fds *other)
-{
-	bool same = one->count == other->count;
-
-	for (size_t i = 0; same && i < one->count; i++)
-		same = one->fds[i].fd == other->fds[i].fd &&
-		       strcmp(one->fds[i].target, other->fds[i].target) == 0;
-	return same;
-}
-
-/* Two readings that are alike had no change in their midst, such as two files that exchange their names. */
-int proc_read_fds(int dir_fd, struct proc_fds *fds)
-{
-	struct proc_fds before;
-	int result = fds_read(dir_fd, fds);
-	bool same = false;
-
-	for (int i = 0; i < FDS_READINGS && result == 0 && !same; i++) {
-		before = *fds;
-		result = fds_read(dir_fd, fds);
-		same = result == 0 && fds_same(&before, fds);
-		proc_fds_free(&before);
-	}
-	return result;
 }
 
 int proc_read_seals(int dir_fd, int fd, unsigned *seals)

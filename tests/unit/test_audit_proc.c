@@ -19,7 +19,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -448,60 +447,6 @@ static void maps_expect(const char *line, unsigned writable_executable, unsigned
 	proc_maps_free(&maps);
 }
 
-/* Another process changes the names of two open files for each other, all the time. */
-static pid_t exchange_start(void)
-{
-	static const struct timespec pause = {.tv_nsec = 1000000};
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid > 0)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;) {
-		if (renameat2(base_fd, "one", base_fd, "other", RENAME_EXCHANGE) < 0)
-			_exit(1);
-		nanosleep(&pause, NULL);
-	}
-}
-
-/* What is read is what was there at one moment: no name twice, although one descriptor is looked at after the other. */
-static void test_fds_while_names_change(void **state)
-{
-	int dir_fd = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC), files[32];
-	pid_t exchanger;
-
-	(void)state;
-	file_text("one", "");
-	file_text("other", "");
-	/* As many descriptors between the two as take some time. */
-	for (int i = 0; i < 32; i++)
-		files[i] = i == 0    ? openat(base_fd, "one", O_RDONLY | O_CLOEXEC)
-			   : i == 31 ? openat(base_fd, "other", O_RDONLY | O_CLOEXEC)
-				     : open("/dev/null", O_RDONLY | O_CLOEXEC);
-	exchanger = exchange_start();
-	for (int i = 0; i < 500; i++) {
-		const char *names[2] = {NULL, NULL};
-		struct proc_fds fds;
-
-		assert_int_equal(proc_read_fds(dir_fd, &fds), 0);
-		for (size_t k = 0; k < fds.count; k++)
-			if (fds.fds[k].fd == files[0] || fds.fds[k].fd == files[31])
-				names[fds.fds[k].fd == files[31]] = fds.fds[k].target;
-		assert_non_null(names[0]);
-		assert_string_not_equal(names[0], names[1]);
-		proc_fds_free(&fds);
-	}
-	assert_int_equal(waitpid(exchanger, NULL, WNOHANG), 0);
-	kill(exchanger, SIGKILL);
-	waitpid(exchanger, NULL, 0);
-	for (int i = 0; i < 32; i++)
-		close(files[i]);
-	close(dir_fd);
-	unlinkat(base_fd, "one", 0);
-	unlinkat(base_fd, "other", 0);
-}
-
 static void test_maps(void **state)
 {
 	struct proc_maps maps;
@@ -675,7 +620,6 @@ int main(void)
 		cmocka_unit_test(test_root),
 		cmocka_unit_test(test_fds),
 		cmocka_unit_test(test_fds_of_a_process),
-		cmocka_unit_test(test_fds_while_names_change),
 		cmocka_unit_test(test_maps),
 		cmocka_unit_test(test_maps_of_a_process),
 		cmocka_unit_test(test_files_and_flight_of_a_process),
