@@ -414,6 +414,7 @@ static void test_all_devices(void **state)
 	}
 	assert_false(config_next_device(file.config, &entry));
 	assert_int_equal(entry.count, config_device_count(file.config));
+	clear();
 }
 
 /* Devices that each VM has, unless it says no; their ids are theirs. */
@@ -426,14 +427,17 @@ static void test_simple_devices(void **state)
 	rng = config_simple_of(file.config, CHILD_ROLE_SIMPLE);
 	assert_true(rng->on);
 	assert_string_equal(rng->device.id, "rng");
+	clear();
 	parse(HEAD "rng: true\non-violation: hold\n", false);
 	rng = config_simple_of(file.config, CHILD_ROLE_SIMPLE);
 	assert_true(rng->on);
 	assert_int_equal(rng->device.on_violation, CONFIG_ON_VIOLATION_HOLD);
+	clear();
 	parse(HEAD "rng: false\ndisks: [{id: rng, path: p}]\n", false);
 	assert_string_equal(told(), "");
 	assert_false(config_simple_of(file.config, CHILD_ROLE_SIMPLE)->on);
 	assert_null(config_simple_of(file.config, CHILD_ROLE_BLK));
+	clear();
 	expect(HEAD "disks:\n  - id: rng\n    path: p\n",
 	       "5: disks[0].id: the id \"rng\" is that of a device which each VM has; choose another, or "
 	       "write rng: false");
