@@ -23,6 +23,7 @@
 #include "common/base/escape.h"
 #include "common/host/monitor_client.h"
 #include "common/host/runtime_dir.h"
+#include "common/roles/role.h"
 
 #define QUERIES_MAX   8
 #define THREAD_ROUNDS 8
@@ -215,6 +216,21 @@ static bool process_lives(const Atoll__Control__ProcessState *state)
 	return strcmp(state->state, "dead") != 0 && state->pid != 0 && state->pid <= INT_MAX;
 }
 
+/* Whether processes of the role have something that the supervisor has too. */
+static bool serves_something(const char *name)
+{
+	const struct role *role = role_named(name);
+
+	for (size_t i = 0; role != NULL && i < ROLE_FDS_MAX; i++) {
+		enum fd_kind kind = role->fds[i].kind;
+
+		if (role->fds[i].most > 0 && (kind == FD_KIND_FILE || kind == FD_KIND_TAP ||
+					      kind == FD_KIND_PTY || kind == FD_KIND_LISTENER))
+			return true;
+	}
+	return false;
+}
+
 /* Makes the list of processes from an answer. */
 static int processes_list(struct audit *audit, const Atoll__Control__MonitorReply *reply, pid_t supervisor)
 {
@@ -230,7 +246,8 @@ static int processes_list(struct audit *audit, const Atoll__Control__MonitorRepl
 	for (size_t i = 0; i < count; i++) {
 		const Atoll__Control__ProcessState *state = reply->processes[i];
 
-		audit->without += !process_lives(state) || strcmp(state->state, "running") != 0;
+		audit->without += serves_something(state->role) &&
+				  (!process_lives(state) || strcmp(state->state, "running") != 0);
 		if (!process_lives(state))
 			continue;
 		audit->processes[audit->process_count].read_only = state->read_only;

@@ -196,6 +196,8 @@ int main(int argc, char **argv)
 		return EXIT_STATUS_HOST;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit on the length of files is an error in words. */
+	signal(SIGXFSZ, SIG_IGN);
 	log_identify("atoll", "");
 	/* The options in front of the command; '+' stops at it. */
 	setenv("POSIXLY_CORRECT", "1", 1);

@@ -47,7 +47,7 @@ static void pass_on(int number, siginfo_t *info, void *context)
 		kill(supervisor_pid, number);
 }
 
-int supervisor_run(const struct launch *launch)
+int supervisor_run(struct launch *launch)
 {
 	static const int passed_on[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_RESTART | SA_SIGINFO};
@@ -60,6 +60,7 @@ int supervisor_run(const struct launch *launch)
 	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
 		sigaddset(&set, passed_on[i]);
 	sigprocmask(SIG_BLOCK, &set, &before);
+	launch->waited = true;
 	child = fork();
 	if (child == 0) {
 		sigprocmask(SIG_SETMASK, &before, NULL);
@@ -82,6 +83,8 @@ int supervisor_run(const struct launch *launch)
 	while (waitid(P_PID, (id_t)child, &info, WEXITED) < 0)
 		if (errno != EINTR)
 			return EXIT_STATUS_FAILED;
+	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+		signal(passed_on[i], SIG_DFL);
 	if (info.si_code == CLD_EXITED)
 		return info.si_status;
 	report_error("run: the supervisor was ended: %s; see the kernel's log", strsignal(info.si_status));

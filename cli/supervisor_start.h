@@ -16,6 +16,6 @@ const char *supervisor_become(const struct launch *launch);
  * The same in a process of its own, for which it waits, and which it ends with this one. Its exit status, or another after
  * having reported why.
  */
-int supervisor_run(const struct launch *launch);
+int supervisor_run(struct launch *launch);
 
 #endif

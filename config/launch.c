@@ -15,7 +15,7 @@
 #include "common/base/pack.h"
 #include "config/config_pack.h"
 
-#define LAUNCH_MAGIC "atoll launch"
+#define LAUNCH_MAGIC "atoll launch 2"
 /* A config file of 1 MiB, each of whose keys has its line; larger is something else. */
 #define LAUNCH_SIZE_MAX (64 << 20)
 #define LAUNCH_SEALS	(F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
@@ -46,6 +46,7 @@ int launch_pack(const struct launch *launch, uint8_t **bytes, size_t *size)
 	pack_number(&pack, launch->mode);
 	pack_number(&pack, launch->log_level);
 	pack_number(&pack, launch->detached);
+	pack_number(&pack, launch->waited);
 	pack_text(&pack, launch->log_file);
 	pack_number(&pack, launch->no_sandbox_count);
 	for (size_t i = 0; i < launch->no_sandbox_count; i++)
@@ -126,6 +127,7 @@ int launch_unpack(const uint8_t *bytes, size_t size, struct launch *launch)
 	launch->mode = (enum launch_mode)unpack_number(&unpack, LAUNCH_CHECK);
 	launch->log_level = (unsigned)unpack_number(&unpack, LOG_LEVEL_DEBUG);
 	launch->detached = unpack_number(&unpack, true);
+	launch->waited = unpack_number(&unpack, true);
 	launch->log_file = unpack_text(&unpack);
 	unpack_no_sandbox(&unpack, launch);
 	config_unpack(&unpack, &launch->file);

@@ -91,6 +91,8 @@ int main(int argc, char **argv)
 	if (fd < 0)
 		return print_help(stderr, EXIT_STATUS_USAGE);
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit on the length of files is an error in words. */
+	signal(SIGXFSZ, SIG_IGN);
 	process_title_init(argc, argv);
 	log_identify("atoll", "");
 	result = launch_receive(fd, &launch);

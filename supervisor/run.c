@@ -376,7 +376,7 @@ int run_to_end(struct launch *launch)
 	resources_init(&run.resources);
 	result = launch->detached ? detach_fork(&run.tell_fd) : 0;
 	/* Unless it is gone already, and we were given to the first process. */
-	if (launch->detached && getppid() > 1)
+	if ((launch->detached || launch->waited) && getppid() > 1)
 		run.waiting = getppid();
 	if (result == 0 && launch->detached)
 		result = detach_stdio();

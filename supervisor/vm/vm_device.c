@@ -226,6 +226,7 @@ static void device_start(struct vm_device *device)
 	int result;
 
 	device_become(device, DEVICE_TRIED);
+	device->wire.served = false;
 	device->heartbeat = (struct heartbeat){0};
 	/* Where nothing can be started, nothing is tried. */
 	if (starter_pid(device->vm->starter) == 0) {
@@ -314,7 +315,8 @@ bool vm_device_told(struct vm_device *device, uint64_t wire, const Atoll__Contro
 		return wire <= device->wire.serial;
 	switch (state->kind) {
 	case ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING:
-		if (device->wire.ended)
+		/* It is told once a wire. */
+		if (device->wire.ended || device->wire.served)
 			return false;
 		device->wire.served = true;
 		if (device->state == DEVICE_SUCCEEDING)
@@ -449,6 +451,9 @@ void vm_device_run(struct vm_device *device)
 {
 	device_become(device, DEVICE_BEGAN);
 	device->serving_us = clock_us(CLOCK_MONOTONIC);
+	/* While the others were not ready yet. */
+	if (device->wire.ended)
+		loop_timer_arm(device->patience_timer, WIRE_ENDED_US);
 }
 
 void vm_device_end(struct vm_device *device, const char *why)

@@ -27,6 +27,7 @@ void vm_undertaker_start(struct vm_device *device)
 {
 	int result;
 
+	device->wire.served = false;
 	device->heartbeat = (struct heartbeat){0};
 	result = vm_start_undertaker(device->vm, device);
 	if (result == 0) {

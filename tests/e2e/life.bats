@@ -652,3 +652,15 @@ seconds_of() { date -d "${1%% *}" +%s; }
 	"$atoll" kill web
 	nothing_left web
 }
+
+@test "a limit on the length of files below the guest's memory is an error in words, and leaves nothing" {
+	config web <<<'consoles: [{id: serial, output: "null"}]'
+	sed -i 's/memory: 16MiB/memory: 64MiB/' web.yaml
+	for option in "" --detach; do
+		run --separate-stderr bash -c 'ulimit -c 0; ulimit -f 16384; exec "$0" run $1 web.yaml </dev/null' "$atoll" "$option"
+		echo "$status: $stderr"
+		[ "$status" = 1 ]
+		[[ $stderr == *'File too large; lower "memory"'* ]]
+		nothing_left web
+	done
+}

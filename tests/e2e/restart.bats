@@ -403,3 +403,14 @@ replaced() {
 	guest_finished
 	! grep -q 'cannot be relied on' guest.err
 }
+
+@test "a wire that ended while the VM still started costs its process its life once the VM runs, and the device has a successor" {
+	fake core=undoer
+	truncate -s 1M image
+	config web h <<<$'disks:\n  - {id: root, path: image}'
+	rm -f log
+	"$atoll" run --detach --log-file=log web.yaml
+	wait_until 10 grep -q "it closed its wire to the core and went on" log
+	within 10 "$atoll" kill web
+	nothing_left web
+}

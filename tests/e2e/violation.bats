@@ -233,3 +233,11 @@ call='main called openat\(.*\), which blk\.main\.policy does not allow; see atol
 	wait_until 10 grep -q "atoll-core: bad was killed: it answered a heartbeat that it was not asked for" log
 	wait_until 10 nothing_left bad
 }
+
+@test "F4: a core that tells twice that it serves a device is killed, and does not fill the log" {
+	fake core=eager
+	disk
+	"$atoll" restart bad root || :
+	wait_until 10 grep -q "atoll-core: bad was killed: it told of a device's wire what cannot be" log
+	wait_until 10 nothing_left bad
+}

@@ -40,5 +40,5 @@ tests_fuzz_fuzz_monitor_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer \
 	-Wl,--wrap=starter_start -Wl,--wrap=starter_pid -Wl,--wrap=starter_process_is_stopped \
 	-Wl,--wrap=pidfd_send_signal -Wl,--wrap=waitid -Wl,--wrap=runtime_dir_listen \
 	-Wl,--wrap=timerfd_create -Wl,--wrap=timerfd_settime -Wl,--wrap=log_write_line -Wl,--wrap=report_error
-tests_fuzz_fuzz_monitor_LDADD = supervisor/libsupervisor.la
+tests_fuzz_fuzz_monitor_LDADD = supervisor/libsupervisor.la config/libconfigfile.la
 endif

@@ -121,7 +121,7 @@ static void test_round_trip(void **state)
 		load(texts[i], &launch);
 		assert_int_equal(launch.problems.count, 0);
 		if (i == 0) {
-			launch.detached = true;
+			launch.detached = launch.waited = true;
 			launch.log_file = (char *)"log";
 			launch.no_sandbox = (const char **)no_sandbox;
 			launch.no_sandbox_count = 2;
@@ -132,6 +132,7 @@ static void test_round_trip(void **state)
 		assert_string_equal(arrived.file.path, "folder/web.yaml");
 		assert_int_equal(arrived.log_level, 2);
 		assert_int_equal(arrived.detached, i == 0);
+		assert_int_equal(arrived.waited, i == 0);
 		if (i == 0) {
 			assert_string_equal(arrived.log_file, "log");
 			assert_string_equal(arrived.no_sandbox[0], "core");
@@ -199,7 +200,7 @@ static void test_no_record(void **state)
 	bytes[8]++;
 	assert_int_equal(launch_unpack(bytes, size, &arrived), -EPROTO);
 	bytes[8]--;
-	bytes[8 + strlen("atoll launch") + 8]++;
+	bytes[8 + strlen("atoll launch 2") + 8]++;
 	assert_int_equal(launch_unpack(bytes, size, &arrived), -EPROTONOSUPPORT);
 	free(bytes);
 	unload(&launch);

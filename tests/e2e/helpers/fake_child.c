@@ -55,6 +55,8 @@
  *   failure     its machine fails
  *   unknown     tells of an end that there is not
  *   deceiver    tells of a device that there is not
+ *   undoer      tells, before the VM runs, that the wire of the disk "root" has ended
+ *   eager       tells twice that it serves a device, when it is told of a successor
  *   answerer    answers heartbeats that it was not asked for, as they are numbered, when it is told of a successor
  *
  * Descriptors other than 0 to 3 at its start, or another environment than it should have, make it log "LEAK".
@@ -186,18 +188,24 @@ static void answer_all(uint64_t last)
 		answer_heartbeat("good", serial);
 }
 
-/* As a core: the successor of a device is served at once. */
-static void tell_device(const char *id, uint64_t serial)
+/* As a core. */
+static void tell_device_as(const char *id, uint64_t serial, Atoll__Control__DeviceState__Kind kind)
 {
 	Atoll__Control__Envelope envelope = ATOLL__CONTROL__ENVELOPE__INIT;
 	Atoll__Control__DeviceState state = ATOLL__CONTROL__DEVICE_STATE__INIT;
 
 	state.id = (char *)id;
-	state.kind = ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING;
+	state.kind = kind;
 	envelope.serial = serial;
 	envelope.body_case = ATOLL__CONTROL__ENVELOPE__BODY_DEVICE_STATE;
 	envelope.device_state = &state;
 	control_send(WIRE, &envelope, NULL, 0);
+}
+
+/* The successor of a device is served at once. */
+static void tell_device(const char *id, uint64_t serial)
+{
+	tell_device_as(id, serial, ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_SERVING);
 }
 
 /* That its file is full. */
@@ -258,7 +266,11 @@ static int serve(const char *mode)
 		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE &&
 			 strcmp(mode, "answerer") == 0)
 			answer_all(message.envelope->serial);
-		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE)
+		else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE &&
+			 strcmp(mode, "eager") == 0) {
+			for (unsigned i = 0; i < 2; i++)
+				tell_device(message.envelope->attach_device->id, message.envelope->serial);
+		} else if (message.envelope->body_case == ATOLL__CONTROL__ENVELOPE__BODY_ATTACH_DEVICE)
 			tell_device(message.envelope->attach_device->id, message.envelope->serial);
 		control_message_clear(&message);
 		if (kind == ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN)
@@ -304,6 +316,8 @@ static void misbehave_before_ready(const char *mode)
 		control_send_order(WIRE, ATOLL__CONTROL__ORDER__KIND__KIND_SHUT_DOWN);
 	if (strcmp(mode, "early") == 0)
 		violate();
+	if (strcmp(mode, "undoer") == 0)
+		tell_device_as("root", 0, ATOLL__CONTROL__DEVICE_STATE__KIND__KIND_GONE);
 	if (strcmp(mode, "pretend") == 0)
 		pretend("main", "blk.main", 6);
 	if (strcmp(mode, "nonsense") == 0)
