@@ -181,3 +181,8 @@ by_hand() {
 @test "A4: atoll-undertaker by hand" {
 	by_hand undertaker "$ATOLL_LIBEXEC_DIR/atoll-undertaker" --socket-path=sock --type=net
 }
+
+# bats test_tags=record
+@test "A4: atoll-rng by hand" {
+	by_hand rng "$ATOLL_LIBEXEC_DIR/atoll-rng" --socket-path=sock
+}

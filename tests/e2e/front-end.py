@@ -4,8 +4,8 @@
 
 Starts PROGRAM, on a terminal of its own, which is to listen on "sock" in the current folder, and serves a driver there twice:
 with eventfds that block, and, for KIND "net", without a kick eventfd. KIND is what the driver does: blk asks for the disk's
-name, and has the inflight region made by the back end; net and console write to the device; undertaker, as net. Each must be
-done. At last the program is told to end, and must do so with status 0. Of the terminal the console's program must tell the
+name, and has the inflight region made by the back end; rng asks for bytes; net and console write to the device; undertaker, as
+net. Each must be done. At last the program is told to end, and must do so with status 0. Of the terminal the console's program must tell the
 size as it changes.
 """
 import array, fcntl, mmap, os, pty, signal, socket, struct, sys, termios, threading, time
@@ -119,13 +119,17 @@ def serve(terminal, kicks):
         assert session.terminal_size() == (100, 40), session.terminal_size()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         session.receive(session.channel)
-    session.start(0 if KIND == "blk" else 1, kicks)
+    queue = 0 if KIND in ("blk", "rng") else 1
+    session.start(queue, kicks)
     if KIND == "blk":
         session.put([struct.pack("IIQ", 8, 0, 0), 20, 1], kicks)
         assert session.memory[0x6000] == 0, "GET_ID failed"
+    elif KIND == "rng":
+        session.put([64], kicks)
+        assert session.memory[0x4000:0x4040] != bytes(64), "no random bytes came"
     else:
         session.put([bytes(12) + b"\xff" * 6 + b"\x52\x54\0\0\0\1" + b"\x88\xb5" + b"x" * 46], kicks)
-    session.ask(GET_BASE, struct.pack("II", 0 if KIND == "blk" else 1, 0))
+    session.ask(GET_BASE, struct.pack("II", queue, 0))
     session.socket.close()
 
 
