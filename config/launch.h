@@ -34,7 +34,7 @@ struct launch {
 	struct problems problems; /* of the file alone; to be told with the host's */
 	/* Of LAUNCH_RUN. */
 	bool detached;
-	bool waited; /* the command that was typed waits for it, in another process */
+	bool waited;	/* the command that was typed waits for it, in another process */
 	char *log_file; /* NULL: the default */
 	/* Devices, or "core", that have no sandbox; NULL: none has. */
 	const char **no_sandbox;
