@@ -142,7 +142,7 @@ refused() {
 	config web
 	keep run web.yaml
 	version=$("$atoll" --version | cut -d ' ' -f 2)
-	hand 0xf "kept.replace(b'$version', b'9' * ${#version}, 1)" "kept[:28 + ${#version}] + number(1) + kept[36 + ${#version}:]" >other
+	hand 0xf "kept.replace(b'$version', b'9' * ${#version}, 1)" "kept[:30 + ${#version}] + number(1) + kept[38 + ${#version}:]" >other
 	refused "it is of another version of atoll" other
 }
 
