@@ -29,7 +29,6 @@ static const struct audit_limit_rule jail_limits[] = {
 #ifndef __SANITIZE_ADDRESS__
 	{RLIMIT_AS, AUDIT_LIMITED},
 #endif
-	{PROC_LIMITS_COUNT, 0},
 };
 /* --- descriptors --- */
 
@@ -113,10 +112,9 @@ static const struct audit_rule parents[] = {
 	},
 };
 
-static void rule_add_limit(struct audit_rule *rule, size_t index, unsigned limit, uint64_t most)
+static void rule_add_limit(struct audit_rule *rule, unsigned limit, uint64_t most)
 {
-	rule->own_limits[index] = (struct audit_limit_rule){limit, most};
-	rule->own_limits[index + 1] = (struct audit_limit_rule){PROC_LIMITS_COUNT, 0};
+	rule->limits[rule->limit_count++] = (struct audit_limit_rule){limit, most};
 }
 
 static void rule_of_child(const struct role *role, struct audit_rule *rule)
@@ -130,13 +128,14 @@ static void rule_of_child(const struct role *role, struct audit_rule *rule)
 		.jailed = true,
 		.own_namespaces = JAIL_NAMESPACES,
 		.fds = {child_fds, core ? role->fds : wire_fds, core ? NULL : role->fds},
-		.limits = jail_limits,
 	};
-	rule_add_limit(rule, 0, RLIMIT_NOFILE, role->descriptors);
+	for (size_t i = 0; i < sizeof(jail_limits) / sizeof(jail_limits[0]); i++)
+		rule_add_limit(rule, jail_limits[i].limit, jail_limits[i].most);
+	rule_add_limit(rule, RLIMIT_NOFILE, role->descriptors);
 	if (core)
-		rule_add_limit(rule, 1, RLIMIT_FSIZE, INFLIGHT_FILE_MAX);
+		rule_add_limit(rule, RLIMIT_FSIZE, INFLIGHT_FILE_MAX);
 	else if (!role->has_tasks)
-		rule_add_limit(rule, 1, RLIMIT_NPROC, 0);
+		rule_add_limit(rule, RLIMIT_NPROC, 0);
 }
 
 const struct audit_rule *audit_rule_find(const char *name)

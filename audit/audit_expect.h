@@ -14,6 +14,8 @@ struct audit_limit_rule {
 /* Any limit, as it depends on the VM. */
 #define AUDIT_LIMITED (UINT64_MAX - 1)
 
+#define AUDIT_LIMITS_MAX 8
+
 struct audit_rule {
 	const char *role;
 	const struct role_thread *threads; /* ended by a NULL name */
@@ -24,9 +26,8 @@ struct audit_rule {
 	unsigned own_namespaces;	   /* a bit for each enum proc_namespace; others are its parent's */
 	bool restricted;		   /* it wears Landlock, but has a root with files */
 	const struct role_fd *fds[3];	   /* lists, each ended by most 0; NULL: no more */
-	/* Ended by PROC_LIMITS_COUNT; and its own, ended so, too. */
-	const struct audit_limit_rule *limits;
-	struct audit_limit_rule own_limits[3];
+	struct audit_limit_rule limits[AUDIT_LIMITS_MAX];
+	size_t limit_count;
 };
 
 /* "vcpu12" for "vcpu": the number behind it, or NULL. */

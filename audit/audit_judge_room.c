@@ -91,12 +91,8 @@ void judge_limits(const struct judged *judged)
 
 	if (!check_read(check, judged->process->limits_error))
 		return;
-	for (const struct audit_limit_rule *rule = judged->rule->limits;
-	     rule != NULL && rule->limit < PROC_LIMITS_COUNT; rule++)
-		judge_limit(limits, rule, check);
-	for (const struct audit_limit_rule *rule = judged->rule->own_limits;
-	     judged->rule->limits != NULL && rule->limit < PROC_LIMITS_COUNT; rule++)
-		judge_limit(limits, rule, check);
+	for (size_t i = 0; i < judged->rule->limit_count; i++)
+		judge_limit(limits, &judged->rule->limits[i], check);
 	if (check->text[0] == '\0')
 		check_say(check, "its user's");
 }

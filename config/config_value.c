@@ -155,20 +155,6 @@ const char *value_check_interface(const char *text)
 
 void value_derive_mac(const char *name, const char *id, uint8_t mac[6])
 {
-	/* FNV-1a: spreads names that differ in one character; nothing rests on it but few collisions. */
-	uint32_t hash = UINT32_C(2166136261);
-
 	/* The terminator of the name is hashed too: "a" "bc" and "ab" "c" differ. */
-	for (size_t i = 0; i <= strlen(name); i++)
-		hash = (hash ^ (uint8_t)name[i]) * UINT32_C(16777619);
-	for (size_t i = 0; i < strlen(id); i++)
-		hash = (hash ^ (uint8_t)id[i]) * UINT32_C(16777619);
-	/* Fold, since the high bits of this hash are the better ones. */
-	hash ^= hash >> 24;
-	mac[0] = 0x52;
-	mac[1] = 0x54;
-	mac[2] = 0x00;
-	mac[3] = (uint8_t)(hash >> 16);
-	mac[4] = (uint8_t)(hash >> 8);
-	mac[5] = (uint8_t)hash;
+	mac_of_hash(mac_hash(mac_hash(MAC_HASH_BEGIN, name, strlen(name) + 1), id, strlen(id)), mac);
 }

@@ -42,22 +42,6 @@ int net_option(void *argument, const char *name, const char *value)
 	return 0;
 }
 
-/* An address under QEMU's prefix for guests, from the tap's name by FNV-1a. */
-static void net_default_mac(const char *name, uint8_t *mac)
-{
-	uint32_t hash = 2166136261u;
-
-	for (; *name != '\0'; name++)
-		hash = (hash ^ (uint8_t)*name) * 16777619u;
-	hash ^= hash >> 24;
-	mac[0] = 0x52;
-	mac[1] = 0x54;
-	mac[2] = 0x00;
-	mac[3] = (uint8_t)(hash >> 16);
-	mac[4] = (uint8_t)(hash >> 8);
-	mac[5] = (uint8_t)hash;
-}
-
 int net_open_by_hand(void *argument)
 {
 	struct net_program *net = argument;
@@ -80,7 +64,7 @@ int net_open_by_hand(void *argument)
 		log_warning("%s: the tap is down, nothing will pass; bring it up: ip link set %s up",
 			    net->tap, net->tap);
 	if (!net->has_mac)
-		net_default_mac(net->tap, net->mac);
+		mac_of_hash(mac_hash(MAC_HASH_BEGIN, net->tap, strlen(net->tap)), net->mac);
 	setup.tap_fd = tap.fd;
 	setup.mtu = net->mtu != 0 ? net->mtu : tap.mtu;
 	result = net_device_configure(&net->device, &setup, &problem);

@@ -29,3 +29,22 @@ bool mac_parse(const char *text, uint8_t mac[MAC_SIZE])
 	memcpy(mac, bytes, sizeof(bytes));
 	return true;
 }
+
+uint32_t mac_hash(uint32_t hash, const char *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ (uint8_t)bytes[i]) * UINT32_C(16777619);
+	return hash;
+}
+
+void mac_of_hash(uint32_t hash, uint8_t mac[MAC_SIZE])
+{
+	/* Fold, since the high bits of this hash are the better ones. */
+	hash ^= hash >> 24;
+	mac[0] = 0x52;
+	mac[1] = 0x54;
+	mac[2] = 0x00;
+	mac[3] = (uint8_t)(hash >> 16);
+	mac[4] = (uint8_t)(hash >> 8);
+	mac[5] = (uint8_t)hash;
+}

@@ -5,20 +5,14 @@
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
+	. "$BATS_TEST_DIRNAME/core.bash"
 	guest_setup
-	core=${ATOLL_LIBEXEC_DIR:?}/atoll-core
-	helpers=${ATOLL_HELPER_DIR:?}
+	core_setup
 	blk="exec $ATOLL_LIBEXEC_DIR/atoll-blk --fd=4"
-	mkfifo orders
-	exec 9<>orders
 	serial=0
-	for disk in root second; do guest_disk $disk.img; done
 }
 
-teardown() {
-	[ -z "$harness" ] || kill "$harness" 2>/dev/null || true
-	exec 9>&-
-}
+teardown() { core_teardown; }
 
 # start CMDLINE [OPTION...]: a sealed core, with a serial port and whatever else the options say.
 start() {
@@ -30,15 +24,6 @@ start() {
 	harness=$!
 	told '^core ' 20
 	pid=$(sed -n 's/^core //p' out)
-}
-
-# told PATTERN [SECONDS [FILE]]: waits until the file has the line.
-told() {
-	local deadline=$((SECONDS + ${2:-20} * patience))
-	until grep -qs -- "$1" "${3:-out}"; do
-		[ $SECONDS -lt $deadline ] || { echo "waited in vain for $1"; tail -n 20 out err console; return 1; }
-		read -r -t $blink <> <(:) || :
-	done
 }
 
 guest_says() { told "$1" "${2:-30}" console; }

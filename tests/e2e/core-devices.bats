@@ -5,18 +5,12 @@
 
 setup() {
 	. "$BATS_TEST_DIRNAME/guest.bash"
+	. "$BATS_TEST_DIRNAME/core.bash"
 	guest_setup
-	core=${ATOLL_LIBEXEC_DIR:?}/atoll-core
-	helpers=${ATOLL_HELPER_DIR:?}
-	mkfifo orders
-	exec 9<>orders
-	for disk in root second; do guest_disk $disk.img; done
+	core_setup
 }
 
-teardown() {
-	[ -z "$harness" ] || kill "$harness" 2>/dev/null || true
-	exec 9>&-
-}
+teardown() { core_teardown; }
 
 # start CMDLINE: the guest of guest-blk.bats, with its processes. By hand a successor opens the image itself, and finds it
 # locked until the kernel has let go of what its predecessor had.
@@ -29,15 +23,6 @@ start() {
 		"$core" "$guests/guest-blk" <orders >out 2>err 9>&- &
 	harness=$!
 	told '.' 20 console
-}
-
-# told PATTERN [SECONDS [FILE]]: waits until the file has the line.
-told() {
-	local deadline=$((SECONDS + ${2:-20} * patience))
-	until grep -qs -- "$1" "${3:-out}"; do
-		[ $SECONDS -lt $deadline ] || { echo "waited in vain for $1"; tail -n 20 out err console; return 1; }
-		read -r -t $blink <> <(:) || :
-	done
 }
 
 # ended: the guest ended as one does whose tests passed.

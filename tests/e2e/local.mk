@@ -14,7 +14,7 @@ E2E_HELPERS += tests/e2e/helpers/largest_frames
 tests_e2e_helpers_largest_frames_SOURCES = tests/e2e/helpers/largest_frames.c
 
 # Runs atoll-core without a supervisor, and a guest that ends in each way there is.
-EXTRA_DIST += tests/e2e/core.bats tests/e2e/core-attach.bats tests/e2e/core-devices.bats tests/e2e/helpers/end_guest.S
+EXTRA_DIST += tests/e2e/core.bash tests/e2e/core.bats tests/e2e/core-attach.bats tests/e2e/core-devices.bats tests/e2e/helpers/end_guest.S
 E2E_HELPERS += tests/e2e/helpers/core_harness
 tests_e2e_helpers_core_harness_SOURCES = tests/e2e/helpers/core_harness.c
 tests_e2e_helpers_core_harness_LDADD = supervisor/libsupervisor.la policy/libfilters.la policy/libpolicy.la common/libcommon.la

@@ -2,7 +2,7 @@
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/test_base
 TESTS += tests/unit/test_base
-tests_unit_test_base_SOURCES = tests/unit/test_base.c
+tests_unit_test_base_SOURCES = tests/unit/test_base.c tests/unit/test_fds.h
 tests_unit_test_base_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_base_LDADD = $(UNIT_LIBS)
 

@@ -36,7 +36,7 @@ tests_unit_test_device_link_SOURCES = tests/unit/test_device_link.c
 tests_unit_test_device_link_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_device_link_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=loop_timer_arm
 tests_unit_test_device_link_LDADD = vmm-core/libcore.la $(UNIT_LIBS)
-tests_unit_test_device_set_SOURCES = tests/unit/test_device_set.c $(FAKE_CORE) $(FAKE_BACKEND)
+tests_unit_test_device_set_SOURCES = tests/unit/test_device_set.c tests/unit/test_vcpu.h $(FAKE_CORE) $(FAKE_BACKEND)
 tests_unit_test_device_set_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_device_set_LDFLAGS = $(AM_LDFLAGS) $(FAKE_CORE_WRAPS) -Wl,--wrap=vhost_user_receive_timeout
 tests_unit_test_device_set_LDADD = vmm-core/libcore.la $(UNIT_LIBS)

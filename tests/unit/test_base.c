@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -40,18 +39,7 @@
 #include "common/base/sealed_memfd.h"
 #include "common/base/socket_path.h"
 #include "common/program/child.h"
-
-static unsigned count_open_fds(void)
-{
-	unsigned count = 0;
-	DIR *directory = opendir("/proc/self/fd");
-
-	assert_non_null(directory);
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
-}
+#include "tests/unit/test_fds.h"
 
 static void make_pair(int pair[2])
 {

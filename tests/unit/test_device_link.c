@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 
 #include "common/base/log.h"
 #include "common/base/loop.h"
+#include "tests/unit/test_fds.h"
 #include "vmm-core/wire/device_link.h"
 
 enum answer {
@@ -261,17 +261,6 @@ static const enum device_link_state states[] = {
 	DEVICE_LINK_FAILED,  DEVICE_LINK_PREPARED, DEVICE_LINK_CALLED_BACK, DEVICE_LINK_GREETING_BACK,
 };
 
-static unsigned open_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
-}
-
 /* The attendant is through with what is there for it, and the main thread heard of it. */
 static void settle(enum answer answer)
 {
@@ -284,7 +273,7 @@ static void settle(enum answer answer)
 
 static void each_order_in_each_state(void (*try)(enum device_link_state state, enum answer answer))
 {
-	unsigned before = open_fds();
+	unsigned before = count_open_fds();
 
 	for (unsigned i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		for (enum answer answer = ANSWER_READY; answer <= ANSWER_REFUSE; answer++) {
@@ -293,7 +282,7 @@ static void each_order_in_each_state(void (*try)(enum device_link_state state, e
 			assert_int_equal(state_now(), states[i]);
 			try(states[i], answer);
 			end();
-			assert_int_equal(open_fds(), before);
+			assert_int_equal(count_open_fds(), before);
 		}
 	}
 }
@@ -529,7 +518,7 @@ static void count_restarts(void *argument, const char *name, uint64_t value)
 
 static void a_new_one(void **state)
 {
-	unsigned before = open_fds();
+	unsigned before = count_open_fds();
 	uint64_t restarts = 0;
 
 	(void)state;
@@ -548,7 +537,7 @@ static void a_new_one(void **state)
 	expect_left("");
 	assert_int_equal(f.leaves, 1);
 	end();
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(count_open_fds(), before);
 	/* It is none. */
 	begin_new();
 	f.answer = ANSWER_REFUSE;
@@ -575,7 +564,7 @@ static void a_new_one(void **state)
 	end();
 	begin_new();
 	end();
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(count_open_fds(), before);
 }
 
 static unsigned threads(void)
@@ -602,7 +591,7 @@ static void spare_attendants(void **state)
 	assert_int_equal(attendants_stock(&core, &device_link_attendance, 2), 0);
 	assert_int_equal(attendants_release(&core, NULL), 0);
 	assert_int_equal(threads(), before + 2);
-	fds = open_fds();
+	fds = count_open_fds();
 	for (unsigned round = 0; round < 50; round++) {
 		for (unsigned i = 0; i < 3; i++) {
 			int pair[2], result;
@@ -622,7 +611,7 @@ static void spare_attendants(void **state)
 				WAIT_UNTIL(device_link_state(&links[i]) == DEVICE_LINK_LEFT);
 			device_link_destroy(&links[i]);
 		}
-		assert_int_equal(open_fds(), fds);
+		assert_int_equal(count_open_fds(), fds);
 		assert_int_equal(threads(), before + 2);
 	}
 	attendants_free(&core);

@@ -10,7 +10,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -26,6 +25,8 @@
 #include "common/spec/virtio_spec.h"
 #include "tests/unit/fake_backend.h"
 #include "tests/unit/fake_core.h"
+#include "tests/unit/test_fds.h"
+#include "tests/unit/test_vcpu.h"
 #include "vmm-core/device_set.h"
 #include "vmm-core/pci/pci.h"
 #include "vmm-core/virtio/virtio_pci_spec.h"
@@ -107,17 +108,6 @@ static const char *answered(uint64_t serial)
 	return answer.error;
 }
 
-static unsigned open_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
-}
-
 static int set_up(void **state)
 {
 	(void)state;
@@ -197,31 +187,10 @@ static void config_look(void)
 	seen = guest_read(&core, bar + CONFIG_PAGE, 4);
 }
 
-static struct {
-	pthread_t thread;
-	void (*act)(void);
-	_Atomic bool done;
-} vcpu;
-
-static void *vcpu_run(void *argument)
-{
-	(void)argument;
-	vcpu.act();
-	vcpu.done = true;
-	return NULL;
-}
-
-static void vcpu_begin(void (*act)(void))
-{
-	vcpu.act = act;
-	vcpu.done = false;
-	assert_int_equal(pthread_create(&vcpu.thread, NULL, vcpu_run, NULL), 0);
-}
-
 static void vcpu_end(void)
 {
 	RUN_UNTIL(vcpu.done);
-	pthread_join(vcpu.thread, NULL);
+	vcpu_join();
 }
 
 static bool slot_is_empty(void)
@@ -235,7 +204,7 @@ static bool slot_is_empty(void)
 static void comes_and_goes(void **state)
 {
 	static struct fake_backend backend;
-	unsigned before = open_fds();
+	unsigned before = count_open_fds();
 
 	(void)state;
 	for (unsigned round = 1; round <= 30; round++) {
@@ -255,7 +224,7 @@ static void comes_and_goes(void **state)
 		assert_true(slot_is_empty());
 		assert_int_equal(fake_kvm.ioeventfd_count, 0);
 		assert_int_equal(fake_kvm.irqfd_count, 0);
-		assert_int_equal(open_fds(), before);
+		assert_int_equal(count_open_fds(), before);
 	}
 	assert_int_equal(reports, 0);
 }
@@ -266,7 +235,7 @@ static void liars_do_not_come(void **state)
 	static const uint32_t requests[] = {VHOST_USER_GET_FEATURES, VHOST_USER_GET_PROTOCOL_FEATURES,
 					    VHOST_USER_GET_QUEUE_NUM, VHOST_USER_GET_CONFIG};
 	static struct fake_backend backend;
-	unsigned before = open_fds();
+	unsigned before = count_open_fds();
 	uint64_t serial = 0;
 
 	(void)state;
@@ -280,7 +249,7 @@ static void liars_do_not_come(void **state)
 			assert_string_not_equal(answered(serial), "");
 			fake_backend_join(&backend);
 			assert_true(slot_is_empty());
-			assert_int_equal(open_fds(), before);
+			assert_int_equal(count_open_fds(), before);
 		}
 	}
 	/* It has no queues to speak of, or offers less than it must. */
@@ -294,7 +263,7 @@ static void liars_do_not_come(void **state)
 	add("root", ++serial, fake_backend_start(&backend));
 	assert_non_null(strstr(answered(serial), "VIRTIO_F_VERSION_1"));
 	fake_backend_join(&backend);
-	assert_int_equal(open_fds(), before);
+	assert_int_equal(count_open_fds(), before);
 	assert_int_equal(reports, 0);
 	impatient = false;
 	comes_and_goes(state);

@@ -24,6 +24,7 @@
 #include "common/spec/virtio_spec.h"
 #include "tests/unit/fake_backend.h"
 #include "tests/unit/fake_core.h"
+#include "tests/unit/test_vcpu.h"
 #include "vmm-core/pci/pci.h"
 #include "vmm-core/virtio/virtio_pci.h"
 #include "vmm-core/virtio/virtio_pci_device.h"
@@ -202,32 +203,10 @@ static void driver_reset(void)
 	put(COMMON(device_status), 0, 1);
 }
 
-/* One thing at a time, on the vCPU's thread. */
-static struct {
-	pthread_t thread;
-	void (*act)(void);
-	_Atomic bool done;
-} vcpu;
-
-static void *vcpu_run(void *argument)
-{
-	(void)argument;
-	vcpu.act();
-	vcpu.done = true;
-	return NULL;
-}
-
-static void vcpu_begin(void (*act)(void))
-{
-	vcpu.act = act;
-	vcpu.done = false;
-	assert_int_equal(pthread_create(&vcpu.thread, NULL, vcpu_run, NULL), 0);
-}
-
 static void vcpu_end(void)
 {
 	RUN_UNTIL(vcpu.done);
-	pthread_join(vcpu.thread, NULL);
+	vcpu_join();
 }
 
 static void vcpu_do(void (*act)(void))

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "common/base/log.h"
 #include "common/vfio-user/vfio_user_backend.h"
 #include "common/vfio-user/vfio_user_message.h"
+#include "tests/unit/test_fds.h"
 
 #define REGION_SIZE 16
 
@@ -40,18 +40,6 @@ struct bench {
 	int end; /* what session_end() was told; 1 before */
 	unsigned fds_before;
 };
-
-static unsigned count_open_fds(void)
-{
-	unsigned count = 0;
-	DIR *directory = opendir("/proc/self/fd");
-
-	assert_non_null(directory);
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
-}
 
 static int device_read(void *device, uint32_t region, uint64_t offset, void *data, uint32_t count)
 {

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -26,6 +25,7 @@
 #include "common/spec/virtio_spec.h"
 #include "common/vhost-user/vhost_user_backend.h"
 #include "common/vhost-user/vhost_user_message.h"
+#include "tests/unit/test_fds.h"
 
 #define QUEUES	       3
 #define CONFIG_SIZE    8
@@ -65,18 +65,6 @@ struct fixture {
 	int error;
 	bool ours; /* the wire as the supervisor makes it */
 };
-
-static unsigned count_open_fds(void)
-{
-	unsigned count = 0;
-	DIR *directory = opendir("/proc/self/fd");
-
-	assert_non_null(directory);
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
-}
 
 /* --- The device --- */
 

@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,6 +18,7 @@
 
 #include "common/spec/virtio_spec.h"
 #include "tests/unit/fake_backend.h"
+#include "tests/unit/test_fds.h"
 #include "tests/unit/test_ram.h"
 #include "vmm-core/wire/vhost_user_frontend.h"
 
@@ -30,17 +30,6 @@ static bool impatient; /* wait less long than the front end says */
 int __wrap_vhost_user_receive_timeout(int socket_fd, struct vhost_user_receiver *receiver, int timeout_ms)
 {
 	return __real_vhost_user_receive_timeout(socket_fd, receiver, impatient ? 1 : timeout_ms);
-}
-
-static unsigned open_fds(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	unsigned count = 0;
-
-	while (readdir(directory) != NULL)
-		count++;
-	closedir(directory);
-	return count;
 }
 
 struct owner {
@@ -142,7 +131,7 @@ static void a_session(void **state)
 	struct vhost_user_ring ring;
 	uint8_t config[60];
 	uint16_t base = 0;
-	unsigned fds = open_fds();
+	unsigned fds = count_open_fds();
 
 	(void)state;
 	fake_backend_init(backend);
@@ -184,7 +173,7 @@ static void a_session(void **state)
 	assert_int_equal(vhost_user_frontend_stop_ring(session.frontend, 2, &base), 0);
 	assert_int_equal(base, 12);
 	session_close(&session);
-	assert_int_equal(open_fds(), fds);
+	assert_int_equal(count_open_fds(), fds);
 }
 
 static void a_back_end_of_few_features(void **state)
@@ -269,7 +258,7 @@ static void every_lie_at_every_reply(void **state)
 	(void)state;
 	for (unsigned i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
 		for (enum fake_lie lie = LIE_SILENCE; lie < LIE_VALUE; lie++) {
-			unsigned fds = open_fds();
+			unsigned fds = count_open_fds();
 			unsigned asked;
 			uint8_t byte;
 			int result;
@@ -291,7 +280,7 @@ static void every_lie_at_every_reply(void **state)
 				assert_int_equal(session.backend.request_count, asked);
 			}
 			session_close(&session);
-			assert_int_equal(open_fds(), fds);
+			assert_int_equal(count_open_fds(), fds);
 		}
 	}
 }
