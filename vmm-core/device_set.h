@@ -64,7 +64,7 @@ void device_set_attend(struct device_set *set);
 typedef int (*device_report_fn)(void *argument, const char *id, const struct device_report *report);
 int device_set_report(struct device_set *set, device_report_fn tell, void *argument);
 
-/* The vCPUs are being stopped: every access that waits for a device returns with ones. Any thread. */
+/* The vCPUs are being stopped: every access that waits for a device returns with ones. The main thread. */
 void device_set_cancel(struct device_set *set);
 
 /* The vCPUs have stopped: the virtio queues are stopped in order (GET_VRING_BASE), so that what devices

@@ -26,9 +26,9 @@ void resource_open(struct opening *opening, struct resource *resource)
 		resource_open_state(opening, resource);
 }
 
-int resource_renew(struct resource *resource, const char **problem)
+int resource_renew(struct resource *resource, char *lost, size_t size)
 {
-	return resource->kind->renew != NULL ? resource->kind->renew(resource, problem) : 0;
+	return resource->kind->renew != NULL ? resource->kind->renew(resource, lost, size) : 0;
 }
 
 uint64_t resource_file_limit(const struct resource *resource)

@@ -31,9 +31,10 @@ struct resource_kind {
 	void (*empty)(const struct resource *resource);
 	/*
 	 * For who is about to start another process: if what it serves is gone from the host, takes what is there by its name now.
-	 * 0, at once if it is not gone; or -errno with *problem, and nothing is changed.
+	 * 0, at once if it is not gone; or -errno, and nothing is changed: then lost says what it has lost, and why that is not
+	 * back: "its tap t0, which was deleted: PROBLEM; REMEDY".
 	 */
-	int (*renew)(struct resource *resource, const char **problem);
+	int (*renew)(struct resource *resource, char *lost, size_t size);
 	/* The paths that a sealed supervisor needs for it. */
 	void (*reach)(const struct resource *resource, struct reach *reach);
 	/* The length that its process may give to a file, in bytes; UINT64_MAX: any. NULL: 0. */
@@ -82,7 +83,7 @@ void resource_free(struct resource *resource);
 
 /* The kinds' operations. */
 void resource_open(struct opening *opening, struct resource *resource);
-int resource_renew(struct resource *resource, const char **problem);
+int resource_renew(struct resource *resource, char *lost, size_t size);
 uint64_t resource_file_limit(const struct resource *resource);
 
 #endif

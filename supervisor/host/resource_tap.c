@@ -37,16 +37,19 @@ static void tap_resource_open(struct opening *opening, struct resource *resource
 }
 
 /* It may have been deleted while the VM ran, and been made again. */
-static int tap_renew(struct resource *resource, const char **problem)
+static int tap_renew(struct resource *resource, char *lost, size_t size)
 {
+	const char *name = resource->tap.config->tap, *problem;
 	struct tap tap;
 	int result;
 
 	if (!tap_gone(resource->fd))
 		return 0;
-	result = tap_open(resource->tap.config->tap, &tap, problem);
-	if (result < 0)
+	result = tap_open(name, &tap, &problem);
+	if (result < 0) {
+		snprintf(lost, size, "its tap %s, which was deleted: %s", name, problem);
 		return result;
+	}
 	close(resource->fd);
 	tap_take(resource, &tap);
 	return 0;

@@ -39,10 +39,10 @@ static int blk_configure(struct vm *vm, const struct vm_device *device, struct d
 static int net_configure(struct vm *vm, const struct vm_device *device, struct device_message *message)
 {
 	const struct tap_resource *tap = &device->resource->tap;
-	const char *problem;
+	char lost[256];
 
 	/* After a reset of the machine; a device that has no tap any more is there all the same. */
-	resource_renew(device->resource, &problem);
+	resource_renew(device->resource, lost, sizeof(lost));
 	(void)vm;
 	atoll__control__net_configure__init(&message->net);
 	message->net.mac.data = (uint8_t *)tap->config->mac_bytes;

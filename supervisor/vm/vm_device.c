@@ -211,13 +211,11 @@ void vm_device_died(struct vm_device *device, struct child_process *died)
  */
 static int device_renew(struct vm_device *device)
 {
-	const char *problem;
-	int result = resource_renew(device->resource, &problem);
+	char lost[LOG_TEXT_MAX - 16];
+	int result = resource_renew(device->resource, lost, sizeof(lost));
 
 	if (result < 0)
-		snprintf(device->trouble, sizeof(device->trouble),
-			 "has lost its tap %s, which was deleted: %s", device->resource->tap.config->tap,
-			 problem);
+		snprintf(device->trouble, sizeof(device->trouble), "has lost %s", lost);
 	return result;
 }
 
